@@ -11,10 +11,12 @@ import (
 )
 
 var (
-	flowRow   = regexp.MustCompile(`(?m)^\| ([EWN]\d(?:\.\d)?-AC\d\d) \| ([^|]+) \| ([^|]+) \|([^|]*)\|([^|]*)\|$`)
-	goTest    = regexp.MustCompile("`(Test\\w+)`")
-	pageStory = regexp.MustCompile(`page: "([^"]+)"`)
-	goTestDef = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	flowRow     = regexp.MustCompile(`(?m)^\| ([EWN]\d(?:\.\d)?-AC\d\d) \| ([^|]+) \| ([^|]+) \|([^|]*)\|([^|]*)\|$`)
+	goTest      = regexp.MustCompile("`(Test\\w+)`")
+	pageStory   = regexp.MustCompile(`page: "([^"]+)"`)
+	scenarioOf  = regexp.MustCompile(`scenario: "([^"]+)"`)
+	scenarioDef = regexp.MustCompile(`(?m)^\s*- (?:\{ )?name: "([^"]+)"`)
+	goTestDef   = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 )
 
 // goTests returns the names of all tests of the product.
@@ -42,6 +44,25 @@ func goTests(t *testing.T) map[string]bool {
 	return tests
 }
 
+// scenarios returns the names of the bundle's own scenarios.
+func scenarios(t *testing.T) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("policies", "scenarios", "*", "scenarios.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	names := map[string]bool{}
+	for _, file := range files {
+		for _, found := range scenarioDef.FindAllStringSubmatch(read(t, file), -1) {
+			names[found[1]] = true
+		}
+	}
+	return names
+}
+
+// theirSuite runs all scenarios, so a row that rests on it says on which.
+const theirSuite = "TestTheBundlesOwnScenariosPass"
+
 func read(t *testing.T, name ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(name...))
@@ -57,7 +78,7 @@ func TestTheTableOfTheBenchmarkNamesTestsThatExistOrReasons(t *testing.T) {
 	for _, file := range []string{"page.test.mjs", "link.test.mjs", "waits.test.mjs"} {
 		story += read(t, "test", "page", file)
 	}
-	tests, states, seen := goTests(t), map[string]int{}, map[string]bool{}
+	tests, written, states, seen := goTests(t), scenarios(t), map[string]int{}, map[string]bool{}
 	for _, row := range flowRow.FindAllStringSubmatch(table, -1) {
 		number, state, shown, reason := row[1], row[3], row[4], strings.TrimSpace(row[5])
 		if seen[number] {
@@ -67,6 +88,15 @@ func TestTheTableOfTheBenchmarkNamesTestsThatExistOrReasons(t *testing.T) {
 		states[state]++
 		named := goTest.FindAllStringSubmatch(shown, -1)
 		stories := pageStory.FindAllStringSubmatch(shown, -1)
+		shows := scenarioOf.FindAllStringSubmatch(shown, -1)
+		if (len(shows) > 0) != strings.Contains(shown, theirSuite) {
+			t.Errorf("%s names scenarios or %s, but not both", number, theirSuite)
+		}
+		for _, one := range shows {
+			if !written[one[1]] {
+				t.Errorf("%s names the scenario %q, which the bundle does not have", number, one[1])
+			}
+		}
 		for _, one := range named {
 			if !tests[one[1]] {
 				t.Errorf("%s names the test %s, which does not exist", number, one[1])

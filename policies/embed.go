@@ -6,5 +6,5 @@ import "embed"
 
 // Bundle is the default Rego bundle with its root at the top, as a directory given by configuration would be.
 //
-//go:embed .manifest data.json login append mediation rollout schemas scenarios
+//go:embed .manifest data.json aaguids.json login append mediation rollout risk schemas scenarios
 var Bundle embed.FS

@@ -168,6 +168,7 @@ func saysNothing(e rest.ErrorRsp) bool {
 var bodiless = []string{
 	"GET /users/{userID}",
 	"DELETE /users/{userID}",
+	"GET /users/{userID}/labels",
 	"GET /users/{userID}/credentials",
 	"DELETE /users/{userID}/credentials/{credentialID}",
 	"GET /users/{userID}/passkeyEvents",
@@ -297,6 +298,7 @@ func (o *owner) bodies(t *testing.T) map[string]any {
 	mediationFinish := map[string]any{"processID": process, "assertionResponse": o.finish["assertionResponse"], "clientInformation": mac("")}
 	return map[string]any{
 		"PATCH /users/{userID}":                                        map[string]any{"fullName": "Mallory"},
+		"PUT /users/{userID}/labels":                                   map[string]any{"labels": []string{}},
 		"POST /users/{userID}/passkeyEvents":                           map[string]any{"eventType": "user-login-blacklisted"},
 		"PATCH /users/{userID}/passkeyChallenges/{passkeyChallengeID}": map[string]any{"status": "consumed"},
 		"POST /passkey/append/start": map[string]any{

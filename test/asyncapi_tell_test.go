@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,9 @@ import (
 	"github.com/keyward/keyward/core/service/remote"
 )
 
+// fewUnproven are so few refused logins of a user that one more is soon told of as too many.
+const fewUnproven = 4
+
 // tellDoubts does what casts doubt on a user's passkeys and codes.
 func tellDoubts(t *testing.T, st *stack) {
 	t.Helper()
@@ -38,7 +42,14 @@ func tellDoubts(t *testing.T, st *stack) {
 	changed := st.newPerson(t)
 	changed.createPasskey(t)
 	changed.device.BackupEligible, changed.device.BackupState = false, false
-	refused(changed)
+	for range fewUnproven + 1 {
+		refused(changed)
+	}
+	moved := st.newPerson(t)
+	moved.createPasskey(t)
+	moved.device.BackupState, moved.handle = false, ""
+	process = moved.nextProcess()
+	as[rest.PasskeyLoginFinishRsp](t, moved.loginFinish(t, process, moved.loginStart(t, process).AssertionOptions))
 	strange := st.newPerson(t)
 	process = strange.nextProcess()
 	response, err := strange.device.Create(strange.appendStart(t, process).AttestationOptions, "https://evil.example")
@@ -102,6 +113,7 @@ func tellAllTypes(t *testing.T, st *stack) {
 		t, http.MethodDelete, "/v2/users/"+p.id+"/clientEnvs/"+start.DetectionInsights.ClientEnvIds[0], nil,
 	))
 	as[rest.User](t, p.call(t, http.MethodPatch, "/v2/users/"+p.id, map[string]any{"fullName": "Ada"}))
+	as[rest.UserLabels](t, p.call(t, http.MethodPut, "/v2/users/"+p.id+"/labels", map[string]any{"labels": []string{"admin"}}))
 	as[rest.GenericRsp](t, p.call(t, http.MethodDelete, "/v2/users/"+p.id+"/credentials/"+created.ID, nil))
 	userServiceCall[any](
 		t, st.client, http.MethodPost, "/v2/users/"+p.id+"/passkeys/registration_link",
@@ -205,4 +217,21 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 		_, err = stream.GetLastMsgForSubject(t.Context(), bus.AuditPrefix+"._.policy-refused")
 		return err == nil
 	})
+}
+
+// declareLabel lets users of a bundle have a label; those of the default bundle may have none.
+func declareLabel(t *testing.T, bundle, label string) {
+	t.Helper()
+	path := filepath.Join(bundle, "data.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := bytes.Replace(data, []byte(`"labels": [],`), []byte(`"labels": ["`+label+`"],`), 1)
+	if bytes.Equal(declared, data) {
+		t.Fatal("data.json does not say that it declares no labels")
+	}
+	if err := os.WriteFile(path, declared, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

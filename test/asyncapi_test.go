@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/yamljson"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 )
 
@@ -293,7 +294,7 @@ func TestEveryTypeOfEventHasASchemaAndAMessageAndNothingElseHas(t *testing.T) {
 	for _, kind := range event.Types() {
 		want["keyward.passkey."+string(kind)] = "events/" + string(kind) + ".json"
 	}
-	for _, action := range []string{"login", "append", "mediation", "rollout"} {
+	for _, action := range []string{"login", "append", "mediation", "rollout", "risk"} {
 		want["keyward.decision."+action] = "events/decision-" + action + ".json"
 	}
 	for _, kind := range audit.Types() {
@@ -323,12 +324,11 @@ func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 	for _, s := range []shape{{name: "one process"}, {name: "split", split: true}} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			bundle := t.TempDir()
-			if err := os.CopyFS(bundle, policies.Bundle); err != nil {
-				t.Fatal(err)
-			}
+			bundle := policiestest.Dir(t, policiestest.Files(t))
+			declareLabel(t, bundle, "admin")
 			st := s.start(t, func(c *settings.Config) {
 				c.NATS.Addr, c.Delivery.Kind, c.Decision.PoliciesDir = "127.0.0.1:0", delivery.Outbox, bundle
+				c.Unproven.Requests = fewUnproven
 			})
 			tellAllTypes(t, st)
 			changeEverything(t, st, bundle)

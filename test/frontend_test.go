@@ -22,7 +22,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/loopbacktest"
-	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 )
 
 // The stories are told by the SDKs that existing pages use, in a real browser, against the binary that users run with TLS, at names such as
@@ -113,24 +113,10 @@ func serveTLS(t *testing.T, out *os.File, binary, address string, settings map[s
 // bundleWithProjects is the default bundle, in which another project has its kill switch on.
 func bundleWithProjects(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, policies.Bundle); err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(dir, "data.json")
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const none, off = `"projects": {}`, `"projects": {"pro-2": {"parameters": {"rollout": {"killSwitch": {"login": true}}}}}`
-	changed := strings.Replace(string(data), none, off, 1)
-	if changed == string(data) {
-		t.Fatalf("%s is not in data.json", none)
-	}
-	if err := os.WriteFile(name, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	files := policiestest.Files(t)
+	policiestest.Edit(t, files, "data.json", `"projects": {}`,
+		`"projects": {"pro-2": {"parameters": {"rollout": {"killSwitch": {"login": true}}}}}`)
+	return policiestest.Dir(t, files)
 }
 
 // newCertificate returns the files of a certificate that signed itself, and of its key.

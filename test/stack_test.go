@@ -105,6 +105,7 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 		cfg.Bootstrap.APISecret = secret1
 		// Machines are busy and the race detector is slow; what a policy that takes too long leads to is tested where it can be forced.
 		cfg.Decision.EvalTimeout, cfg.Decision.LookupTimeout = 15*time.Second, 15*time.Second
+		cfg.Decision.CheckTimeout = 5 * patience
 		cfg.Calls.Timeout, cfg.HTTP.RequestTimeout = 45*time.Second, time.Minute
 		cfg.NATS.PingInterval, cfg.NATS.StartTimeout = patientPing, 5*patience
 		if st.redis != nil {

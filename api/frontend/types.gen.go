@@ -370,27 +370,6 @@ func (e CookieConfigSameSite) Valid() bool {
 	}
 }
 
-// Defines values for NativeMetaDeviceOwnerAuth.
-const (
-	NativeMetaDeviceOwnerAuthBiometrics NativeMetaDeviceOwnerAuth = "biometrics"
-	NativeMetaDeviceOwnerAuthCode       NativeMetaDeviceOwnerAuth = "code"
-	NativeMetaDeviceOwnerAuthNone       NativeMetaDeviceOwnerAuth = "none"
-)
-
-// Valid indicates whether the value is a known member of the NativeMetaDeviceOwnerAuth enum.
-func (e NativeMetaDeviceOwnerAuth) Valid() bool {
-	switch e {
-	case NativeMetaDeviceOwnerAuthBiometrics:
-		return true
-	case NativeMetaDeviceOwnerAuthCode:
-		return true
-	case NativeMetaDeviceOwnerAuthNone:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for PasskeyOperationOperationType.
 const (
 	PasskeyOperationOperationTypeAppend PasskeyOperationOperationType = "append"
@@ -453,6 +432,7 @@ const (
 	TrialDecisionActionAppend    TrialDecisionAction = "append"
 	TrialDecisionActionLogin     TrialDecisionAction = "login"
 	TrialDecisionActionMediation TrialDecisionAction = "mediation"
+	TrialDecisionActionRisk      TrialDecisionAction = "risk"
 	TrialDecisionActionRollout   TrialDecisionAction = "rollout"
 )
 
@@ -464,6 +444,8 @@ func (e TrialDecisionAction) Valid() bool {
 	case TrialDecisionActionLogin:
 		return true
 	case TrialDecisionActionMediation:
+		return true
+	case TrialDecisionActionRisk:
 		return true
 	case TrialDecisionActionRollout:
 		return true
@@ -702,7 +684,7 @@ type CeremonyType = rest.CeremonyType
 // ClientCapabilities What PublicKeyCredential.getClientCapabilities() answered. Keys that are not known here are ignored.
 type ClientCapabilities = rest.ClientCapabilities
 
-// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+// ClientInformation What the client says of itself. Address and user agent are taken from the request. What is not known is absent or null, here and in all objects within.
 type ClientInformation struct {
 	BluetoothAvailable *bool `json:"bluetoothAvailable,omitempty"`
 	CanUsePasskeys     *bool `json:"canUsePasskeys,omitempty"`
@@ -715,10 +697,12 @@ type ClientInformation struct {
 	IsNative                                      *bool                  `json:"isNative,omitempty"`
 	IsUserVerifyingPlatformAuthenticatorAvailable *bool                  `json:"isUserVerifyingPlatformAuthenticatorAvailable,omitempty"`
 	JavaScriptHighEntropy                         *JavaScriptHighEntropy `json:"javaScriptHighEntropy,omitempty"`
-	NativeMeta                                    *NativeMeta            `json:"nativeMeta,omitempty"`
-	PrivateMode                                   *bool                  `json:"privateMode,omitempty"`
-	VisitorID                                     *string                `json:"visitorId,omitempty"`
-	Webdriver                                     *bool                  `json:"webdriver,omitempty"`
+
+	// NativeMeta What an app says of itself and of its device. An absent key means unknown, not false.
+	NativeMeta  *NativeMeta `json:"nativeMeta,omitempty"`
+	PrivateMode *bool       `json:"privateMode,omitempty"`
+	VisitorID   *string     `json:"visitorId,omitempty"`
+	Webdriver   *bool       `json:"webdriver,omitempty"`
 }
 
 // ClientStateMeta defines model for ClientStateMeta.
@@ -808,7 +792,7 @@ type ConnectEventsLowReq struct {
 
 // ConnectInitReq defines model for ConnectInitReq.
 type ConnectInitReq struct {
-	// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+	// ClientInformation What the client says of itself. Address and user agent are taken from the request. What is not known is absent or null, here and in all objects within.
 	ClientInformation ClientInformation `json:"clientInformation"`
 	Flags             Flags             `json:"flags"`
 	InvitationToken   *string           `json:"invitationToken,omitempty"`
@@ -1091,7 +1075,7 @@ type MeIdentifierVerifyFinishReq struct {
 
 // MeIdentifierVerifyStartReq defines model for MeIdentifierVerifyStartReq.
 type MeIdentifierVerifyStartReq struct {
-	// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+	// ClientInformation What the client says of itself. Address and user agent are taken from the request. What is not known is absent or null, here and in all objects within.
 	ClientInformation ClientInformation `json:"clientInformation"`
 	IdentifierID      IdentifierID      `json:"identifierID"`
 }
@@ -1115,13 +1099,13 @@ type MePasskeysAppendFinishReq struct {
 	// AttestationResponse A JSON object in a string: what navigator.credentials answered, in the form of W3C WebAuthn Level 3 toJSON.
 	AttestationResponse WebAuthnJSON `json:"attestationResponse"`
 
-	// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+	// ClientInformation What the client says of itself. Address and user agent are taken from the request. What is not known is absent or null, here and in all objects within.
 	ClientInformation ClientInformation `json:"clientInformation"`
 }
 
 // MePasskeysAppendStartReq defines model for MePasskeysAppendStartReq.
 type MePasskeysAppendStartReq struct {
-	// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+	// ClientInformation What the client says of itself. Address and user agent are taken from the request. What is not known is absent or null, here and in all objects within.
 	ClientInformation ClientInformation `json:"clientInformation"`
 }
 
@@ -1162,15 +1146,19 @@ type MeUpdateReq struct {
 	FullName string `json:"fullName"`
 }
 
-// NativeMeta defines model for NativeMeta.
+// NativeMeta What an app says of itself and of its device. An absent key means unknown, not false.
 type NativeMeta struct {
-	Brand                *string                    `json:"brand,omitempty"`
-	Build                *string                    `json:"build,omitempty"`
-	DeviceOwnerAuth      *NativeMetaDeviceOwnerAuth `json:"deviceOwnerAuth,omitempty"`
-	DisplayName          string                     `json:"displayName"`
-	Error                *string                    `json:"error,omitempty"`
-	IsBluetoothAvailable *bool                      `json:"isBluetoothAvailable,omitempty"`
-	IsBluetoothOn        *bool                      `json:"isBluetoothOn,omitempty"`
+	Brand *string `json:"brand,omitempty"`
+	Build *string `json:"build,omitempty"`
+
+	// DeviceOwnerAuth How the device verifies its owner: biometrics, code or none. Anything else is not known to be none.
+	DeviceOwnerAuth *string `json:"deviceOwnerAuth,omitempty"`
+	DisplayName     *string `json:"displayName,omitempty"`
+
+	// Error Why the app could not find out something. That there is one counts, never its text.
+	Error                *string `json:"error,omitempty"`
+	IsBluetoothAvailable *bool   `json:"isBluetoothAvailable,omitempty"`
+	IsBluetoothOn        *bool   `json:"isBluetoothOn,omitempty"`
 
 	// IsConditionalCreateSupported The app can create passkeys without a dialog (conditional mediation of a creation). It is never guessed by the version of a system.
 	IsConditionalCreateSupported *bool   `json:"isConditionalCreateSupported,omitempty"`
@@ -1179,8 +1167,8 @@ type NativeMeta struct {
 	Locale                       *string `json:"locale,omitempty"`
 	Model                        *string `json:"model,omitempty"`
 	Name                         *string `json:"name,omitempty"`
-	Platform                     string  `json:"platform"`
-	PlatformVersion              string  `json:"platformVersion"`
+	Platform                     *string `json:"platform,omitempty"`
+	PlatformVersion              *string `json:"platformVersion,omitempty"`
 	Screen                       *struct {
 		HeightPoints *float64 `json:"heightPoints,omitempty"`
 		Scale        *float64 `json:"scale,omitempty"`
@@ -1191,9 +1179,6 @@ type NativeMeta struct {
 	SdkInitTimeMs *int64  `json:"sdkInitTimeMs,omitempty"`
 	Version       *string `json:"version,omitempty"`
 }
-
-// NativeMetaDeviceOwnerAuth defines model for NativeMeta.DeviceOwnerAuth.
-type NativeMetaDeviceOwnerAuth string
 
 // OidcUserInfoRsp defines model for OidcUserInfoRsp.
 type OidcUserInfoRsp struct {
@@ -1253,7 +1238,7 @@ type PasskeyFinishReq struct {
 
 // PasskeyLoginStartReq defines model for PasskeyLoginStartReq.
 type PasskeyLoginStartReq struct {
-	// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+	// ClientInformation What the client says of itself. Address and user agent are taken from the request. What is not known is absent or null, here and in all objects within.
 	ClientInformation *ClientInformation `json:"clientInformation,omitempty"`
 
 	// Source How the login start came about: the user pressed the account that the client remembers (one-tap), had typed a name (text-field), tries again after a first failure (error-soft) or further ones (error-hard), pressed a button that says passkey (button), or asked for a passkey of another device (other-device).
@@ -1295,7 +1280,7 @@ type PasskeySignals struct {
 
 // PasskeyStartReq defines model for PasskeyStartReq.
 type PasskeyStartReq struct {
-	// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+	// ClientInformation What the client says of itself. Address and user agent are taken from the request. What is not known is absent or null, here and in all objects within.
 	ClientInformation *ClientInformation `json:"clientInformation,omitempty"`
 }
 
@@ -1318,7 +1303,7 @@ type ProcessID = rest.ProcessID
 
 // ProcessInitReq defines model for ProcessInitReq.
 type ProcessInitReq struct {
-	// ClientInformation What the client says of itself. Address and user agent are taken from the request.
+	// ClientInformation What the client says of itself. Address and user agent are taken from the request. What is not known is absent or null, here and in all objects within.
 	ClientInformation                ClientInformation `json:"clientInformation"`
 	OptOutOfPasskeyAppendAfterHybrid *bool             `json:"optOutOfPasskeyAppendAfterHybrid,omitempty"`
 
@@ -1408,10 +1393,35 @@ type SocialVerifyStartReqAuthType string
 // Timestamp UTC, yyyy-MM-dd'T'HH:mm:ss.
 type Timestamp = rest.Timestamp
 
+// TrialCause defines model for TrialCause.
+type TrialCause struct {
+	Heading string           `json:"heading"`
+	Items   []TrialCauseItem `json:"items"`
+}
+
+// TrialCauseItem defines model for TrialCauseItem.
+type TrialCauseItem struct {
+	// Events The events behind it.
+	Events []string `json:"events"`
+	Text   string   `json:"text"`
+}
+
+// TrialClient What the client was taken for, in words, with where each part came from and what was taken for frozen.
+type TrialClient struct {
+	Browser string `json:"browser"`
+	System  string `json:"system"`
+}
+
 // TrialDecision defines model for TrialDecision.
 type TrialDecision struct {
 	Action TrialDecisionAction `json:"action"`
 	Allow  bool                `json:"allow"`
+
+	// Causes What the answer came from beyond the facts, and what would change it, in words. Absent = not known.
+	Causes *[]TrialCause `json:"causes,omitempty"`
+
+	// Client What the client was taken for, in words, with where each part came from and what was taken for frozen.
+	Client *TrialClient `json:"client,omitempty"`
 
 	// CreatedMs Unix milliseconds.
 	CreatedMs  UnixMs      `json:"createdMs"`
@@ -1421,6 +1431,9 @@ type TrialDecision struct {
 	// HistoryData Counts and cool-downs, as in detectionInsights of the Backend API.
 	HistoryData map[string]interface{} `json:"historyData"`
 
+	// Lists Entries of the parameters that name the client, each with its place and what was compared.
+	Lists *[]string `json:"lists,omitempty"`
+
 	// Passkeys The passkeys that the account had, as they could be reached from the client.
 	Passkeys       *[]TrialPasskey `json:"passkeys,omitempty"`
 	PolicyRevision string          `json:"policyRevision"`
@@ -1429,7 +1442,10 @@ type TrialDecision struct {
 
 	// Rows Rows of the table down to the one that answered.
 	Rows []TrialRow `json:"rows"`
-	Tag  string     `json:"tag"`
+
+	// Story The reason in sentences, without names of rules and facts; what the title says is not said again.
+	Story *[]string `json:"story,omitempty"`
+	Tag   string    `json:"tag"`
 
 	// Title Title of the row: the reason in words.
 	Title string `json:"title"`
@@ -1467,13 +1483,24 @@ type TrialFact struct {
 
 // TrialPasskey defines model for TrialPasskey.
 type TrialPasskey struct {
-	CredentialID string `json:"credentialID"`
+	// ByPhoneReason Why a phone holds it or not, as one word: made-by-phone, no-hybrid-transport and others.
+	ByPhoneReason *string `json:"byPhoneReason,omitempty"`
+	CredentialID  string  `json:"credentialID"`
+
+	// History What failed on the ways to it from this client, when, and until when that closes the way; in words.
+	History *[]string `json:"history,omitempty"`
 
 	// Kind What holds it, in words.
 	Kind string `json:"kind"`
 
+	// LocalReason Why the client holds it or not, as one word: worked-here, manager-absent and others.
+	LocalReason *string `json:"localReason,omitempty"`
+
 	// Provider Name of what holds it, if it is known.
 	Provider *string `json:"provider,omitempty"`
+
+	// Shut What keeps the way to a phone that may hold it closed, each as one word: bluetooth-off, minimize and others.
+	Shut *[]string `json:"shut,omitempty"`
 
 	// Where Where it is expected, in words.
 	Where string `json:"where"`
@@ -1487,10 +1514,13 @@ type TrialRow struct {
 	Outcome TrialRowOutcome `json:"outcome"`
 
 	// Row Row of the decision table, for example A13.
-	Row   string `json:"row"`
-	Tag   string `json:"tag"`
-	Title string `json:"title"`
-	Why   string `json:"why"`
+	Row string `json:"row"`
+
+	// Story Why, in sentences without names of rules and facts.
+	Story *[]string `json:"story,omitempty"`
+	Tag   string    `json:"tag"`
+	Title string    `json:"title"`
+	Why   string    `json:"why"`
 }
 
 // TrialRowOutcome defines model for TrialRow.Outcome.

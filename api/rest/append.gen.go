@@ -52,6 +52,10 @@ func (v *PasskeyLoginStartRsp) AppendJSON(to []byte) []byte {
 		to = append(to, `,"otherDevice":`...)
 		to = appendText(to, string((*v.OtherDevice)))
 	}
+	if v.Risk != nil {
+		to = append(to, `,"risk":`...)
+		to = (*v.Risk).AppendJSON(to)
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}
@@ -185,10 +189,57 @@ func (v *DetectionTag) AppendJSON(to []byte) []byte {
 }
 
 // AppendJSON appends v in JSON.
+func (v *Risk) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"action":`...)
+	to = appendText(to, string(v.Action))
+	to = append(to, `,"decisionID":`...)
+	to = appendText(to, string(v.DecisionID))
+	to = append(to, `,"enforced":`...)
+	to = strconv.AppendBool(to, bool(v.Enforced))
+	to = append(to, `,"level":`...)
+	to = appendText(to, string(v.Level))
+	to = append(to, `,"reasons":`...)
+	to = append(to, '[')
+	for i := range v.Reasons {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = v.Reasons[i].AppendJSON(to)
+	}
+	to = append(to, ']')
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *RiskReason) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"code":`...)
+	to = appendText(to, string(v.Code))
+	to = append(to, `,"severity":`...)
+	to = strconv.AppendInt(to, int64(v.Severity), 10)
+	to = append(to, `,"title":`...)
+	to = appendText(to, string(v.Title))
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
 func (v *PasskeyLoginFinishRsp) AppendJSON(to []byte) []byte {
 	start := len(to)
 	to = append(to, `,"passkeyData":`...)
 	to = v.PasskeyData.AppendJSON(to)
+	if v.Risk != nil {
+		to = append(to, `,"risk":`...)
+		to = (*v.Risk).AppendJSON(to)
+	}
 	if v.SignedPasskeyData != nil {
 		to = append(to, `,"signedPasskeyData":`...)
 		to = appendText(to, string((*v.SignedPasskeyData)))
@@ -283,6 +334,10 @@ func (v *PasskeyAppendStartRsp) AppendJSON(to []byte) []byte {
 		to = append(to, `,"newClientEnvHandle":`...)
 		to = appendText(to, string((*v.NewClientEnvHandle)))
 	}
+	if v.Risk != nil {
+		to = append(to, `,"risk":`...)
+		to = (*v.Risk).AppendJSON(to)
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}
@@ -329,6 +384,10 @@ func (v *PasskeyAppendFinishRsp) AppendJSON(to []byte) []byte {
 	start := len(to)
 	to = append(to, `,"passkeyData":`...)
 	to = v.PasskeyData.AppendJSON(to)
+	if v.Risk != nil {
+		to = append(to, `,"risk":`...)
+		to = (*v.Risk).AppendJSON(to)
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

@@ -750,6 +750,51 @@ func (e ProjectConfigUpdateReqUserVerification) Valid() bool {
 	}
 }
 
+// Defines values for RiskAction.
+const (
+	RiskActionAllow     RiskAction = "allow"
+	RiskActionChallenge RiskAction = "challenge"
+	RiskActionDeny      RiskAction = "deny"
+	RiskActionReview    RiskAction = "review"
+)
+
+// Valid indicates whether the value is a known member of the RiskAction enum.
+func (e RiskAction) Valid() bool {
+	switch e {
+	case RiskActionAllow:
+		return true
+	case RiskActionChallenge:
+		return true
+	case RiskActionDeny:
+		return true
+	case RiskActionReview:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RiskLevel.
+const (
+	RiskLevelHigh   RiskLevel = "high"
+	RiskLevelLow    RiskLevel = "low"
+	RiskLevelMedium RiskLevel = "medium"
+)
+
+// Valid indicates whether the value is a known member of the RiskLevel enum.
+func (e RiskLevel) Valid() bool {
+	switch e {
+	case RiskLevelHigh:
+		return true
+	case RiskLevelLow:
+		return true
+	case RiskLevelMedium:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SessionStatus.
 const (
 	SessionStatusActive            SessionStatus = "active"
@@ -879,6 +924,96 @@ func (e WebhookDeliveryOutcome) Valid() bool {
 	case WebhookDeliveryOutcomeDelivered:
 		return true
 	case WebhookDeliveryOutcomeRetry:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyAppendFinishParamsInclude.
+const (
+	PasskeyAppendFinishParamsIncludeRisk PasskeyAppendFinishParamsInclude = "risk"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyAppendFinishParamsInclude enum.
+func (e PasskeyAppendFinishParamsInclude) Valid() bool {
+	switch e {
+	case PasskeyAppendFinishParamsIncludeRisk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyAppendStartParamsInclude.
+const (
+	PasskeyAppendStartParamsIncludeRisk PasskeyAppendStartParamsInclude = "risk"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyAppendStartParamsInclude enum.
+func (e PasskeyAppendStartParamsInclude) Valid() bool {
+	switch e {
+	case PasskeyAppendStartParamsIncludeRisk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyLoginFinishParamsInclude.
+const (
+	PasskeyLoginFinishParamsIncludeRisk PasskeyLoginFinishParamsInclude = "risk"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyLoginFinishParamsInclude enum.
+func (e PasskeyLoginFinishParamsInclude) Valid() bool {
+	switch e {
+	case PasskeyLoginFinishParamsIncludeRisk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyLoginStartParamsInclude.
+const (
+	PasskeyLoginStartParamsIncludeRisk PasskeyLoginStartParamsInclude = "risk"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyLoginStartParamsInclude enum.
+func (e PasskeyLoginStartParamsInclude) Valid() bool {
+	switch e {
+	case PasskeyLoginStartParamsIncludeRisk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyMediationFinishParamsInclude.
+const (
+	PasskeyMediationFinishParamsIncludeRisk PasskeyMediationFinishParamsInclude = "risk"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyMediationFinishParamsInclude enum.
+func (e PasskeyMediationFinishParamsInclude) Valid() bool {
+	switch e {
+	case PasskeyMediationFinishParamsIncludeRisk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PasskeyMediationStartParamsInclude.
+const (
+	PasskeyMediationStartParamsIncludeRisk PasskeyMediationStartParamsInclude = "risk"
+)
+
+// Valid indicates whether the value is a known member of the PasskeyMediationStartParamsInclude enum.
+func (e PasskeyMediationStartParamsInclude) Valid() bool {
+	switch e {
+	case PasskeyMediationStartParamsIncludeRisk:
 		return true
 	default:
 		return false
@@ -1096,7 +1231,9 @@ type ClientInformation struct {
 	PrivateMode              *bool             `json:"privateMode,omitempty"`
 
 	// RemoteAddress The IP address of the client, with or without a port, or a list as proxies write it into X-Forwarded-For; the first is the client's.
-	RemoteAddress                               string  `json:"remoteAddress"`
+	RemoteAddress string `json:"remoteAddress"`
+
+	// UserAgent As the client sent it, also if that was nothing. At most 1,024 bytes are read.
 	UserAgent                                   string  `json:"userAgent"`
 	UserVerifyingPlatformAuthenticatorAvailable *bool   `json:"userVerifyingPlatformAuthenticatorAvailable,omitempty"`
 	VisitorID                                   *string `json:"visitorId,omitempty"`
@@ -1396,7 +1533,7 @@ type NativeMeta struct {
 	Brand *string `json:"brand,omitempty"`
 	Build *string `json:"build,omitempty"`
 
-	// DeviceOwnerAuth How the device verifies its owner: biometrics, code or none.
+	// DeviceOwnerAuth How the device verifies its owner: biometrics, code or none. Anything else is not known to be none.
 	DeviceOwnerAuth *string `json:"deviceOwnerAuth,omitempty"`
 	DeviceSecure    *bool   `json:"deviceSecure,omitempty"`
 	DisplayName     *string `json:"displayName,omitempty"`
@@ -1471,6 +1608,9 @@ type PasskeyAppendFinishReq struct {
 // PasskeyAppendFinishRsp defines model for PasskeyAppendFinishRsp.
 type PasskeyAppendFinishRsp struct {
 	PasskeyData PasskeyData `json:"passkeyData"`
+
+	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	Risk *Risk `json:"risk,omitempty"`
 }
 
 // PasskeyAppendStartReq defines model for PasskeyAppendStartReq.
@@ -1482,7 +1622,7 @@ type PasskeyAppendStartReq struct {
 	// ProcessID Ties login start, login finish, events and append start of one journey.
 	ProcessID ProcessID `json:"processID"`
 
-	// Situation Entry point, for example post-login, sign-up, mfa, in-app, passkey-list.
+	// Situation Entry point: post-login, sign-up, mfa, in-app, passkey-list, or one that the policy names in its parameter situations. Any other is taken, and is one like every other to the policy.
 	Situation *string `json:"situation,omitempty"`
 
 	// UserID Examples: usr-4693224802260150919
@@ -1509,6 +1649,9 @@ type PasskeyAppendStartRsp struct {
 
 	// NewClientEnvHandle Keep it on the client and send it as clientEnvHandle from now on.
 	NewClientEnvHandle *string `json:"newClientEnvHandle,omitempty"`
+
+	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	Risk *Risk `json:"risk,omitempty"`
 }
 
 // PasskeyAppendStartRspAppendNotAllowedReason defines model for PasskeyAppendStartRsp.AppendNotAllowedReason.
@@ -1629,7 +1772,7 @@ type PasskeyIntelFlags struct {
 	// AskForConditionalCreate A password login has just been finished, and create() can be called with conditional mediation.
 	AskForConditionalCreate *bool `json:"askForConditionalCreate,omitempty"`
 
-	// AskForInAppAppend Name of an in-app trigger.
+	// AskForInAppAppend Name of an in-app trigger. Any that the policy does not name is one like every other to it.
 	AskForInAppAppend *string `json:"askForInAppAppend,omitempty"`
 
 	// ForcePasskeyAppend The user asked for a passkey.
@@ -1664,8 +1807,11 @@ type PasskeyLoginFinishReq struct {
 
 // PasskeyLoginFinishRsp defines model for PasskeyLoginFinishRsp.
 type PasskeyLoginFinishRsp struct {
-	PasskeyData       PasskeyData `json:"passkeyData"`
-	SignedPasskeyData *string     `json:"signedPasskeyData,omitempty"`
+	PasskeyData PasskeyData `json:"passkeyData"`
+
+	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	Risk              *Risk   `json:"risk,omitempty"`
+	SignedPasskeyData *string `json:"signedPasskeyData,omitempty"`
 }
 
 // PasskeyLoginStartReq defines model for PasskeyLoginStartReq.
@@ -1703,6 +1849,9 @@ type PasskeyLoginStartRsp struct {
 
 	// OtherDevice What holds the passkey of the other device, to announce it by, for example iCloud Keychain: one that this account has logged in with from there. Absent if that is not known, or no other device is expected.
 	OtherDevice *string `json:"otherDevice,omitempty"`
+
+	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	Risk *Risk `json:"risk,omitempty"`
 }
 
 // PasskeyMediationFinishReq defines model for PasskeyMediationFinishReq.
@@ -1721,9 +1870,12 @@ type PasskeyMediationFinishReq struct {
 
 // PasskeyMediationFinishRsp defines model for PasskeyMediationFinishRsp.
 type PasskeyMediationFinishRsp struct {
-	Error             *MediationError `json:"error,omitempty"`
-	PasskeyData       PasskeyData     `json:"passkeyData"`
-	SignedPasskeyData *string         `json:"signedPasskeyData,omitempty"`
+	Error       *MediationError `json:"error,omitempty"`
+	PasskeyData PasskeyData     `json:"passkeyData"`
+
+	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	Risk              *Risk   `json:"risk,omitempty"`
+	SignedPasskeyData *string `json:"signedPasskeyData,omitempty"`
 }
 
 // PasskeyMediationStartReq defines model for PasskeyMediationStartReq.
@@ -1743,6 +1895,9 @@ type PasskeyMediationStartRsp struct {
 
 	// NewClientEnvHandle Keep it on the client and send it as clientEnvHandle from now on.
 	NewClientEnvHandle *string `json:"newClientEnvHandle,omitempty"`
+
+	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	Risk *Risk `json:"risk,omitempty"`
 }
 
 // PasswordManager defines model for PasswordManager.
@@ -1830,6 +1985,40 @@ type ProjectConfigUpdateReqUserVerification string
 type RequestData struct {
 	Link      string `json:"link"`
 	RequestID string `json:"requestID"`
+}
+
+// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+type Risk struct {
+	// Action What the policy would do: review is to go on and tell somebody, challenge to go on after a further proof.
+	Action RiskAction `json:"action"`
+
+	// DecisionID dec-<number>; keyward policy explain tells why.
+	DecisionID string `json:"decisionID"`
+
+	// Enforced Whether the answer follows from it.
+	Enforced bool      `json:"enforced"`
+	Level    RiskLevel `json:"level"`
+
+	// Reasons What is wrong.
+	Reasons []RiskReason `json:"reasons"`
+}
+
+// RiskAction What the policy would do: review is to go on and tell somebody, challenge to go on after a further proof.
+type RiskAction string
+
+// RiskLevel defines model for Risk.Level.
+type RiskLevel string
+
+// RiskReason defines model for RiskReason.
+type RiskReason struct {
+	// Code Name of the reason, for example new-network.
+	Code string `json:"code"`
+
+	// Severity 1: it is noted; 2: it asks for a look; 3: it asks for a further proof; 4: it is a bar.
+	Severity int `json:"severity"`
+
+	// Title It in a few words.
+	Title string `json:"title"`
 }
 
 // Session defines model for Session.
@@ -1967,6 +2156,12 @@ type UserCreateReq struct {
 
 // UserID Examples: usr-4693224802260150919
 type UserID = string
+
+// UserLabels defines model for UserLabels.
+type UserLabels struct {
+	// Labels Each once, of letters, digits and hyphens.
+	Labels []string `json:"labels"`
+}
 
 // UserList defines model for UserList.
 type UserList struct {
@@ -2216,6 +2411,60 @@ type ListIdentifiersParams struct {
 	PageSize *PageSize `form:"pageSize,omitempty" json:"pageSize,omitempty"`
 }
 
+// PasskeyAppendFinishParams defines parameters for PasskeyAppendFinish.
+type PasskeyAppendFinishParams struct {
+	// Include `risk` adds how the request was judged before anything was made of it.
+	Include *PasskeyAppendFinishParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// PasskeyAppendFinishParamsInclude defines parameters for PasskeyAppendFinish.
+type PasskeyAppendFinishParamsInclude string
+
+// PasskeyAppendStartParams defines parameters for PasskeyAppendStart.
+type PasskeyAppendStartParams struct {
+	// Include `risk` adds how the request was judged beside what it asks for.
+	Include *PasskeyAppendStartParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// PasskeyAppendStartParamsInclude defines parameters for PasskeyAppendStart.
+type PasskeyAppendStartParamsInclude string
+
+// PasskeyLoginFinishParams defines parameters for PasskeyLoginFinish.
+type PasskeyLoginFinishParams struct {
+	// Include `risk` adds how the request was judged before anything was made of it.
+	Include *PasskeyLoginFinishParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// PasskeyLoginFinishParamsInclude defines parameters for PasskeyLoginFinish.
+type PasskeyLoginFinishParamsInclude string
+
+// PasskeyLoginStartParams defines parameters for PasskeyLoginStart.
+type PasskeyLoginStartParams struct {
+	// Include `risk` adds how the request was judged beside what it asks for.
+	Include *PasskeyLoginStartParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// PasskeyLoginStartParamsInclude defines parameters for PasskeyLoginStart.
+type PasskeyLoginStartParamsInclude string
+
+// PasskeyMediationFinishParams defines parameters for PasskeyMediationFinish.
+type PasskeyMediationFinishParams struct {
+	// Include `risk` adds how the request was judged before anything was made of it.
+	Include *PasskeyMediationFinishParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// PasskeyMediationFinishParamsInclude defines parameters for PasskeyMediationFinish.
+type PasskeyMediationFinishParamsInclude string
+
+// PasskeyMediationStartParams defines parameters for PasskeyMediationStart.
+type PasskeyMediationStartParams struct {
+	// Include `risk` adds how the request was judged beside what it asks for.
+	Include *PasskeyMediationStartParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// PasskeyMediationStartParamsInclude defines parameters for PasskeyMediationStart.
+type PasskeyMediationStartParamsInclude string
+
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
 	// Sort `field:asc` or `field:desc`; empty for the list's own order.
@@ -2380,6 +2629,9 @@ type CreateIdentifierJSONRequestBody = IdentifierCreateReq
 
 // UpdateIdentifierJSONRequestBody defines body for UpdateIdentifier for application/json ContentType.
 type UpdateIdentifierJSONRequestBody = IdentifierUpdateReq
+
+// SetUserLabelsJSONRequestBody defines body for SetUserLabels for application/json ContentType.
+type SetUserLabelsJSONRequestBody = UserLabels
 
 // CreateLongSessionJSONRequestBody defines body for CreateLongSession for application/json ContentType.
 type CreateLongSessionJSONRequestBody = LongSessionCreateReq

@@ -31,6 +31,7 @@ type Account struct {
 	Environments       []Environment   `json:"environments,omitempty"`
 	Identifiers        []Identifier    `json:"identifiers,omitempty"`
 	SocialAccounts     []SocialAccount `json:"socialAccounts,omitempty"`
+	Labels             []string        `json:"labels,omitempty"` // that callers gave the user, sorted; what they mean is the policy's affair
 
 	// SignUpUntilMs is set while the sign-up that made the user is under way: it is to be complete by then. A user whose
 	// sign-up was not, and who has no passkey that logs in either, has been given up and is deleted when somebody else wants
@@ -122,7 +123,8 @@ func (a *Account) EndWaiting() {
 
 // Lost reports whether the user had a passkey with that WebAuthn credential ID, which was deleted.
 func (a *Account) Lost(credentialID []byte) bool {
-	return slices.ContainsFunc(a.Deleted, func(t Tombstone) bool { return bytes.Equal(t.CredentialID, credentialID) })
+	return len(credentialID) > 0 &&
+		slices.ContainsFunc(a.Deleted, func(t Tombstone) bool { return bytes.Equal(t.CredentialID, credentialID) })
 }
 
 // Passkeys returns the passkeys with the given row IDs, in that order. What was registered under another RP ID is left out: no
@@ -225,9 +227,12 @@ func (c *Credential) CreatedBy() event.Route {
 // Tombstone remembers that a credential was deleted, so that its later use is told apart from a credential nobody knows.
 type Tombstone struct {
 	ID           ident.CredentialID `json:"id"`
-	CredentialID []byte             `json:"credentialID"`
+	CredentialID []byte             `json:"credentialID"` // empty: the creation was given up before there was a passkey
 	DeletedMs    int64              `json:"deletedMs"`
 }
+
+// GivenUp reports whether there never was a passkey: the creation was given up before.
+func (t Tombstone) GivenUp() bool { return len(t.CredentialID) == 0 }
 
 // Environment is a browser profile or app installation in which the user has been seen.
 type Environment struct {

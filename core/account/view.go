@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/patience"
 )
@@ -29,12 +30,18 @@ type Changes interface {
 	AccountGone(ctx context.Context, project ident.ProjectID, user ident.UserID) error
 	// AccountUncertain is for a change of which nobody knows whether it was stored.
 	AccountUncertain(ctx context.Context, project ident.ProjectID, user ident.UserID)
+	// AccountVouched reports whether a stamp still holds, if that is known here without asking anybody.
+	AccountVouched(ctx context.Context, project ident.ProjectID, user ident.UserID, stamp string) bool
+	// AccountUsed is AccountChanged if AccountVouched, in one step: nobody else's change comes between. Otherwise it does nothing, and
+	// returns "".
+	AccountUsed(ctx context.Context, project ident.ProjectID, user ident.UserID, stamp string) (now string)
 }
 
-// Deps is what a store works with that keeps accounts in memory. All are required but Wait.
+// Deps is what a store works with that keeps accounts in memory. All are required but Logins and Wait.
 type Deps struct {
 	Bucket  jetstream.KeyValue // "accounts"; its reads must come from the leader
 	Changes Changes
+	Logins  Logins // nil: accounts are taken as they are stored
 	Metrics prometheus.Registerer
 	Wait    time.Duration // how long View and Again wait for the bucket at most; 0 = a second
 }
@@ -53,7 +60,8 @@ func Open(deps Deps, size int) (*Store, error) {
 		return nil, fmt.Errorf("register metrics of accounts: %w", err)
 	}
 	return &Store{
-		accounts: stored(deps.Bucket), changes: deps.Changes, near: kept, metrics: m, patience: patience.New(cmp.Or(deps.Wait, usualWait)),
+		accounts: stored(deps.Bucket), logins: deps.Logins, changes: deps.Changes, near: kept, metrics: m,
+		patience: patience.New(cmp.Or(deps.Wait, usualWait)),
 	}, nil
 }
 
@@ -61,6 +69,9 @@ func Open(deps Deps, size int) (*Store, error) {
 type View struct {
 	Account *Account
 	Stamp   string // the account was read after this stamp was told; empty = it was read just now
+
+	stored *Account // the document, which may lack logins
+	unsure bool     // a write of which nobody knows may still be under way: what was read is good for decisions, and no more
 }
 
 // usualWait is how long a decision waits for an account at most. It can be made without.
@@ -92,19 +103,75 @@ func (s *Store) Told(project ident.ProjectID, user ident.UserID, stamp string) {
 
 // read reads the bucket and keeps the account under the stamp that had been told before.
 func (s *Store) read(ctx context.Context, project ident.ProjectID, user ident.UserID, told *View) (View, error) {
-	var a Account
+	var stored, a Account
 	err := s.patience.Wait(ctx, func(ctx context.Context) (err error) {
-		a, _, err = s.Get(ctx, project, user)
+		if stored, _, err = s.Stored(ctx, project, user); err != nil {
+			return err
+		}
+		lacking, err := s.lacking(ctx, &stored)
+		if a = stored; len(lacking) > 0 {
+			a = stored.Knowing(lacking...)
+		}
 		return err
 	})
 	if err != nil {
 		return View{}, err
 	}
 	s.metrics.bucket.Inc()
-	if told != nil {
-		s.near.keep(key(project, user), &View{Account: &a, Stamp: told.Stamp})
+	if told != nil && told.Stamp != "" {
+		s.near.keep(key(project, user), &View{Account: &a, Stamp: told.Stamp, stored: &stored, unsure: told.unsure})
 	}
 	return View{Account: &a}, nil
+}
+
+// Present is Stored, but from memory where it is known there that nobody has changed the account: where one process is all there is. Like
+// Stored it sees every change that was acknowledged before the call, other than those that Amend does not announce.
+func (s *Store) Present(ctx context.Context, project ident.ProjectID, user ident.UserID) (Account, error) {
+	if a, known := s.vouched(ctx, project, user); known {
+		return a, nil
+	}
+	a, _, err := s.Stored(ctx, project, user)
+	return a, err
+}
+
+// vouched returns the account as it is stored, if it is in memory and its stamp holds. It may be changed.
+func (s *Store) vouched(ctx context.Context, project ident.ProjectID, user ident.UserID) (Account, bool) {
+	kept := s.near.get(key(project, user))
+	if !kept.present() || !s.changes.AccountVouched(ctx, project, user, kept.Stamp) {
+		return Account{}, false
+	}
+	s.metrics.near.Inc()
+	return kept.stored.Knowing(), true
+}
+
+// used announces a login and returns the account as it is stored, as vouched does. Memory has the account with that login afterwards.
+func (s *Store) used(ctx context.Context, project ident.ProjectID, user ident.UserID, login event.Found) (Account, bool) {
+	kept := s.near.get(key(project, user))
+	if !kept.present() {
+		return Account{}, false
+	}
+	now := s.changes.AccountUsed(ctx, project, user, kept.Stamp)
+	if now == "" {
+		return Account{}, false
+	}
+	s.metrics.near.Inc()
+	s.near.keep(key(project, user), kept.with(login, now))
+	return kept.stored.Knowing(), true
+}
+
+// present reports whether the view has the account as it was stored when its stamp was told.
+func (v *View) present() bool { return v != nil && v.stored != nil && !v.unsure }
+
+// with returns the view under another stamp, after a login that is all that the stored account lacks. One that came later is known then,
+// and says all that this one does.
+func (v *View) with(login event.Found, stamp string) *View {
+	after := *v
+	after.Stamp = stamp
+	if v.Account.UsedTo < login.Sequence {
+		a := v.stored.Knowing(login)
+		after.Account = &a
+	}
+	return &after
 }
 
 // near keeps the newest stamp that was told of an account and, once it has been read again after that, the account.
@@ -141,12 +208,12 @@ func (n near) drop(key string) {
 // told replaces what was read before another stamp was told.
 func (n near) told(key, stamp string) {
 	kept := n.get(key)
+	unsure := kept != nil && kept.unsure
 	switch {
-	case stamp == "":
-		if kept != nil {
-			n.drop(key)
-		}
+	case stamp == "" && kept == nil:
+	case stamp == "" && !unsure:
+		n.drop(key)
 	case kept == nil || kept.Stamp != stamp:
-		n.keep(key, &View{Stamp: stamp})
+		n.keep(key, &View{Stamp: stamp, unsure: unsure})
 	}
 }

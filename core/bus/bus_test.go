@@ -128,6 +128,29 @@ func TestObservationsArePersistedAsynchronouslyAndEventsAreNot(t *testing.T) {
 	}
 }
 
+func TestObservationsMayComeInBatchesWhereTheServerKnowsThem(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]bool{
+		"2.12.1": false, "2.13.0": false, "2.14.0": true, "2.15.2": true, "3.0.0": true, "2.14.0-RC.1": true, "": false, "dev": false,
+	} {
+		if got := bus.TakesBatches(version); got != want {
+			t.Errorf("%q: %v", version, got)
+		}
+	}
+	b := open(t, config(t))
+	for name, want := range map[string]bool{
+		bus.OffersStream: true, bus.DecisionsStream: true, bus.EventsStream: false, bus.AuditStream: false,
+	} {
+		stream, err := b.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.AllowBatchPublish; got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestWhatIsCountedOfNamesThatNobodyHasIsKeptAsLongAsAccountsAndIsBounded(t *testing.T) {
 	t.Parallel()
 	stream, err := open(t, config(t)).Stream(t.Context(), "KV_"+bus.NobodiesBucket)

@@ -12,3 +12,6 @@ func OpenOn(ctx context.Context, cfg Config, measured func() (total, free int64)
 		return volume{total: total, free: free}, nil
 	})
 }
+
+// TakesBatches is takesBatches.
+func TakesBatches(version string) bool { return takesBatches(version) }

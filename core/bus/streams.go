@@ -117,10 +117,12 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	offers := b.observations(b.log(OffersStream, OffersPrefix))
 	offers.MaxAge, offers.MaxBytes = cfg.OffersMaxAge, cmp.Or(cfg.OffersMaxBytes, unlimited)
 	offers.MaxMsgsPerSubject = OffersPerSubject
+	offers.AllowBatchPublish = takesBatches(b.Conn.ConnectedServerVersion())
 
 	decisions := b.observations(b.log(DecisionsStream, DecisionsPrefix))
 	decisions.MaxAge = cfg.DecisionsMaxAge
 	decisions.MaxBytes = cfg.DecisionsMaxBytes
+	decisions.AllowBatchPublish = offers.AllowBatchPublish
 
 	// What is told of those who run the installation is not theirs to take back.
 	audit := b.log(AuditStream, AuditPrefix)
@@ -166,6 +168,16 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		b.objects(PoliciesBucket), b.bucket(IntegrityBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}
+}
+
+// takesBatches reports whether a server knows batches that are not atomic, in which observations are sent (core/flow). An older one refuses
+// streams that take them.
+func takesBatches(version string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major > 2 || major == 2 && minor >= 14
 }
 
 func (b *Bus) log(name, prefix string) jetstream.StreamConfig {

@@ -76,6 +76,9 @@ func Open(ctx context.Context, js jetstream.JetStream, name string) (*Stream, er
 // everything is what a server need compare with no subject.
 const everything = ">"
 
+// AnswersAny reports whether any of its servers answers direct gets, as Last needs it.
+func (s *Stream) AnswersAny() bool { return s.batch }
+
 // filter returns what to ask for to get a subject.
 func (s *Stream) filter(subject string) string {
 	if subject == s.whole {

@@ -22,7 +22,9 @@ func TestTheLastMessageIsTheNewestOfAllThatMatch(t *testing.T) {
 		"of one subject":           {"read.a.x", 1, "read.a.x"},
 		"of several":               {"read.a.>", 3, "read.a.y"},
 		"of all":                   {"read.>", 4, "read.b.x"},
-		"of a subject without one": {"read.c.>", 0, ""},
+		"of the newer of two":      {"read.b.x", 4, "read.b.x"},
+		"of a subject without one": {"read.c.x", 0, ""},
+		"of subjects without one":  {"read.c.>", 0, ""},
 	} {
 		msg, err := direct.Last(t.Context(), js, name, tc.subject)
 		switch {

@@ -90,6 +90,14 @@ func (v *Event) AppendJSON(to []byte) []byte {
 		to = append(to, `,"client":`...)
 		to = (*v.Client).AppendJSON(to)
 	}
+	if v.Origin != nil {
+		to = append(to, `,"origin":`...)
+		to = (*v.Origin).AppendJSON(to)
+	}
+	if v.UV != nil {
+		to = append(to, `,"uv":`...)
+		to = strconv.AppendBool(to, bool((*v.UV)))
+	}
 	if v.Attachment != "" {
 		to = append(to, `,"attachment":`...)
 		to = appendText(to, string(v.Attachment))
@@ -113,6 +121,17 @@ func (v *Event) AppendJSON(to []byte) []byte {
 	if v.Codes != nil {
 		to = append(to, `,"codes":`...)
 		to = (*v.Codes).AppendJSON(to)
+	}
+	if v.Labels != nil {
+		to = append(to, `,"labels":`...)
+		to = append(to, '[')
+		for i := range *v.Labels {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = appendText(to, string((*v.Labels)[i]))
+		}
+		to = append(to, ']')
 	}
 	if len(to) == start {
 		return append(to, "{}"...)
@@ -160,12 +179,56 @@ func (v *Client) AppendJSON(to []byte) []byte {
 }
 
 // AppendJSON appends v in JSON.
+func (v *Origin) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"address":`...)
+	to = appendText(to, string(v.Address))
+	to = append(to, `,"network":`...)
+	to = appendText(to, string(v.Network))
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
 func (v *Use) AppendJSON(to []byte) []byte {
 	start := len(to)
 	to = append(to, `,"counter":`...)
 	to = strconv.AppendUint(to, uint64(v.Counter), 10)
 	to = append(to, `,"backedUp":`...)
 	to = strconv.AppendBool(to, bool(v.BackedUp))
+	if v.After != nil {
+		to = append(to, `,"after":`...)
+		to = strconv.AppendUint(to, uint64((*v.After)), 10)
+	}
+	if v.Seen != nil {
+		to = append(to, `,"seen":`...)
+		to = (*v.Seen).AppendJSON(to)
+	}
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *Seen) AppendJSON(to []byte) []byte {
+	start := len(to)
+	if v.Same {
+		to = append(to, `,"same":`...)
+		to = strconv.AppendBool(to, bool(v.Same))
+	}
+	if v.OSVersion != "" {
+		to = append(to, `,"osVersion":`...)
+		to = appendText(to, string(v.OSVersion))
+	}
+	if v.BrowserVersion != "" {
+		to = append(to, `,"browserVersion":`...)
+		to = appendText(to, string(v.BrowserVersion))
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

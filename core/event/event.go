@@ -80,14 +80,18 @@ type Event struct {
 	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted
 	Auth     *Auth            `json:"auth,omitempty"`     // of auth events
 	Client   *Client          `json:"client,omitempty"`   // of completed ceremonies: who did it
+	Origin   *Origin          `json:"origin,omitempty"`   // of completed ceremonies; events of earlier versions have none
+	// Of completed ceremonies: the authenticator verified its user (W3C WebAuthn flag UV); events of earlier versions do not say
+	UV *bool `json:"uv,omitempty"`
 
 	Attachment string `json:"attachment,omitempty"` // of append-completed: platform or cross-platform, as the client said of the authenticator
 
 	Use     *Use     `json:"use,omitempty"`     // of login-completed; events of earlier versions have none
 	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
-	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
+	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed, and of backup-state-changed: whether it is
 	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
 	Codes   *Codes   `json:"codes,omitempty"`   // of login-code-failed; events of the version before have none
+	Labels  *Labels  `json:"labels,omitempty"`  // of user-labelled
 }
 
 // AuthMethod is how a user authenticated, in the caller's words.
@@ -96,10 +100,29 @@ type AuthMethod string
 // AuthStatus is how an authentication ended, in the caller's words.
 type AuthStatus string
 
-// Use is what the authenticator said of the passkey that it signed a login with.
+// Labels are all that a user has, sorted. A list would make events that cannot be compared.
+type Labels []string
+
+// Use is what the authenticator said of the passkey that it signed a login with, and what an account makes of the login.
 type Use struct {
 	Counter  uint32 `json:"counter"` // the signature counter; 0 = it does not count
 	BackedUp bool   `json:"backedUp"`
+	// An account that knows the user's logins up to this sequence of the log can take up this one without those between; nil: it needs all
+	After *uint64 `json:"after,omitempty"`
+	Seen  *Seen   `json:"seen,omitempty"` // what the environment is remembered by, beside Client; nil: nothing is remembered of it
+}
+
+// Seen is what an environment is remembered by, but for its user agent and fingerprint, which no event holds.
+type Seen struct {
+	Same           bool   `json:"same,omitempty"` // as the account has it; the rest is left out
+	OSVersion      string `json:"osVersion,omitempty"`
+	BrowserVersion string `json:"browserVersion,omitempty"`
+}
+
+// Found is an event and where it is in the log.
+type Found struct {
+	Event
+	Sequence uint64
 }
 
 // Counter is the signature counter of a passkey, as it was known and as it came.
@@ -136,9 +159,15 @@ type Auth struct {
 
 // Client is where a ceremony was made from.
 type Client struct {
-	Address string `json:"address,omitempty"` // remote address as the caller sent it
+	Address string `json:"address,omitempty"` // remote address, as much as is kept; earlier versions: as the caller sent it
 	OS      string `json:"os,omitempty"`
 	Browser string `json:"browser,omitempty"`
+}
+
+// Origin is where on the network a ceremony was made from.
+type Origin struct {
+	Address string `json:"address"` // as much as is kept
+	Network string `json:"network"` // that it is in: the first 24 bits of IPv4, 48 of IPv6
 }
 
 // Offer is a login offer together with what the ceremony service says of its challenge: for its list, when it expires; of challenges that

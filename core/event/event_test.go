@@ -185,3 +185,15 @@ func TestJoin(t *testing.T) {
 		})
 	}
 }
+
+func TestASetWithoutAnEventHasAllOthersAndIsAnother(t *testing.T) {
+	t.Parallel()
+	all := event.NewSet([]event.Event{{ID: "pke-1", CreatedMs: 1}, {ID: "pke-2", CreatedMs: 2}, {ID: "pke-3", CreatedMs: 3}})
+	left := all.Without("pke-2")
+	if _, there := left.Find("pke-2"); there || left.Len() != 2 || all.Len() != 3 {
+		t.Errorf("left are %v of %v", left.All(), all.All())
+	}
+	if none := all.Without("pke-4"); none != all {
+		t.Error("without an event that is not there it is another set")
+	}
+}

@@ -63,6 +63,14 @@ func (s Set) With(e Event) Set {
 	return Set{&set{live: live}}
 }
 
+// Without returns the set of the other events than the one with the ID.
+func (s Set) Without(id ident.EventID) Set {
+	if _, there := s.Find(id); !there {
+		return s
+	}
+	return Set{&set{live: slices.DeleteFunc(s.Live(), func(e Event) bool { return e.ID == id })}}
+}
+
 // All returns the events that count, oldest first, those of one millisecond by ID. The caller must not change them.
 func (s Set) All() []Event {
 	if s.set == nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog/internal/cloudevent"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -64,7 +65,7 @@ func logged(t *testing.T, js jetstream.JetStream) map[ident.EventID][]*jetstream
 	messages := make(map[ident.EventID][]*jetstream.RawStreamMsg)
 	for sequence := uint64(1); sequence <= stream.CachedInfo().State.LastSeq; sequence++ {
 		msg := answered(t, func() (*jetstream.RawStreamMsg, error) { return stream.GetMsg(t.Context(), sequence) })
-		id := ident.EventID(msg.Header.Get(headerID))
+		id := ident.EventID(msg.Header.Get(cloudevent.HeaderID))
 		messages[id] = append(messages[id], msg)
 	}
 	return messages

@@ -38,10 +38,25 @@
 // Nothing else comes into it: answers that are refused are many if somebody wants them to be who knows a user's name. They are appended as
 // any event, and what spends their challenges is a mark. So nobody can make a user's logins slow, or wait for others, but that user.
 //
-// They go alone: one whose condition does not hold would have the server refuse all the others of a batch.
+// They go alone: one whose condition does not hold would have the server refuse all the others of a batch. The condition stays with each,
+// and so names the one before it: a user's latest are read from one to the other, whatever lies between (internal/trail).
 //
 // A caller whose answer was lost asks again. The event has the ID of its ceremony, as any other's would; who has stored it the header
 // Keyward-Attempt says. So a repeated call finds its own, while and after the server knows the ID, and another is told that it came late.
+//
+// # Usage of accounts
+//
+// What logins say of an account (counters, use, environments) nobody waits to be stored in it. An account's document notes up to which
+// sequence it knows the user's logins, and whoever reads it takes up the later ones, which is one read of the newest: each login says up
+// to where an account has to know the log to take up that login alone. Mostly that is what the document knew at its end, for it says all
+// that the logins between say. Why that holds: its caller knew all logins before it, since it was stored on the condition that there is
+// none other; and it compared what all leave of the document with what this one leaves. It covers none of a passkey that the document does
+// not have, which may have been created since. The document may have moved forward since, which takes up some of the logins between before
+// the last one, in their order, and leaves the same. If the login does not say all, it says so, its document is written at once, and after
+// a crash before that, readers take up all that come after what the document knows.
+//
+// Changes of an account are made upon what the log said before them, so that what they take away no login of before brings back. Documents
+// move forward in the background before events grow too old (services/ceremony/internal/folding).
 //
 // Where the log has a bound in bytes it drops events however young they are, and with them what was spent: there a mark spends the
 // challenge before its event does.
@@ -60,4 +75,10 @@
 // Login offers and denials go to a stream of their own that is persisted asynchronously: the last moments of them may be lost with the
 // machine. The newest of each user are in Redis too, under the same promise. An offer may carry what its ceremony needs to be finished;
 // readers of history do not see that.
+//
+// Where one process is all there is, they leave it in the background (core/flow), so that no login start waits for the log. Whoever reads
+// them here gets those on their way too: they are looked up first, and what is missing there was in the log before it was read. An erasure
+// waits for the user's. What is lost with a process that dies is what was under way, milliseconds; what the log refuses is counted, and
+// then each is awaited until the log takes one again: what cannot be stored is not offered. With Redis each is awaited: another instance
+// may be asked for it whose Redis has just forgotten it.
 package eventlog

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,6 +18,9 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog/internal/batch"
+	"github.com/keyward/keyward/core/eventlog/internal/cloudevent"
+	"github.com/keyward/keyward/core/eventlog/internal/trail"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/span"
@@ -32,16 +36,16 @@ var (
 )
 
 // Found is an event and where it is in the log.
-type Found struct {
-	event.Event
-	Sequence uint64
-}
+type Found = event.Found
 
-// Span says which events of a user are looked for: those that come after a sequence, and those that the log got since a time.
+// Span says which events of a user are looked for: those that come after a sequence, without those that the newest says are needed no more
+// (see event.Use), and those that the log got since a time.
 type Span struct {
-	After  uint64 // Never = none for that; beyond the log's end: what was known of it is of another log, so it counts as 0
-	Since  time.Time
-	Latest bool // what the leader has is waited for; otherwise a follower may answer, with what it has
+	After uint64 // Never = none for that; beyond the log's end: what was known of it is of another log, so it counts as 0
+	Since time.Time
+	// Before events said what an account needs to take them up, accounts were written at once: who knows nothing need not be told of those
+	Related bool
+	Latest  bool // what the leader has is waited for; otherwise a follower may answer, with what it has
 }
 
 // Never is a sequence after which nothing comes.
@@ -49,7 +53,7 @@ const Never = math.MaxUint64
 
 // over reports whether nothing up to a message is looked for.
 func (s Span) over(msg *jetstream.RawStreamMsg) bool {
-	return msg.Sequence <= s.After && msg.Time.Before(s.Since)
+	return msg.Sequence <= s.After && (s.Since.IsZero() || msg.Time.Before(s.Since))
 }
 
 // Recent is what a log had of some types.
@@ -63,7 +67,7 @@ type Recent struct {
 func (l *Log) Recent(
 	ctx context.Context, project ident.ProjectID, user ident.UserID, within Span, types ...event.Type,
 ) (found Recent, err error) {
-	prefix, err := userSubject(bus.EventsPrefix, project, user)
+	prefix, err := cloudevent.UserSubject(bus.EventsPrefix, project, user)
 	if err != nil {
 		return Recent{}, err
 	}
@@ -113,6 +117,14 @@ func (l *Log) recent(ctx context.Context, subject string, within Span, to *Recen
 	}
 }
 
+func found(msg *jetstream.RawStreamMsg) (Found, error) {
+	var events []event.Event
+	if err := into(&events)(msg); err != nil {
+		return Found{}, err
+	}
+	return Found{Event: events[0], Sequence: msg.Sequence}, nil
+}
+
 // readSpan adds what the subject of a newest message has within a span, and not beyond that message.
 func (l *Log) readSpan(ctx context.Context, head *jetstream.RawStreamMsg, within Span, to *[]Found) error {
 	if within.After != Never && within.After > head.Sequence {
@@ -121,21 +133,39 @@ func (l *Log) readSpan(ctx context.Context, head *jetstream.RawStreamMsg, within
 	if within.over(head) {
 		return nil
 	}
-	read := func(start jetstreamext.GetBatchOpt, whole bool) error {
-		take := func(msg *jetstream.RawStreamMsg) error {
-			if msg.Sequence > head.Sequence {
+	if head.Sequence > within.After {
+		newest, err := found(head)
+		if err != nil {
+			return err
+		}
+		switch use := newest.Use; {
+		case use == nil || use.After == nil:
+			if within.Related && within.After == 0 {
 				return nil
 			}
-			var events []event.Event
-			if err := into(&events)(msg); err != nil {
-				return err
-			}
-			*to = append(*to, Found{Event: events[0], Sequence: msg.Sequence})
-			return nil
+		case *use.After <= within.After:
+			*to = append(*to, newest)
+			within.After = head.Sequence
 		}
-		following, pending, err := l.readBatch(ctx, bus.EventsStream, take, start, jetstreamext.GetBatchSubject(head.Subject))
+	}
+	take := func(msg *jetstream.RawStreamMsg) error {
+		one, err := found(msg)
+		if err == nil && msg.Sequence <= head.Sequence {
+			*to = append(*to, one)
+		}
+		return err
+	}
+	messages, whole, err := trail.Back(ctx, l.js, bus.EventsStream, head, within.over)
+	for _, msg := range messages {
+		err = errors.Join(err, take(msg))
+	}
+	if whole || err != nil {
+		return err
+	}
+	read := func(start jetstreamext.GetBatchOpt, whole bool) error {
+		following, pending, err := batch.Read(ctx, l.js, bus.EventsStream, take, start, jetstreamext.GetBatchSubject(head.Subject))
 		if err == nil && pending > 0 && whole {
-			following, err = l.readAll(ctx, bus.EventsStream, head.Subject, following, take)
+			following, err = batch.All(ctx, l.js, bus.EventsStream, head.Subject, following, take)
 		}
 		// On one server, what is missing has been erased meanwhile.
 		if err == nil && l.replicated && following <= head.Sequence && (whole || pending == 0) {
@@ -161,7 +191,7 @@ func (l *Log) readSpan(ctx context.Context, head *jetstream.RawStreamMsg, within
 func (l *Log) conclude(ctx context.Context, e event.Event, after uint64, attempt string) (stored []byte, r Receipt, err error) {
 	ctx, step := span.Stream(ctx, "append", bus.EventsStream)
 	defer func() { step.End(err) }()
-	msg, err := message(ctx, bus.EventsPrefix, event.Offer{Event: e})
+	msg, err := cloudevent.Message(ctx, bus.EventsPrefix, &event.Offer{Event: e})
 	if err != nil {
 		return nil, Receipt{}, err
 	}
@@ -192,7 +222,7 @@ func (l *Log) resolve(ctx context.Context, e event.Event, sent *nats.Msg, after 
 	r, err := Receipt{}, ErrMoved
 	unread := l.read(ctx, bus.EventsStream, sent.Subject, from, func(msg *jetstream.RawStreamMsg) error {
 		switch {
-		case msg.Header.Get(headerID) != string(e.ID) || r.Sequence != 0:
+		case msg.Header.Get(cloudevent.HeaderID) != string(e.ID) || r.Sequence != 0:
 		case msg.Header.Get(headerAttempt) == sent.Header.Get(headerAttempt):
 			r, err = Receipt{Sequence: msg.Sequence, Unsure: true}, nil
 		default:
@@ -227,7 +257,7 @@ func (s *Store) Conclude(ctx context.Context, e event.Event, after uint64, attem
 	switch {
 	case errors.Is(err, ErrMoved), errors.Is(err, ErrConcluded):
 		return Receipt{}, err
-	case errors.Is(err, errMalformed):
+	case errors.Is(err, cloudevent.ErrMalformed):
 		return Receipt{}, unstored(err)
 	case err != nil:
 		s.cache.Uncertain(ctx, e.Project, e.User)
@@ -241,4 +271,30 @@ func (s *Store) Conclude(ctx context.Context, e event.Event, after uint64, attem
 		return Receipt{}, fault.Unavailable(retryAfter, "the event could not be announced").Because(err)
 	}
 	return receipt, nil
+}
+
+// Logins implements account.Logins.
+func (l *Log) Logins(ctx context.Context, project ident.ProjectID, user ident.UserID, known uint64) ([]Found, error) {
+	found, err := l.Recent(ctx, project, user, Span{After: known, Related: true, Latest: true}, event.LoginCompleted)
+	return found.Events, err
+}
+
+// Logins implements account.Logins.
+func (s *Store) Logins(ctx context.Context, project ident.ProjectID, user ident.UserID, known uint64) ([]Found, error) {
+	found, err := s.log.Logins(ctx, project, user, known)
+	if err != nil {
+		return nil, unread(err)
+	}
+	return found, nil
+}
+
+// EachLogin tells of the completed logins of all users after a sequence of the log, in their order. What comes meanwhile may be left out.
+func (s *Store) EachLogin(ctx context.Context, after uint64, visit func(ident.ProjectID, ident.UserID, uint64) error) error {
+	const all = bus.EventsPrefix + ".*.*." + string(event.LoginCompleted)
+	_, err := batch.All(ctx, s.log.js, bus.EventsStream, all, after+1, func(msg *jetstream.RawStreamMsg) error {
+		project, user, _ := strings.Cut(strings.TrimPrefix(msg.Subject, bus.EventsPrefix+"."), ".")
+		user, _, _ = strings.Cut(user, ".")
+		return visit(ident.ProjectID(project), ident.UserID(user), msg.Sequence)
+	})
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog/internal/cloudevent"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -154,7 +156,7 @@ func TestOfManyCallsOnAClusterOneEndsACeremonyThoughTheLeaderChanges(t *testing.
 			}
 		})
 	}
-	const users, calls = 4, 250
+	const users, calls = 4, 60
 	var contesting sync.WaitGroup
 	for u := range users {
 		user := ident.UserID("usr-" + strconv.Itoa(u+1))
@@ -240,7 +242,7 @@ func TestOfABatchWithACompletedLoginThatWasNotJudgedTheServerTakesNothing(t *tes
 	log := open(t)
 	var messages []*nats.Msg
 	for range 2 {
-		msg, err := message(t.Context(), bus.EventsPrefix, event.Offer{Event: ending("usr-1", "was-1")})
+		msg, err := cloudevent.Message(t.Context(), bus.EventsPrefix, &event.Offer{Event: ending("usr-1", "was-1")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -347,7 +349,7 @@ func TestRecentEventsAreThoseOfTheTypesAndTheSpan(t *testing.T) {
 		}
 		stored = append(stored, e)
 	}
-	all := []Found{{stored[0], 1}, {stored[3], 4}, {stored[4], 5}}
+	all := []Found{at(stored[0], 1), at(stored[3], 4), at(stored[4], 5)}
 	long := time.Now().Add(-time.Hour)
 	never := time.Now().Add(time.Hour)
 	for name, tc := range map[string]struct {
@@ -365,7 +367,7 @@ func TestRecentEventsAreThoseOfTheTypesAndTheSpan(t *testing.T) {
 		"nothing of a type that is absent": {Span{}, []event.Type{event.LoginRefused}, 0, nil},
 		"of two types, in the log's own order": {
 			Span{After: 3, Since: never}, []event.Type{event.LoginError, event.LoginCompleted}, 6,
-			[]Found{{stored[3], 4}, {stored[4], 5}, {stored[5], 6}},
+			[]Found{at(stored[3], 4), at(stored[4], 5), at(stored[5], 6)},
 		},
 	} {
 		for _, replicated := range []bool{false, true} {
@@ -382,4 +384,139 @@ func TestRecentEventsAreThoseOfTheTypesAndTheSpan(t *testing.T) {
 	if got := looks(t, log, "usr-3", true); got.Last != 0 || got.Events != nil {
 		t.Errorf("of nobody: %+v", got)
 	}
+}
+
+// directGets are the requests for messages of the stream, by whatever they are asked for.
+func directGets(t *testing.T, conn *nats.Conn, stream string) <-chan *nats.Msg {
+	t.Helper()
+	asked := make(chan *nats.Msg, 10_000)
+	for _, subject := range []string{"", ".>"} {
+		sub, err := conn.ChanSubscribe("$JS.API.DIRECT.GET."+stream+subject, asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = sub.Unsubscribe() })
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return asked
+}
+
+func TestLoginsOfOneUserAreReadAloneWhoeverLoggedInBetween(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	log.replicated = false
+	const users, rounds = 20, 4
+	last := map[ident.UserID]uint64{}
+	want := map[ident.UserID][]uint64{}
+	for range rounds {
+		for n := range users {
+			user := ident.UserID("usr-" + strconv.Itoa(n))
+			r, err := log.Conclude(t.Context(), ending(user, ident.NewChallengeID()), last[user], rand.Text())
+			if err != nil {
+				t.Fatal(err)
+			}
+			last[user], want[user] = r.Sequence, append(want[user], r.Sequence)
+		}
+	}
+	asked := directGets(t, log.js.Conn(), bus.EventsStream)
+	recent := func(user ident.UserID) {
+		found, err := log.Recent(
+			t.Context(), "pro-1", user, Span{After: Never, Since: time.Now().Add(-time.Hour), Latest: true}, event.LoginCompleted,
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []uint64
+		for _, e := range found.Events {
+			got = append(got, e.Sequence)
+		}
+		if diff := cmp.Diff(want[user], got); diff != "" {
+			t.Errorf("%s: %s", user, diff)
+		}
+	}
+	recent("usr-7")
+	// A server that is asked for many looks at all that lies between them.
+	for range rounds {
+		select {
+		case request := <-asked:
+			if strings.Contains(string(request.Data), "batch") {
+				t.Errorf("asked for %s", request.Data)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("fewer were asked for than there are")
+		}
+	}
+	// What was stored without a condition, as by an earlier version, tells of none before it.
+	r, err := log.Append(t.Context(), ending("usr-8", ident.NewChallengeID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want["usr-8"] = append(want["usr-8"], r.Sequence)
+	recent("usr-8")
+}
+
+func at(e event.Event, sequence uint64) Found { return Found{Event: e, Sequence: sequence} }
+
+func TestALoginThatSaysAllIsReadAlone(t *testing.T) {
+	t.Parallel()
+	log := open(t)
+	related := func(after uint64) event.Event {
+		e := ending("usr-1", "was")
+		e.Use = &event.Use{After: &after}
+		return e
+	}
+	stored := []event.Event{ending("usr-1", "was-1"), some("usr-2"), related(1), related(1), related(0), ending("usr-2", "was-2"), related(4)}
+	for _, tc := range []struct {
+		upTo  int // of stored
+		known uint64
+		want  []Found
+	}{
+		{1, 0, nil}, // of an earlier version
+		{3, 1, []Found{at(stored[2], 3)}},
+		{3, 0, []Found{at(stored[0], 1), at(stored[2], 3)}},
+		{4, 1, []Found{at(stored[3], 4)}},
+		{4, 2, []Found{at(stored[3], 4)}},
+		{4, 4, nil},
+		{5, 0, []Found{at(stored[4], 5)}},
+		{5, 9, []Found{at(stored[4], 5)}}, // of a log that was
+		{7, 3, []Found{at(stored[3], 4), at(stored[4], 5), at(stored[6], 7)}},
+		{7, 4, []Found{at(stored[6], 7)}},
+	} {
+		for last := lastOf(t, log); int(last) < tc.upTo; last++ {
+			if _, err := log.Append(t.Context(), stored[last]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := log.Logins(t.Context(), "pro-1", "usr-1", tc.known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("of %d events, known up to %d: %s", tc.upTo, tc.known, diff)
+		}
+	}
+	var visited []string
+	s := &Store{log: log}
+	if err := s.EachLogin(t.Context(), 1, func(project ident.ProjectID, user ident.UserID, sequence uint64) error {
+		visited = append(visited, string(project)+" "+string(user)+" "+strconv.FormatUint(sequence, 10))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"pro-1 usr-1 3", "pro-1 usr-1 4", "pro-1 usr-1 5", "pro-1 usr-2 6", "pro-1 usr-1 7"}
+	if diff := cmp.Diff(want, visited); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// lastOf returns the last sequence of the log.
+func lastOf(t *testing.T, l *Log) uint64 {
+	t.Helper()
+	last, _, err := l.last(t.Context(), bus.EventsStream, bus.EventsPrefix+".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return last
 }

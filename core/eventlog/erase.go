@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog/internal/cloudevent"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -22,11 +23,17 @@ func holdings() map[string]string {
 
 // Erase removes the user's events, offers and decisions.
 func (l *Log) Erase(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	if err := l.settled(ctx, project, user); err != nil {
+		return err
+	}
 	return l.each(project, user, func(name, subject string) error { return l.purge(ctx, name, subject+">") })
 }
 
 // EraseLate removes the user's events, offers and decisions, but not the events that tell of the user's deletion.
 func (l *Log) EraseLate(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+	if err := l.settled(ctx, project, user); err != nil {
+		return err
+	}
 	return l.each(project, user, func(name, subject string) error {
 		stream, err := l.js.Stream(ctx, name)
 		if err != nil {
@@ -51,7 +58,7 @@ func (l *Log) EraseLate(ctx context.Context, project ident.ProjectID, user ident
 // each calls do for each stream that may hold something of the user, with the start of its subjects.
 func (l *Log) each(project ident.ProjectID, user ident.UserID, do func(stream, subject string) error) error {
 	for name, prefix := range holdings() {
-		subject, err := userSubject(prefix, project, user)
+		subject, err := cloudevent.UserSubject(prefix, project, user)
 		if err != nil {
 			return err
 		}
@@ -92,4 +99,22 @@ func (s *Store) erase(
 		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
 	}
 	return s.AccountGone(ctx, project, user)
+}
+
+// Recorded returns the IDs of everything that the log holds of a user: deletions, what they delete, and events of the account too. It reads
+// the log itself.
+func (s *Store) Recorded(ctx context.Context, project ident.ProjectID, user ident.UserID) (map[ident.EventID]bool, error) {
+	prefix, err := cloudevent.UserSubject(bus.EventsPrefix, project, user)
+	if err != nil {
+		return nil, unread(err)
+	}
+	recorded := map[ident.EventID]bool{}
+	_, err = s.log.readUser(ctx, bus.EventsStream, prefix, 1, func(event.Type) bool { return true }, func(msg *jetstream.RawStreamMsg) error {
+		recorded[ident.EventID(msg.Header.Get(cloudevent.HeaderID))] = true
+		return nil
+	})
+	if err != nil {
+		return nil, unread(err)
+	}
+	return recorded, nil
 }

@@ -369,7 +369,7 @@ func TestADecisionIsMadeOnTheNewestAccountWithConcurrentWritersAndFlushes(t *tes
 	t.Parallel()
 	i := install(t)
 	config := quick()
-	config.Lease, config.Poll = 20*time.Millisecond, 5*time.Millisecond
+	config.Lease, config.Poll = 100*time.Millisecond, 20*time.Millisecond
 	instances := []*instance{i.start(config), i.start(config), i.start(config)}
 	accounts := make([]*account.Store, len(instances))
 	for k, n := range instances {
@@ -378,7 +378,7 @@ func TestADecisionIsMadeOnTheNewestAccountWithConcurrentWritersAndFlushes(t *tes
 	if err := accounts[0].Create(t.Context(), account.Account{Project: project, ID: "usr-1"}); err != nil {
 		t.Fatal(err)
 	}
-	const writers, rounds = 4, 50
+	const writers, rounds = 4, 30
 	var (
 		acknowledged, fromMemory atomic.Int64
 		work                     sync.WaitGroup

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog/internal/cloudevent"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
@@ -45,11 +47,24 @@ func Open(ctx context.Context, deps Deps, config historycache.Config) (*Store, e
 	if err != nil {
 		return nil, err
 	}
+	if deps.Redis == nil {
+		if err := log.observe(deps.Metrics); err != nil {
+			return nil, err
+		}
+	}
 	return &Store{log: log, cache: cache}, nil
 }
 
-// Run keeps what is known of the cache fresh until ctx ends. Reads work without it, at the price of a round trip to NATS now and then.
-func (s *Store) Run(ctx context.Context) { s.cache.Run(ctx) }
+// Run keeps what is known of the cache fresh until ctx ends, and has offers leave in the background where one process is all there is. All
+// works without it, at the price of round trips to NATS.
+func (s *Store) Run(ctx context.Context) {
+	var owned sync.WaitGroup
+	if s.log.offers != nil {
+		owned.Go(func() { s.log.offers.Run(ctx) })
+	}
+	s.cache.Run(ctx)
+	owned.Wait()
+}
 
 // Degraded returns why reads go to the log at the moment, or nil.
 func (s *Store) Degraded() error { return s.cache.Degraded() }
@@ -59,7 +74,7 @@ func (s *Store) Degraded() error { return s.cache.Degraded() }
 // holds them.
 func (s *Store) Append(ctx context.Context, e event.Event) (Receipt, error) {
 	stored, receipt, err := s.log.append(ctx, e)
-	if errors.Is(err, errMalformed) {
+	if errors.Is(err, cloudevent.ErrMalformed) {
 		return Receipt{}, unstored(err)
 	}
 	if err != nil {
@@ -117,12 +132,23 @@ func (s *Store) AccountUncertain(ctx context.Context, project ident.ProjectID, u
 	s.cache.AccountUncertain(ctx, project, user)
 }
 
-// PublishOffer stores a login-offered or login-denied event. Once it has returned without error, Offers knows of it.
+// AccountVouched reports whether a stamp of an account still holds, if the memory of this process knows that.
+func (s *Store) AccountVouched(ctx context.Context, project ident.ProjectID, user ident.UserID, stamp string) bool {
+	return s.cache.AccountVouched(ctx, project, user, stamp)
+}
+
+// AccountUsed is AccountChanged if AccountVouched, and otherwise returns "".
+func (s *Store) AccountUsed(ctx context.Context, project ident.ProjectID, user ident.UserID, stamp string) (now string) {
+	return s.cache.AccountUsed(ctx, project, user, stamp)
+}
+
+// PublishOffer takes a login-offered or login-denied event. Once it has returned without error, Offers, AllOffers and Pending know of it.
+// It is stored, or, where one process is all there is, on its way.
 func (s *Store) PublishOffer(ctx context.Context, e event.Event) error {
 	return s.PublishPending(ctx, event.Offer{Event: e})
 }
 
-// PublishPending stores a login offer together with what its ceremony needs to be finished, as PublishOffer does.
+// PublishPending takes a login offer together with what its ceremony needs to be finished, as PublishOffer does.
 func (s *Store) PublishPending(ctx context.Context, o event.Offer) error {
 	if err := s.log.PublishPending(ctx, o); err != nil {
 		return unstored(err)
@@ -146,14 +172,14 @@ func (s *Store) Pending(ctx context.Context, project ident.ProjectID, user ident
 const retryAfter = time.Second
 
 func unstored(err error) error {
-	if errors.Is(err, errMalformed) {
+	if errors.Is(err, cloudevent.ErrMalformed) {
 		return fault.Internal(err)
 	}
 	return fault.Unavailable(retryAfter, "the event could not be stored").Because(err)
 }
 
 func unread(err error) error {
-	if errors.Is(err, errMalformed) {
+	if errors.Is(err, cloudevent.ErrMalformed) {
 		return fault.Internal(err)
 	}
 	return fault.Unavailable(retryAfter, "the events could not be read").Because(err)

@@ -408,7 +408,7 @@ func TestReadYourWritesWithConcurrentWritersFillersAndFlushes(t *testing.T) {
 	t.Parallel()
 	i := install(t)
 	instances := []*instance{i.start(quick()), i.start(quick()), i.start(quick())}
-	const writers, rounds = 6, 40
+	const writers, rounds = 6, 25
 	var (
 		mu           sync.Mutex
 		acknowledged []ident.EventID

@@ -14,6 +14,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog/internal/batch"
 	"github.com/keyward/keyward/core/span"
 )
 
@@ -88,7 +89,7 @@ func (l *Log) readTypes(
 		if last < from || !wanted(event.Type(strings.TrimPrefix(subject, prefix))) {
 			continue
 		}
-		following, err := l.readAll(ctx, stream, subject, from, func(msg *jetstream.RawStreamMsg) error {
+		following, err := batch.All(ctx, l.js, stream, subject, from, func(msg *jetstream.RawStreamMsg) error {
 			if msg.Sequence <= last {
 				messages = append(messages, msg)
 			}
@@ -108,12 +109,12 @@ func (l *Log) readTypes(
 
 // newest returns the sequence of the newest message of each subject that the filter matches: all as they were at one moment.
 func (l *Log) newest(ctx context.Context, stream, filter string) (map[string]uint64, error) {
-	batch, err := jetstreamext.GetLastMsgsFor(ctx, l.js, stream, []string{filter})
+	messages, err := jetstreamext.GetLastMsgsFor(ctx, l.js, stream, []string{filter})
 	if err != nil {
 		return nil, err
 	}
 	newest := make(map[string]uint64)
-	for msg, err := range batch {
+	for msg, err := range messages {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			return nil, nil
 		}
@@ -129,5 +130,5 @@ func (l *Log) newest(ctx context.Context, stream, filter string) (map[string]uin
 			return newest, nil
 		}
 	}
-	return nil, errors.Join(errIncomplete, ctx.Err())
+	return nil, errors.Join(batch.ErrIncomplete, ctx.Err())
 }

@@ -18,8 +18,12 @@ func (f *folder) append() Append {
 		ConditionalCreateCooldown: f.conditionalCreateCooldown(succeeded),
 		BudgetSpent:               f.budgetSpent(),
 	}
-	for _, e := range f.of(event.AppendOffered) {
+	offers := f.of(event.AppendOffered)
+	for i, e := range offers {
 		f.counts(e)
+		if i == len(offers)-1 {
+			f.tells(OfferedLast, e, 0)
+		}
 		a.LastOffer = time.UnixMilli(min(e.CreatedMs, f.now)).UTC()
 	}
 	return a
@@ -62,10 +66,12 @@ func offer(e *event.Event) string {
 func (f *folder) nudge(declines []*event.Event, kind event.Kind, limit Cooldown) Nudge {
 	var n Nudge
 	var last *event.Event
+	counted, paused := declined(kind)
 	for _, e := range declines {
 		if e.Kind == kind || e.Kind == "" && kind == event.KindDefault {
 			n.Declines++
 			last = e
+			f.tells(counted, e, f.parameters.CountWindowSeconds)
 		}
 	}
 	if n.Declines == 0 || n.Declines < limit.Count {
@@ -75,12 +81,14 @@ func (f *folder) nudge(declines []*event.Event, kind event.Kind, limit Cooldown)
 	if last.Type == event.AppendError && f.parameters.CancelCooldownSeconds > 0 {
 		pause = f.parameters.CancelCooldownSeconds
 	}
-	n.Cooldown = f.younger(last.CreatedMs, pause)
+	if n.Cooldown = f.younger(last.CreatedMs, pause); n.Cooldown {
+		f.tells(paused, last, pause)
+	}
 	return n
 }
 
 // conditionalCreateCooldown reports whether a conditional creation was requested lately and no creation has succeeded since.
-func (f *folder) conditionalCreateCooldown(succeeded int64) bool {
+func (f *folder) conditionalCreateCooldown(succeeded int64) (cooling bool) {
 	created := f.created()
 	for _, e := range f.of(event.AppendOffered) {
 		if e.Kind != event.KindConditionalCreate || e.CreatedMs <= succeeded || created[e.Prompt()] {
@@ -90,14 +98,17 @@ func (f *folder) conditionalCreateCooldown(succeeded int64) bool {
 			continue
 		}
 		if f.younger(e.CreatedMs, f.parameters.ConditionalCreate.CooldownSeconds) {
-			return true
+			if cooling = true; f.told == nil {
+				break
+			}
+			f.tells(CreatedSilently, e, f.parameters.ConditionalCreate.CooldownSeconds)
 		}
 	}
-	return false
+	return cooling
 }
 
 // budgetSpent reports whether the account has been shown as many offers lately as it may be. Silent creations show nothing.
-func (f *folder) budgetSpent() bool {
+func (f *folder) budgetSpent() (spent bool) {
 	if f.parameters.NudgeBudget == (NudgeBudget{}) {
 		return false
 	}
@@ -106,11 +117,10 @@ func (f *folder) budgetSpent() bool {
 		for _, e := range f.of(event.AppendOffered) {
 			if e.Kind != event.KindConditionalCreate && f.younger(e.CreatedMs, limit.seconds) {
 				shown++
+				f.tells(limit.part, e, limit.seconds)
 			}
 		}
-		if shown >= limit.most {
-			return true
-		}
+		spent = spent || shown >= limit.most
 	}
-	return false
+	return spent
 }

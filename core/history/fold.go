@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"slices"
 	"sort"
-	"time"
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
@@ -16,7 +15,10 @@ import (
 // longer counts, and a cooldown is over at exactly its end. Events of the future have age 0. A success and a failure of the same
 // millisecond: the success came after.
 func Fold(in Input) History {
-	f := newFolder(in)
+	return newFolder(in).fold(&in)
+}
+
+func (f *folder) fold(in *Input) History {
 	history := History{
 		Append:    f.append(),
 		Blacklist: f.blacklist(),
@@ -44,7 +46,8 @@ type folder struct {
 	parameters  Parameters
 	createdBy   func(*account.Credential) event.Route
 	skewed      bool
-	encoded     []string // WebAuthn credential IDs of credentials, as events name them; empty until one is asked for
+	told        *[]Counted // what counted; nil = nobody asks
+	encoded     []string   // WebAuthn credential IDs of credentials, as events name them; empty until one is asked for
 }
 
 func newFolder(in Input) *folder {
@@ -89,12 +92,12 @@ func (f *folder) of(t event.Type) []*event.Event { return f.unexpired(f.events.O
 func (f *folder) age(createdMs int64) int64 { return max(0, f.now-createdMs) }
 
 func (f *folder) younger(createdMs, seconds int64) bool {
-	return f.age(createdMs) < seconds*int64(time.Second/time.Millisecond)
+	return f.age(createdMs) < millis(seconds)
 }
 
 // counts notes that e has a part in the answer.
 func (f *folder) counts(e *event.Event) {
-	if e.CreatedMs-f.now > f.parameters.ClockSkewSeconds*int64(time.Second/time.Millisecond) {
+	if e.CreatedMs-f.now > millis(f.parameters.ClockSkewSeconds) {
 		f.skewed = true
 	}
 }
@@ -144,23 +147,23 @@ func (f *folder) ofDeleted(e *event.Event) bool {
 }
 
 func (f *folder) blacklist() Blacklist {
-	var b Blacklist
-	for _, bars := range []struct {
-		events []*event.Event
-		what   *bool
-	}{
-		{f.of(event.UserLoginBlacklisted), &b.Login},
-		{f.of(event.AppendBlacklistedAfterHybrid), &b.AppendAfterHybrid},
-		{f.of(event.AppendBlacklistedAfterError), &b.AppendAfterError},
-	} {
-		for _, e := range bars.events {
-			if !e.Unproven() && (e.Environment == "" || e.Environment == f.environment) {
-				f.counts(e)
-				*bars.what = true
-			}
+	return Blacklist{
+		Login:             f.barred(event.UserLoginBlacklisted, LoginBarred),
+		AppendAfterHybrid: f.barred(event.AppendBlacklistedAfterHybrid, AppendAfterHybridBarred),
+		AppendAfterError:  f.barred(event.AppendBlacklistedAfterError, AppendAfterErrorBarred),
+	}
+}
+
+// barred reports whether an event of the type bars the user, everywhere or in this environment.
+func (f *folder) barred(t event.Type, part Part) (found bool) {
+	for _, e := range f.of(t) {
+		if !e.Unproven() && (e.Environment == "" || e.Environment == f.environment) {
+			f.counts(e)
+			f.tells(part, e, 0)
+			found = true
 		}
 	}
-	return b
+	return found
 }
 
 func (f *folder) doubts() Doubts {
@@ -175,6 +178,7 @@ func (f *folder) doubt(t event.Type) (n int) {
 	for _, e := range f.of(t) {
 		if f.younger(e.CreatedMs, f.parameters.DoubtSeconds) && !f.ofDeleted(e) {
 			f.counts(e)
+			f.tells(Doubted, e, f.parameters.DoubtSeconds)
 			n++
 		}
 	}

@@ -43,7 +43,8 @@ type Parameters struct {
 	PositiveSeconds             int64             `json:"positiveSeconds"`             // how long a success keeps a pair positive
 	ProcessSeconds              int64             `json:"processSeconds"`              // how long a login start speaks for its process
 	ClockSkewSeconds            int64             `json:"clockSkewSeconds"`            // an event further in the future is marked
-	DoubtSeconds                int64             `json:"doubtSeconds"`                // how long wrong codes and odd passkeys count
+	// How long wrong codes and odd passkeys count. Bundles from before have none: 0
+	DoubtSeconds int64 `json:"doubtSeconds,omitempty"`
 	// Sources of login starts that the user asked for: that such a login failed counts nowhere. Bundles from before have none
 	ExplicitSources []event.Source `json:"explicitSources,omitempty"`
 	NudgeBudget     NudgeBudget    `json:"nudgeBudget,omitempty"` // bundles from before have none
@@ -73,23 +74,14 @@ type NudgeBudget struct {
 type limit struct {
 	most    int
 	seconds int64
+	part    Part
 }
 
 // limits are those that the budget sets.
 func (b NudgeBudget) limits() []limit {
 	const day = int64(24 * time.Hour / time.Second)
-	all := []limit{{b.Day, day}, {b.Month, 30 * day}, {b.Year, 365 * day}}
+	all := []limit{{b.Day, day, ShownInDay}, {b.Month, 30 * day, ShownInMonth}, {b.Year, 365 * day, ShownInYear}}
 	return slices.DeleteFunc(all, func(l limit) bool { return l.most <= 0 })
-}
-
-// windows are how long an offer counts, in seconds.
-func (b NudgeBudget) windows() []int64 {
-	limits := b.limits()
-	windows := make([]int64, len(limits))
-	for i, l := range limits {
-		windows[i] = l.seconds
-	}
-	return windows
 }
 
 // History is what the events mean.

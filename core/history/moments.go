@@ -5,82 +5,80 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
 )
 
-// Cause is what a pause comes from.
+// Cause is what a refusal that ends by itself comes from.
 type Cause int
 
-// The causes of pauses that end.
+// The causes.
 const (
-	Declined  Cause = iota // offers were declined, or shown lately
-	Spent                  // offers of all kinds were shown as often as they may be
-	Barred                 // an event bars, until it expires
+	Barred    Cause = iota // an event bars logins, until it expires
 	FailedRun              // ceremonies failed
+	Declined               // offers were declined, shown lately, shown as often as they may be, or barred
 )
 
-// maxMoments bounds how many moments are told. What is further back than so many events of a cause is far beyond the counts that decide.
-const maxMoments = 24
+// maxOfPart bounds how many of each part are looked at, unless the parameters count further. What is further back than so many is far
+// beyond what decides.
+const maxOfPart = 8
 
-// Moments returns when the history can mean something else than now because an event of the cause no longer counts: sorted, each after now,
-// and at most as many as are worth a look, of which the latest ones are kept.
-func Moments(in Input, cause Cause, more ...time.Duration) []time.Time {
+// Turn returns the next moment after in.Now from which the history may mean something else, as far as that matters to the cause; false if
+// there is none. Time moves nothing else, so a policy that answers otherwise later does so from a Turn on, or from a Turn after that.
+func Turn(in Input, cause Cause) (time.Time, bool) {
 	nowMs := in.Now.UnixMilli()
-	var all []int64
-	note := func(atMs int64) {
+	ends := map[source][]int64{}
+	note := func(from source, atMs int64) {
 		if atMs > nowMs {
-			all = append(all, atMs)
+			ends[from] = append(ends[from], atMs)
 		}
 	}
+	_, told := Tell(in)
+	for i := range told {
+		if c := &told[i]; cause.concerns(c.Part) {
+			note(c.source(), c.UntilMs)
+		}
+	}
+	// What ends something, such as a success, may end itself.
 	for _, e := range in.Events.Expiring() {
-		note(e.ExpiresMs())
+		note(source{}, e.ExpiresMs())
 	}
-	for _, part := range cause.parts(in.Events) {
-		for _, e := range part {
-			for _, window := range cause.windows(e, &in.Parameters) {
-				note(min(e.CreatedMs, nowMs) + window*int64(time.Second/time.Millisecond))
-			}
+	var next int64
+	for from, all := range ends {
+		slices.Sort(all)
+		if first := all[max(0, len(all)-in.Parameters.most(from.part))]; next == 0 || first < next {
+			next = first
 		}
 	}
-	for _, later := range more {
-		note(in.Now.Add(later).UnixMilli())
-	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	moments := make([]time.Time, 0, min(len(all), maxMoments))
-	for _, atMs := range all[max(0, len(all)-maxMoments):] {
-		moments = append(moments, time.UnixMilli(atMs).UTC())
-	}
-	return moments
+	return time.UnixMilli(next).UTC(), next != 0
 }
 
-// parts returns the events that count for the cause.
-func (c Cause) parts(events event.Set) [][]*event.Event {
-	switch c {
-	case Declined:
-		return [][]*event.Event{events.Declines(), events.Of(event.AppendOffered)}
-	case Spent:
-		return [][]*event.Event{events.Of(event.AppendOffered)}
-	case FailedRun:
-		return [][]*event.Event{events.Failures(), events.Of(event.LoginNoCredentials)}
+// source is what makes a part what it is: all of it together, but of what worked each passkey on each route by itself.
+type source struct {
+	part       Part
+	credential ident.CredentialID
+	route      event.Route
+}
+
+func (c *Counted) source() source {
+	if c.Part == Worked || c.Part == Made {
+		return source{c.Part, c.Credential, c.Route}
+	}
+	return source{part: c.Part}
+}
+
+// concerns reports whether a part of the history has to do with the cause. What is known to be here has to do with all of them.
+func (c Cause) concerns(part Part) bool {
+	switch part {
+	case Worked, Made, SaidToExist, Doubted:
+		return true
+	case LoginBarred:
+		return c == Barred
+	case FailedLocal, FailedCDA, FailedSecurityKey, SaidNone:
+		return c != Barred
 	default:
-		return nil
+		return c == Declined
 	}
 }
 
-// windows returns how long such an event counts for the cause, in seconds.
-func (c Cause) windows(e *event.Event, p *Parameters) []int64 {
-	switch {
-	case c == Declined && e.Type == event.AppendOffered:
-		return []int64{p.ConditionalCreate.CooldownSeconds}
-	case c == Declined:
-		return []int64{
-			p.Default.CooldownSeconds, p.AfterError.CooldownSeconds, p.AfterHybrid.CooldownSeconds, p.Auto.CooldownSeconds, p.CancelCooldownSeconds,
-		}
-	case c == Spent:
-		return p.NudgeBudget.windows()
-	case c == FailedRun:
-		return []int64{p.StreakWindowSeconds, p.PositiveStreakWindowSeconds}
-	default:
-		return nil
-	}
-}
+// most is how many of a part are looked at.
+func (p *Parameters) most(of Part) int { return max(p.Threshold(of), maxOfPart) }

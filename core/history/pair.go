@@ -81,6 +81,7 @@ func (f *folder) successes(p *Pair, here []*event.Event) {
 			p.PositiveStale = true
 			continue
 		}
+		f.tells(Worked, e, f.parameters.PositiveSeconds)
 		won := Win{Route: f.route(e), Credential: c.ID, AtMs: e.CreatedMs}
 		known := func(w Win) bool { return w.Route == won.Route && w.Credential == won.Credential }
 		if !slices.ContainsFunc(p.Wins, known) {
@@ -116,6 +117,7 @@ func (f *folder) failures(p *Pair, at *place) {
 			continue
 		}
 		f.counts(e)
+		f.tells(failed(route), e, window)
 		streaks[route]++
 		p.LastFailedRoute, newest = route, e.CreatedMs
 	}
@@ -132,6 +134,7 @@ func (f *folder) noCredentials(p *Pair, said []*event.Event, lastSuccess, newest
 			continue
 		}
 		f.counts(e)
+		f.tells(SaidNone, e, f.parameters.StreakWindowSeconds)
 		p.NoCredentials = true
 		p.LocalStreak = max(p.LocalStreak, f.parameters.StreakThreshold)
 		if e.CreatedMs >= newestFailure {
@@ -157,6 +160,7 @@ func (f *folder) existence(p *Pair, at *place) {
 			!f.createdElsewhere(c, at) {
 			p.CreatedHere = true
 			if recent(c.CreatedMs) {
+				f.tellsMade(c.ID, c.CreatedMs, f.parameters.PositiveSeconds)
 				p.Proven = add(p.Proven, c.ID)
 			}
 		}
@@ -195,6 +199,7 @@ func (f *folder) said(p *Pair, e *event.Event) {
 	for i := range f.credentials {
 		if c := &f.credentials[i]; c.CreatedMs <= e.CreatedMs {
 			f.counts(e)
+			f.tellsSaid(e, c.ID)
 			p.Said = add(p.Said, c.ID)
 		}
 	}

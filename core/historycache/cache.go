@@ -46,6 +46,7 @@ type Deps struct {
 type Cache struct {
 	log     Log
 	kept    keeper
+	alone   *inmemory.Memory // what is kept, if that is in the memory of this process
 	epochs  *epochs.Epochs
 	metrics *entry.Metrics
 
@@ -90,7 +91,8 @@ func New(deps Deps, config Config) (*Cache, error) {
 	c := &Cache{log: deps.Log, metrics: m, filling: make(map[entry.Shelf]bool)}
 	c.epochs = epochs.New(deps.Epochs, deps.Clock, epochs.Config{Lease: config.Lease, Poll: config.Poll}, m.Bumps.Inc)
 	if deps.Redis == nil {
-		c.kept = inmemory.New(config.TTL, config.Memory, deps.Clock, m)
+		c.alone = inmemory.New(config.TTL, config.Memory, deps.Clock, m)
+		c.kept = c.alone
 		return c, nil
 	}
 	c.kept, err = newShared(deps.Redis, config, m, func(from, to gobreaker.State, cause error) {

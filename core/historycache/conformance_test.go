@@ -265,6 +265,20 @@ func TestAStampHoldsUntilTheAccountChanges(t *testing.T) {
 				if read.AccountStale == holds || !holds && read.AccountStamp == stamp {
 					t.Errorf("%+v", read)
 				}
+				alone := w.one == w.two
+				if vouched := w.one.AccountVouched(t.Context(), someone.Project, someone.User, stamp); vouched != (holds && alone) {
+					t.Errorf("vouched for without asking: %t", vouched)
+				}
+				used := w.one.AccountUsed(t.Context(), someone.Project, someone.User, stamp)
+				if (used != "") != (holds && alone) || used == stamp {
+					t.Errorf("a login makes of stamp %q %q", stamp, used)
+				}
+				if used != "" {
+					if late := w.one.AccountUsed(t.Context(), someone.Project, someone.User, stamp); late != "" {
+						t.Errorf("another login, with the stamp of before, got %q", late)
+					}
+					stamp = used
+				}
 				if again := w.known(t, w.one); (again.AccountStamp == stamp) != holds {
 					t.Errorf("afterwards the stamp is %q, and was %q", again.AccountStamp, stamp)
 				}

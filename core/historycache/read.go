@@ -36,6 +36,32 @@ func (c *Cache) Read(ctx context.Context, project ident.ProjectID, user ident.Us
 	return read, nil
 }
 
+// AccountVouched reports whether a stamp of an account still holds, if that is known in memory: then it is as good for what begins now as
+// one that came with Read. Where there is Redis it would have to be asked.
+func (c *Cache) AccountVouched(ctx context.Context, project ident.ProjectID, user ident.UserID, stamp string) bool {
+	epoch, known := c.epochAlone(ctx, project, user)
+	return known && c.alone.Vouches(entry.Of(project, user), epoch, stamp)
+}
+
+// AccountUsed is AccountChanged if AccountVouched, in one step: no change that was told meanwhile is lost. Otherwise it does nothing, and
+// returns "".
+func (c *Cache) AccountUsed(ctx context.Context, project ident.ProjectID, user ident.UserID, stamp string) (now string) {
+	epoch, known := c.epochAlone(ctx, project, user)
+	if !known {
+		return ""
+	}
+	return c.alone.AccountUsed(entry.Of(project, user), epoch, stamp)
+}
+
+// epochAlone returns the epoch of a user's entry in memory.
+func (c *Cache) epochAlone(ctx context.Context, project ident.ProjectID, user ident.UserID) (epoch uint64, known bool) {
+	if c.alone == nil {
+		return 0, false
+	}
+	epoch, err := c.epochs.Current(ctx, epochs.ShardOf(project, user))
+	return epoch, err == nil
+}
+
 // unlessStamped reads where no entry vouches for an account. Who has one that needs it is to read the account first, and come again.
 func (c *Cache) unlessStamped(accountStamp string, read func() (event.Reading, error)) (event.Reading, error) {
 	if accountStamp != "" {

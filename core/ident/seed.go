@@ -22,6 +22,12 @@ func (s Seed) UserID() UserID { return UserID(s.derive(userPrefix)) }
 // EventID returns the seed's passkey event ID.
 func (s Seed) EventID() EventID { return EventID(s.derive(eventPrefix)) }
 
+// CredentialID returns the seed's passkey ID.
+func (s Seed) CredentialID() CredentialID { return CredentialID(s.derive(credentialPrefix)) }
+
+// ChallengeID returns the seed's ID of a WebAuthn challenge.
+func (s Seed) ChallengeID() ChallengeID { return ChallengeID(s.derive(challengePrefix)) }
+
 // IdentifierID returns the seed's identifier ID.
 func (s Seed) IdentifierID() IdentifierID { return IdentifierID(s.derive(identifierPrefix)) }
 

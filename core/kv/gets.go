@@ -42,6 +42,38 @@ func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.K
 	return ByGets(ctx, js, bucket)
 }
 
+// Get does what jetstream's does, with less beside the question itself.
+func (g *gets) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+	if !g.stream.AnswersAny() || !isPlain(key) {
+		return g.KeyValue.Get(ctx, key)
+	}
+	msg, err := direct.Last(ctx, g.js, "KV_"+g.Bucket(), g.prefix+key)
+	if err != nil {
+		return nil, err
+	}
+	if msg == nil {
+		return nil, jetstream.ErrKeyNotFound
+	}
+	e := g.entry(direct.Message{RawStreamMsg: msg})
+	if e.Operation() != jetstream.KeyValuePut {
+		return nil, jetstream.ErrKeyNotFound
+	}
+	return e, nil
+}
+
+// isPlain reports whether a key is one beyond doubt.
+func isPlain(key string) bool {
+	for i := range len(key) {
+		switch c := key[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		case c == '.' && 0 < i && i < len(key)-1 && key[i-1] != '.':
+		default:
+			return false
+		}
+	}
+	return key != ""
+}
+
 // watch does what the method of Bucket does.
 func (g *gets) watch(ctx context.Context, wanted sought, see func(jetstream.KeyValueEntry) bool) error {
 	subject, last, more := g.prefix+wanted.pattern, uint64(0), true

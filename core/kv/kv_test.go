@@ -33,11 +33,69 @@ func open(t *testing.T) jetstream.KeyValue {
 	return opened(t, func(_ *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) { return bucket, nil })
 }
 
+func openByGets(t *testing.T) jetstream.KeyValue {
+	t.Helper()
+	return opened(t, func(b *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) {
+		return kv.ByGets(context.Background(), b.JS, bucket)
+	})
+}
+
+func TestAGetAnswersAsTheClientsOwnDoes(t *testing.T) {
+	t.Parallel()
+	var own jetstream.KeyValue
+	gets := opened(t, func(b *bus.Bus, bucket jetstream.KeyValue) (jetstream.KeyValue, error) {
+		own = bucket
+		return kv.ByGets(context.Background(), b.JS, bucket)
+	})
+	ctx := t.Context()
+	for _, key := range []string{"pro-1.a", "pro-1.deleted", "pro-1.purged", "pro-1.a=b/c"} {
+		if _, err := own.Put(ctx, key, []byte("value of "+key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(own.Delete(ctx, "pro-1.deleted"), own.Purge(ctx, "pro-1.purged")); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{
+		"pro-1.a", "pro-1.a=b/c", "pro-1.deleted", "pro-1.purged", "pro-1.none", "pro-1", "pro-1.*", ">", "", ".", ".a", "a.", "a..b",
+		"a b", "ä", "a\nb",
+	} {
+		want, wantErr := own.Get(ctx, key)
+		got, err := gets.Get(ctx, key)
+		if (err == nil) != (wantErr == nil) || err != nil && !errors.Is(err, wantErr) {
+			t.Errorf("%q: %v, want %v", key, err, wantErr)
+			continue
+		}
+		if err == nil && (string(got.Value()) != string(want.Value()) || got.Key() != want.Key() || got.Revision() != want.Revision() ||
+			got.Operation() != want.Operation() || !got.Created().Equal(want.Created())) {
+			t.Errorf("%q: %+v, want %+v", key, got, want)
+		}
+	}
+}
+
+func TestAGetEndsWithItsCaller(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := openByGets(t).Get(ended, "pro-1.a"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 func more(v *thing) error { v.N++; return nil }
 
 func TestABucketDoesWhatAMapWouldWhetherItIsSealedOrNot(t *testing.T) {
 	t.Parallel()
-	raw := open(t)
+	for name, open := range map[string]func(*testing.T) jetstream.KeyValue{"with consumers": open, "by gets": openByGets} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			doesWhatAMapWould(t, open(t))
+		})
+	}
+}
+
+func doesWhatAMapWould(t *testing.T, raw jetstream.KeyValue) {
+	t.Helper()
 	ctx := t.Context()
 	rapid.Check(t, func(t *rapid.T) {
 		plain := kv.Bucket[thing]{KV: raw, Name: "thing", Missing: errNoThing}

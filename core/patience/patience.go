@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/core/deadline"
 	"github.com/keyward/keyward/core/fault"
 )
 
@@ -33,7 +34,8 @@ const systemUnavailable jetstream.ErrorCode = 10008
 
 // Ask asks until there is an answer or ctx ends; without a deadline once. It is for what may be asked any number of times.
 func Ask[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
-	if _, bounded := ctx.Deadline(); !bounded {
+	until, bounded := ctx.Deadline()
+	if !bounded {
 		return ask(ctx)
 	}
 	for wait := firstAsk; ; wait *= 2 {
@@ -41,7 +43,7 @@ func Ask[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, e
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return answer, err
-		case errors.Is(err, context.DeadlineExceeded):
+		case errors.Is(err, context.DeadlineExceeded) && time.Now().Before(until):
 			continue
 		case !leaderless(err):
 			return answer, err
@@ -64,9 +66,9 @@ func Pause(ctx context.Context) bool {
 }
 
 func askOnce[T any](ctx context.Context, wait time.Duration, ask func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	return ask(ctx)
+	waiting := deadline.With(ctx, wait)
+	defer waiting.End()
+	return ask(waiting)
 }
 
 // leaderless reports whether nobody was there to answer.
@@ -98,8 +100,8 @@ func New(most time.Duration) *Patience { return &Patience{most: most} }
 // Wait takes a step that ends when patience does, and returns its error.
 func (p *Patience) Wait(ctx context.Context, step func(context.Context) error) error {
 	wait, finds := p.begin(ctx)
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
+	waiting := deadline.With(ctx, wait)
+	defer waiting.End()
 	err := step(waiting)
 	p.end(err, finds, errors.Is(ctx.Err(), context.Canceled))
 	return err
@@ -107,8 +109,8 @@ func (p *Patience) Wait(ctx context.Context, step func(context.Context) error) e
 
 func (p *Patience) begin(ctx context.Context) (wait time.Duration, finds bool) {
 	wait = p.most
-	if deadline, set := ctx.Deadline(); set {
-		wait = min(wait, time.Until(deadline)/part)
+	if until, set := ctx.Deadline(); set {
+		wait = min(wait, time.Until(until)/part)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

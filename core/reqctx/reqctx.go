@@ -9,15 +9,31 @@ import (
 
 type requestIDKey struct{}
 
+// named is a context that carries a request's ID: every request has one.
+type named struct {
+	context.Context //nolint:containedctx // it is one
+	id              ident.RequestID
+}
+
+// Value implements context.Context.
+func (n *named) Value(key any) any {
+	if key == (requestIDKey{}) {
+		return n
+	}
+	return n.Context.Value(key)
+}
+
 // WithRequestID returns a context that carries id.
 func WithRequestID(ctx context.Context, id ident.RequestID) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
+	return &named{Context: ctx, id: id}
 }
 
 // RequestID returns the ID that ctx carries, or "" if it carries none.
 func RequestID(ctx context.Context) ident.RequestID {
-	id, _ := ctx.Value(requestIDKey{}).(ident.RequestID)
-	return id
+	if n, is := ctx.Value(requestIDKey{}).(*named); is {
+		return n.id
+	}
+	return ""
 }
 
 type callerKeyKey struct{}
@@ -45,4 +61,17 @@ func WithSeed(ctx context.Context, seed ident.Seed) context.Context {
 func Seed(ctx context.Context) ident.Seed {
 	seed, _ := ctx.Value(seedKey{}).(ident.Seed)
 	return seed
+}
+
+type frontendKey struct{}
+
+// WithFrontend returns a context of a call in which a client speaks for itself: no backend vouches for what it says.
+func WithFrontend(ctx context.Context) context.Context {
+	return context.WithValue(ctx, frontendKey{}, true)
+}
+
+// Frontend reports whether the client of the call that ctx is of speaks for itself.
+func Frontend(ctx context.Context) bool {
+	itself, _ := ctx.Value(frontendKey{}).(bool)
+	return itself
 }

@@ -73,6 +73,13 @@ type Users interface {
 	GetUser(context.Context, ForUser[Empty]) (rest.User, error)
 	// UpdateUser changes the name and the status; what the request does not name stays as it is. 400 userID, status, fullName.
 	UpdateUser(context.Context, ForUser[rest.UserUpdateReq]) (rest.User, error)
+	// GetUserLabels returns the labels of a user, sorted. 400 userID.
+	//
+	//keyward:repeatable
+	GetUserLabels(context.Context, ForUser[Empty]) (rest.UserLabels, error)
+	// SetUserLabels replaces the labels of a user and tells of it, unless they are the same. 400 userID, labels: each has to be one
+	// that the policy declares.
+	SetUserLabels(context.Context, ForUser[rest.UserLabels]) (rest.UserLabels, error)
 	// DeleteUser deletes a user and all that is kept of them but the event that tells of it. From its first write on there is no
 	// such user to anybody. 400 userID; 503 if the deletion has begun and goes on by itself.
 	DeleteUser(context.Context, ForUser[Empty]) (Empty, error)
@@ -96,12 +103,15 @@ type Users interface {
 // wire.
 type Passkeys interface {
 	// AppendStart asks whether to offer the creation of a passkey and returns options if so. Then the challenge is stored and the
-	// offer is in the log. 400 userID, username.
+	// offer is in the log, once for all calls with one seed: each finds what is answered good, and no other is judged by it. 400 userID,
+	// username.
+	//
+	//keyward:seeded
 	AppendStart(context.Context, ForProject[rest.PasskeyAppendStartReq]) (Judged[rest.PasskeyAppendStartRsp], error)
 	// AppendFinish verifies what the authenticator made of the options, keeps the passkey and logs it; the challenge is spent by the
 	// attempt. 400 userID (also if the user is not active), attestationResponse; 409 attestationResponse if the passkey is there
 	// already.
-	AppendFinish(context.Context, ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error)
+	AppendFinish(context.Context, ForProject[rest.PasskeyAppendFinishReq]) (Finished[rest.PasskeyAppendFinishRsp], error)
 	// LoginStart asks whether to offer a login and returns options if so. When it has returned, the next decision for the user sees
 	// what was answered. 400 userID.
 	//
@@ -109,14 +119,14 @@ type Passkeys interface {
 	LoginStart(context.Context, ForProject[rest.PasskeyLoginStartReq]) (Judged[rest.PasskeyLoginStartRsp], error)
 	// LoginFinish verifies what the authenticator made of the options and logs the login; the challenge is spent by the attempt. 400
 	// userID (also if the user is not active), assertionResponse.
-	LoginFinish(context.Context, ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error)
+	LoginFinish(context.Context, ForProject[rest.PasskeyLoginFinishReq]) (Finished[rest.PasskeyLoginFinishRsp], error)
 	// MediationStart is LoginStart for a login that names nobody. Nothing is stored of what it offers: the challenge is its own state.
 	//
 	//keyward:seeded
 	MediationStart(context.Context, ForProject[rest.PasskeyMediationStartReq]) (Judged[rest.PasskeyMediationStartRsp], error)
 	// MediationFinish is LoginFinish for whoever has the passkey. That it was deleted here is no fault but the error in the answer.
 	// 400 assertionResponse, also if nobody has it or the user is not active.
-	MediationFinish(context.Context, ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error)
+	MediationFinish(context.Context, ForProject[rest.PasskeyMediationFinishReq]) (Finished[rest.PasskeyMediationFinishRsp], error)
 }
 
 // IdentifierPatch changes the status of one identifier.
@@ -274,7 +284,8 @@ type Judged[T any] struct {
 	Body           T                `json:"body"`
 	Decision       ident.DecisionID `json:"decision"`
 	PolicyRevision string           `json:"policyRevision"`
-	Incomplete     bool             `json:"incomplete,omitempty"` // as of the Verdict
+	Incomplete     bool             `json:"incomplete,omitempty"` // this and Risk: as of the Verdict
+	Risk           *Risk            `json:"risk,omitempty"`
 }
 
 // Inner returns where the body is.
@@ -283,10 +294,14 @@ func (j *Judged[T]) Inner() any { return &j.Body }
 // Why names the decision that was made, and the revision of the policy that made it.
 func (j *Judged[T]) Why() (ident.DecisionID, string) { return j.Decision, j.PolicyRevision }
 
+// Judgement returns how the request was judged beside what it asked for; nil if it was not.
+func (j *Judged[T]) Judgement() *Risk { return j.Risk }
+
 // Appended says where an event is in the stream of passkey events: its sequence, or, if it has been there for a while, that of a later
-// event of the user. Login offers and denials are in another stream; theirs is 0.
+// event of the user. Login offers and denials are in another stream; theirs is 0, as is that of an event that was withheld.
 type Appended struct {
 	Sequence uint64 `json:"sequence"`
+	Withheld bool   `json:"withheld,omitempty"` // it was not stored: who has proven nothing has caused as many of the user's as are recorded
 }
 
 // Conclusion is an event that ends a ceremony, and what it was judged by.
@@ -406,6 +421,7 @@ type Question struct {
 	LookupFailed bool                   `json:"lookupFailed,omitempty"`
 	Client       rest.ClientInformation `json:"client"`
 	Environment  Environment            `json:"environment"`
+	Frontend     bool                   `json:"frontend,omitempty"` // the client speaks for itself: no backend vouches for what it says
 	Process      string                 `json:"process,omitempty"`
 	RequestID    ident.RequestID        `json:"requestID,omitempty"`
 }
@@ -422,6 +438,8 @@ type AppendQuestion struct {
 	Question
 	Flags     rest.PasskeyIntelFlags `json:"flags"`
 	Situation string                 `json:"situation,omitempty"` // empty = post-login
+	// The offer that an earlier attempt of the same call may have made, which nobody has been shown: it is no part of the history
+	Unshown ident.EventID `json:"unshown,omitempty"`
 }
 
 // Verdict is what every decision answers.
@@ -449,6 +467,8 @@ type Verdict struct {
 	NextEligibleAt time.Time `json:"nextEligibleAt,omitzero"`
 	// Incomplete says that something could not be looked up, or that the policy did not answer: a moment later the answer may be another.
 	Incomplete bool `json:"incomplete,omitempty"`
+	// Risk is how the request was judged beside that; nil if the bundle has no rules for it. It changes nothing of the above
+	Risk *Risk `json:"risk,omitempty"`
 }
 
 // LoginVerdict answers a LoginQuestion. The options fields are meaningful only if Allow is true.
@@ -501,6 +521,15 @@ type Decision interface {
 	//
 	//keyward:repeatable
 	Rollout(context.Context, RolloutQuestion) (Verdict, error)
+	// Finish judges how risky it is to take an answer that was verified. It reads the history of the user up to now. A verdict without
+	// Risk is none: the policy has no rules for it, and nothing is recorded.
+	//
+	//keyward:repeatable
+	Finish(context.Context, FinishQuestion) (Verdict, error)
+	// Labels returns the names that the policy declares as labels of a project's users, sorted.
+	//
+	//keyward:repeatable
+	Labels(context.Context, ForProject[Empty]) ([]string, error)
 }
 
 // Explanations is the part of the decision service that tells why a decision was made.

@@ -3,6 +3,7 @@ package transfer
 import (
 	"encoding/base64"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -18,7 +19,8 @@ const (
 	maxCredentialID = 1023
 	maxOfEach       = 1000 // credentials, identifiers and so on of one user
 	maxFullName     = 255  // characters
-	maxName         = 200  // characters, of a passkey
+	maxLabels       = 16
+	maxName         = 200 // characters, of a passkey
 )
 
 // Account returns the account that the user becomes in a project, or every fault of the record, by field. What the record leaves open is
@@ -51,12 +53,29 @@ func (u User) Account(project ident.ProjectID, rpID string, nowMs int64) (accoun
 		text := string(a.UserHandle)
 		a.ExplicitWebauthnID = &text
 	}
+	a.Labels = c.labels(u.Labels)
 	a.Identifiers = c.identifiers(a.ID, u.Identifiers)
 	a.SocialAccounts = c.socialAccounts(u.SocialAccounts)
 	a.Credentials = c.credentials(u.Credentials)
 	a.Deleted = c.tombstones(u.Deleted)
 	a.Environments = c.environments(u.Environments)
 	return a, c.faults
+}
+
+var labelForm = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
+// labels returns each label once, sorted. Which there are is the affair of the policy, which may declare them later.
+func (c *completion) labels(given []string) []string {
+	if len(given) > maxLabels {
+		c.fault("labels", "must be at most %d", maxLabels)
+		return nil
+	}
+	for i, label := range given {
+		if !labelForm.MatchString(label) {
+			c.fault(fmt.Sprintf("labels.%d", i), "must be 1 to 32 small letters, digits and hyphens")
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(given)))
 }
 
 // completion collects the faults of one record.

@@ -71,6 +71,7 @@ type User struct {
 	Credentials    []Credential    `json:"credentials,omitempty"`
 	Deleted        []Tombstone     `json:"deletedCredentials,omitempty"`
 	Environments   []Environment   `json:"clientEnvs,omitempty"`
+	Labels         []string        `json:"labels,omitempty"`
 }
 
 // Identifier is a name that the user logs in with.
@@ -200,6 +201,7 @@ func Of(a account.Account) User {
 		Explicit:   a.ExplicitWebauthnID != nil,
 		CreatedMs:  a.CreatedMs,
 		UpdatedMs:  a.UpdatedMs,
+		Labels:     a.Labels,
 	}
 	for _, i := range a.Identifiers {
 		u.Identifiers = append(u.Identifiers, Identifier(i))
@@ -232,6 +234,9 @@ func Of(a account.Account) User {
 		})
 	}
 	for _, d := range a.Deleted {
+		if d.GivenUp() {
+			continue // its challenge is of no use elsewhere
+		}
 		u.Deleted = append(u.Deleted, Tombstone{ID: d.ID, CredentialID: d.CredentialID, DeletedMs: d.DeletedMs})
 	}
 	for _, e := range a.Environments {

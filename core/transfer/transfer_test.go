@@ -68,6 +68,7 @@ func good() transfer.User {
 			{CredentialID: []byte{1}, PublicKey: []byte{2}, AAGUID: "EA9B8D66-4D01-1D21-3CE4-B6B48CB575D4", BackupEligible: true},
 		},
 		Environments: []transfer.Environment{{ID: "env-1", OSName: "iOS"}},
+		Labels:       []string{"admin"},
 	}
 }
 
@@ -80,6 +81,8 @@ func TestEveryFaultOfARecordIsNamed(t *testing.T) {
 	}{
 		{"a good record", func(*transfer.User) {}, ""},
 		{"no status", func(u *transfer.User) { u.Status = "" }, "status"},
+		{"a label of another form", func(u *transfer.User) { u.Labels = []string{"admin", "Über"} }, "labels.1"},
+		{"more labels than one may have", func(u *transfer.User) { u.Labels = make([]string, 17) }, "labels"},
 		{"a user ID of another form", func(u *transfer.User) { u.ID = "42" }, "userID"},
 		{"nobody to name", func(u *transfer.User) { *u = transfer.User{Status: account.StatusActive} }, "userID"},
 		{"a passkey without user handle", func(u *transfer.User) { u.UserHandle = nil }, "userHandle"},
@@ -179,6 +182,16 @@ func TestWhatIsExportedIsImportedAsItWas(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Its challenge stays where it was given out, and it has no WebAuthn credential ID that anybody could use.
+func TestACreationThatWasGivenUpIsNotExported(t *testing.T) {
+	t.Parallel()
+	gone := account.Tombstone{ID: "cre-9", CredentialID: []byte{9}, DeletedMs: nowMs}
+	user := transfer.Of(account.Account{Deleted: []account.Tombstone{{ID: "cre-8", DeletedMs: nowMs}, gone}})
+	if want := []transfer.Tombstone{{ID: "cre-9", CredentialID: []byte{9}, DeletedMs: nowMs}}; !cmp.Equal(want, user.Deleted) {
+		t.Errorf("exported: %+v", user.Deleted)
 	}
 }
 

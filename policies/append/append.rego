@@ -156,7 +156,7 @@ env_no_pk_support if input.support.webauthn == false
 #   row: A1a
 env_blacklisted_hard if {
 	input.environment.listed != "none"
-	not input.environment.listed in data.keyward.parameters.softBars
+	not barred_softly
 }
 
 # METADATA
@@ -353,6 +353,10 @@ process_pk_login_platform_completed if input.process.outcome == "local"
 # scope: rule
 # custom:
 #   row: A10
+#   otherwise:
+#     - No passkey of the account is known to be here
+#     - The passkey of the account that was here is lost
+#     - Something in this process speaks against a passkey here
 user_positive_env_history if {
 	input.pair.existsHere == true
 	input.pair.lost == false
@@ -606,7 +610,7 @@ process_pk_login_not_offered_auto if {
 }
 
 # METADATA
-# title: No passkey login was offered
+# title: No passkey login was offered, and nothing speaks against a passkey of this device
 # scope: rule
 # custom:
 #   row: A13
@@ -631,6 +635,17 @@ process_pk_login_not_offered_paused if {
 lost_passkey if {
 	input.process.outcome == "not-offered"
 	input.pair.lost == true
+	input.pair.noCredentials == false
+	input.pair.existsHere == true
+}
+
+# METADATA
+# title: No passkey login was offered, and the client said that it has no passkey, although one is known to be there
+# scope: rule
+lost_passkey if {
+	input.process.outcome == "not-offered"
+	input.pair.lost == true
+	input.pair.noCredentials == true
 	input.pair.existsHere == true
 }
 
@@ -640,6 +655,17 @@ lost_passkey if {
 lost_passkey if {
 	input.process.outcome == "not-offered"
 	input.pair.lost == true
+	input.pair.noCredentials == false
+	input.credentials.likely > 0
+}
+
+# METADATA
+# title: No passkey login was offered, and the client said that it has no passkey, although one is expected there
+# scope: rule
+lost_passkey if {
+	input.process.outcome == "not-offered"
+	input.pair.lost == true
+	input.pair.noCredentials == true
 	input.credentials.likely > 0
 }
 
@@ -649,8 +675,26 @@ lost_passkey if {
 lost_passkey if {
 	input.process.outcome == "not-offered"
 	input.pair.lost == true
+	input.pair.noCredentials == false
 	input.pair.evidenceHere == true
 }
+
+# METADATA
+# title: No passkey login was offered, and the client said that it has no passkey, although one was there
+# scope: rule
+lost_passkey if {
+	input.process.outcome == "not-offered"
+	input.pair.lost == true
+	input.pair.noCredentials == true
+	input.pair.evidenceHere == true
+}
+
+# METADATA
+# title: What bars the environment does so softly, with exceptions
+# scope: rule
+# custom:
+#   otherwise: What bars the environment has no exceptions
+barred_softly if input.environment.listed in data.keyward.parameters.softBars
 
 # METADATA
 # title: The client has shown an offer lately, whoever it was shown to
@@ -665,6 +709,8 @@ shown_lately if {
 # title: The account has been shown as many offers lately, of any kind, as it may be
 # description: Only the parameter nudgeBudget makes it count.
 # scope: rule
+# custom:
+#   otherwise: The account has been shown fewer offers lately than it may be, or there is no budget of them
 budget_spent if input.nudges.spent == true
 
 # METADATA

@@ -143,7 +143,7 @@ env_no_pk_support if input.support.webauthn == false
 #   row: L1a
 env_blacklisted_hard if {
 	input.environment.listed != "none"
-	not input.environment.listed in data.keyward.parameters.softBars
+	not barred_softly
 }
 
 # METADATA
@@ -192,11 +192,26 @@ user_security_key_asked_for if {
 }
 
 # METADATA
-# title: The user asked for another device, and none can be reached
+# title: The user asked for another device, none can be reached, and there is no security key
 # scope: rule
 # custom:
 #   row: L4a
-user_env_no_pks_elsewhere if input.credentials.total > 0
+user_env_no_pks_elsewhere if {
+	input.cda.route == false
+	input.credentials.total > 0
+	input.credentials.securityKey == 0
+}
+
+# METADATA
+# title: The user asked for another device, none can be reached, and the security key may not be used
+# scope: rule
+# custom:
+#   row: L4a
+user_env_no_pks_elsewhere if {
+	input.cda.route == false
+	input.credentials.securityKey > 0
+	not security_key_welcome
+}
 
 # METADATA
 # title: Only a security key can be used here, and it is offered
@@ -221,7 +236,7 @@ user_security_key_withheld if {
 }
 
 # METADATA
-# title: A passkey worked here, and the route that it took last is open
+# title: A passkey worked here, and the newest route that still leads to one is open
 # scope: rule
 # custom:
 #   row: L6
@@ -231,7 +246,7 @@ user_positive_env_history if {
 }
 
 # METADATA
-# title: A passkey worked here, and the route that it took before the last is open
+# title: A passkey worked here, and the second newest route that still leads to one is open
 # scope: rule
 # custom:
 #   row: L6
@@ -241,13 +256,27 @@ user_positive_env_history_second if {
 }
 
 # METADATA
-# title: A passkey worked here, and the route that it took long before the last is open
+# title: A passkey worked here, and the third newest route that still leads to one is open
 # scope: rule
 # custom:
 #   row: L6
 user_positive_env_history_third if {
 	input.pair.thirdWin != ""
 	open(input.pair.thirdWin)
+}
+
+# METADATA
+# title: The client said that it has no passkey of the account, and neither a phone nor a security key is left
+# description: Its word weighs as much as failing as often as the threshold. Nothing has to have failed.
+# scope: rule
+# custom:
+#   row: L7a
+user_negative_env_history if {
+	input.pair.noCredentials == true
+	local_concerned
+	not explicit
+	not phone_open
+	not key_open
 }
 
 # METADATA
@@ -287,11 +316,24 @@ user_negative_env_history_security_key if {
 }
 
 # METADATA
-# title: The environment is barred softly, and nothing has worked there
+# title: The environment is barred softly, and no passkey has worked there lately
 # scope: rule
 # custom:
 #   row: L8
-env_blacklisted if input.environment.listed != "none"
+env_blacklisted if {
+	input.environment.listed != "none"
+	input.pair.positive == false
+}
+
+# METADATA
+# title: The environment is barred softly, and no route by which a passkey worked there is open
+# scope: rule
+# custom:
+#   row: L8
+env_blacklisted if {
+	input.environment.listed != "none"
+	input.pair.positive == true
+}
 
 # METADATA
 # title: A passkey is expected on this client
@@ -336,6 +378,17 @@ user_cross_platform_pk_high_confidence_maximize if {
 # custom:
 #   row: L12a
 user_security_key_left if key_open
+
+# METADATA
+# title: The user asked for a passkey, and one may be on this client, although the client said that it has none
+# scope: rule
+# custom:
+#   row: L12b
+user_platform_pk_high_confidence_again if {
+	input.pair.noCredentials == true
+	explicit
+	local_concerned
+}
 
 # METADATA
 # title: The user asked for a passkey, and one may be on this client, although it failed here
@@ -387,23 +440,43 @@ user_env_no_pks if {
 user_env_no_pks if input.credentials.total > 0
 
 # METADATA
+# title: What bars the environment does so softly, with exceptions
+# scope: rule
+# custom:
+#   otherwise: What bars the environment has no exceptions
+barred_softly if input.environment.listed in data.keyward.parameters.softBars
+
+# METADATA
 # title: The user asked for it, by what they pressed
 # scope: rule
+# custom:
+#   otherwise: The user did not ask for it by what they pressed
 explicit if input.source in data.keyward.parameters.explicitSources
+
+# METADATA
+# title: The client said that it has no passkey of the account
+# scope: rule
+local_failing if input.pair.noCredentials == true
 
 # METADATA
 # title: Passkeys of this device failed here as often as the threshold
 # scope: rule
+# custom:
+#   otherwise: Passkeys of this device did not fail here as often as the threshold, and the client did not say that it has none
 local_failing if input.pair.localStreak >= data.keyward.parameters.streakThreshold
 
 # METADATA
 # title: Another device failed here as often as the threshold
 # scope: rule
+# custom:
+#   otherwise: Another device did not fail here as often as the threshold
 cross_platform_failing if input.pair.cdaStreak >= data.keyward.parameters.streakThreshold
 
 # METADATA
 # title: A security key failed here as often as the threshold
 # scope: rule
+# custom:
+#   otherwise: A security key did not fail here as often as the threshold
 security_key_failing if input.pair.securityKeyStreak >= data.keyward.parameters.streakThreshold
 
 # METADATA
@@ -419,6 +492,10 @@ local_concerned if input.credentials.uncertain > 0
 # METADATA
 # title: A phone can be reached from here, and has failed fewer times than the threshold
 # scope: rule
+# custom:
+#   otherwise:
+#     - No phone can be reached from here
+#     - A phone can be reached from here, but another device failed here as often as the threshold
 phone_open if {
 	input.cda.route == true
 	not cross_platform_failing
@@ -427,6 +504,11 @@ phone_open if {
 # METADATA
 # title: There is a security key that may be used, and it has failed fewer times than the threshold
 # scope: rule
+# custom:
+#   otherwise:
+#     - The account has no security key
+#     - The security key failed here as often as the threshold
+#     - Security keys may not be used
 key_open if {
 	input.credentials.securityKey > 0
 	not security_key_failing
@@ -458,6 +540,8 @@ open("security-key") if {
 # METADATA
 # title: Security keys are allowed, and other devices are not kept to a minimum
 # scope: rule
+# custom:
+#   otherwise: Security keys are denied, or other devices are kept to a minimum and no security key worked here
 security_key_welcome if {
 	input.strategy != "minimize"
 	data.keyward.parameters.securityKeyLogin == "allow"

@@ -3,7 +3,9 @@
 package policiestest
 
 import (
+	"encoding/json"
 	"io/fs"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -39,6 +41,24 @@ func files(t testing.TB, wanted func(name string) bool) fstest.MapFS {
 		t.Fatal(err)
 	}
 	return copied
+}
+
+// Data returns the data documents of the default bundle, which are in two files, as one.
+func Data(t testing.TB) map[string]any {
+	t.Helper()
+	space := map[string]any{}
+	for _, name := range []string{"data.json", "aaguids.json"} {
+		content, err := policies.Bundle.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var file struct{ Keyward map[string]any }
+		if err := json.Unmarshal(content, &file); err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(space, file.Keyward)
+	}
+	return map[string]any{"keyward": space}
 }
 
 // Edit puts replacement where old first stands in a file, which must hold it.

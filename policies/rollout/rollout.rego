@@ -101,6 +101,8 @@ rollout_allowed if told
 # METADATA
 # title: Everything that the rows read is told
 # scope: rule
+# custom:
+#   otherwise: Something that the rows read is not told
 told if {
 	input.rollout.action in {"login", "append", "manage"}
 	input.rollout.identifier in {"none", "listed", "unlisted"}
@@ -117,6 +119,8 @@ told if {
 # METADATA
 # title: The client is in the share that the deciding rule lets in
 # scope: rule
+# custom:
+#   otherwise: The client is not in the share that the deciding rule lets in
 sampled if input.rollout.samples[deciding] == "treatment"
 
 # METADATA

@@ -80,20 +80,37 @@ type Event struct {
 	Deletes     ID         `json:"deletes,omitempty"`  // of event-deleted: the event to forget
 	Auth        *Auth      `json:"auth,omitempty"`     // of auth events
 	Client      *Client    `json:"client,omitempty"`   // where it was done from, if that is known
+	Origin      *Origin    `json:"origin,omitempty"`   // of completed ceremonies; events of earlier versions have none
+	// Of completed ceremonies: the authenticator verified its user; nil: events of earlier versions do not say
+	UV *bool `json:"uv,omitempty"`
 
 	Attachment string `json:"attachment,omitempty"` // of append-completed: platform or cross-platform, as the client said of the authenticator
 
 	Use     *Use     `json:"use,omitempty"`     // of login-completed; events of earlier versions have none
 	Counter *Counter `json:"counter,omitempty"` // of passkey-counter-regressed
-	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed
+	Backup  *Backup  `json:"backup,omitempty"`  // of passkey-backup-changed, and of backup-state-changed: whether it is
 	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
 	Codes   *Codes   `json:"codes,omitempty"`   // of login-code-failed; events of the version before have none
+	Labels  *Labels  `json:"labels,omitempty"`  // of user-labelled
 }
+
+// Labels are all that a user has, sorted. A list would make events that cannot be compared.
+type Labels []string
 
 // Use is what the authenticator said of the passkey that it signed a login with.
 type Use struct {
 	Counter  uint32 `json:"counter"` // the signature counter; 0 = it does not count
 	BackedUp bool   `json:"backedUp"`
+	// Logins of the user between this place in the stream and the event say nothing of the account that the event does not; nil: not said
+	After *uint64 `json:"after,omitempty"`
+	Seen  *Seen   `json:"seen,omitempty"` // what the environment is remembered by, beside Client; nil: nothing is remembered of it
+}
+
+// Seen is what an environment is remembered by, but for its user agent and fingerprint, which no event holds.
+type Seen struct {
+	Same           bool   `json:"same,omitempty"` // nothing has changed; the rest is left out
+	OSVersion      string `json:"osVersion,omitempty"`
+	BrowserVersion string `json:"browserVersion,omitempty"`
 }
 
 // Counter is the signature counter of a passkey, as it was known and as it came.
@@ -128,9 +145,15 @@ type Auth struct {
 	Status   string `json:"status"`
 }
 
+// Origin is where on the network a ceremony was made from.
+type Origin struct {
+	Address string `json:"address"` // as much as the operator has kept (setting address_storage)
+	Network string `json:"network"` // that it is in, as a prefix: the first 24 bits of IPv4, 48 of IPv6
+}
+
 // Client is where a ceremony was made from, as the caller reported it.
 type Client struct {
-	Address string `json:"address,omitempty"`
+	Address string `json:"address,omitempty"` // as much as the operator has kept (setting address_storage)
 	OS      string `json:"os,omitempty"`
 	Browser string `json:"browser,omitempty"`
 }

@@ -18,12 +18,18 @@ const (
 	AppendRefused Type = "append-refused"
 	// LoginRefused: A sign-in with a passkey was refused by Keyward: its challenge is unknown, used or expired, what came does not verify, or the passkey is no longer one of the user. Anybody may have sent it; nothing is concluded about the user. Without a challenge that was given out, a process tells of one.
 	LoginRefused Type = "login-refused"
+	// LoginEventsLimited: So much was refused or told of the user's sign-ins by who has proven nothing that the rest is not recorded: no more login-refused, or no more events with proven false, until there is room in the window of unproven_events. Told once in a window. Somebody may be attacking; nothing is concluded about the user, whose logins go on.
+	LoginEventsLimited Type = "login-events-limited"
 	// LoginCodeFailed: A wrong code was given for the user: at a login, or for a challenge of the Backend API. Somebody may be guessing.
 	LoginCodeFailed Type = "login-code-failed"
 	// PasskeyCounterRegressed: A passkey signed with a signature counter that had not gone up: its key may have been copied, or its authenticator may have been reset (W3C WebAuthn Level 3 section 6.1.1). The login was refused, unless the counter received is 0: such a passkey does not count any more, and goes on being used.
 	PasskeyCounterRegressed Type = "passkey-counter-regressed"
 	// PasskeyBackupChanged: A passkey came back with another backup-eligible flag than it was created with, which no passkey may (W3C WebAuthn Level 3 section 6.1.3). The login was refused.
 	PasskeyBackupChanged Type = "passkey-backup-changed"
+	// BackupStateChanged: A passkey that was not backed up at its last use is so now, or the other way round (W3C WebAuthn Level 3 section 6.1.3, flag BS). The login was taken.
+	BackupStateChanged Type = "backup-state-changed"
+	// NewEnvironment: The user logged in with a passkey in a browser profile or app in which the account is not known to have succeeded before.
+	NewEnvironment Type = "new-environment"
 	// EnvironmentForgotten: What was remembered of one client environment of the user was forgotten: which passkeys are at hand there, and what failed there, counts from now on only. Bars that name the environment stay.
 	EnvironmentForgotten Type = "environment-forgotten"
 	// Deleted: Another event was deleted. Whoever keeps events forgets the one that is named; it has no effect any more.
@@ -32,6 +38,8 @@ const (
 	UserCreated Type = "user-created"
 	// UserUpdated: A user, an identifier or a social account of the user changed. What is now there can be read from the API.
 	UserUpdated Type = "user-updated"
+	// UserLabelled: The labels of a user were set. They are all that the user has now.
+	UserLabelled Type = "user-labelled"
 	// UserDeleted: A user was deleted: all that was kept of the user is gone, and this is the last event of the user. Whoever keeps anything of the user erases it.
 	UserDeleted Type = "user-deleted"
 	// PasskeyDeleted: A passkey of the user was deleted, or its registration was ended before there was one.
@@ -96,13 +104,17 @@ func Types() []Type {
 		AppendCompleted,
 		AppendRefused,
 		LoginRefused,
+		LoginEventsLimited,
 		LoginCodeFailed,
 		PasskeyCounterRegressed,
 		PasskeyBackupChanged,
+		BackupStateChanged,
+		NewEnvironment,
 		EnvironmentForgotten,
 		Deleted,
 		UserCreated,
 		UserUpdated,
+		UserLabelled,
 		UserDeleted,
 		PasskeyDeleted,
 		PasskeyCode,

@@ -2,8 +2,11 @@ package ceremony
 
 import (
 	"context"
+	"sync"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
+	"github.com/keyward/keyward/services/ceremony/challenges"
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/connect"
 	"github.com/keyward/keyward/services/ceremony/directory"
@@ -12,11 +15,13 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/folding"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 	"github.com/keyward/keyward/services/ceremony/internal/metrics"
 	"github.com/keyward/keyward/services/ceremony/internal/outbox"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
+	"github.com/keyward/keyward/services/ceremony/labelling"
 	"github.com/keyward/keyward/services/ceremony/me"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/processes"
@@ -85,6 +90,8 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 			Projects: d.Projects, Accounts: d.Accounts, Sessions: st.sessions, Signing: d.Signing, Spent: d.Spent, Lists: d.Lists,
 			Verified: m.Verified, Now: d.Now, Log: d.Log,
 		}),
+		labellingRoom:  labelling.New(d.Accounts, st.outbox, d.Decision),
+		challengesRoom: challenges.New(d.Accounts, st.challenges, d.Now),
 		directoryRoom: directory.New(directory.Deps{
 			Projects: d.Projects, Accounts: d.Accounts, Index: st.index, Names: st.names, Outbox: st.outbox, Lists: d.Lists,
 			HostProof: cfg.HostProof, DNS: d.DNS,
@@ -99,7 +106,7 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 		Environments: s.environmentsRoom, Signer: s.sessionsRoom, Decision: d.Decision, Offers: d.Offers, AAGUIDs: d.AAGUIDs,
 		Calls: m.Calls, Metrics: m.Passkeys, Now: d.Now, Log: d.Log,
 		ChallengeTTL: cfg.ChallengeTTL, UserVerification: cfg.UserVerification, MaxPasskeys: cfg.MaxPasskeys,
-		LookupTimeout: cfg.LookupTimeout,
+		LookupTimeout: cfg.LookupTimeout, Addresses: address.Form(cfg.AddressStorage),
 	})
 	s.registrationsRoom = registrations.New(registrations.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Challenges: st.challenges, Codes: st.codes, Outbox: st.outbox,
@@ -122,12 +129,23 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 		Projects: d.Projects, Accounts: d.Accounts, Passkeys: s.passkeysRoom, Directory: s.directoryRoom,
 		Sessions: s.sessionsRoom, Codes: s.codesRoom, Sent: st.codes,
 	})
+	s.outbox = st.outbox
+	if d.Logins != nil {
+		s.folder = folding.New(folding.Deps{Accounts: d.Accounts, Log: d.Logins, Bucket: d.Folded, Now: d.Now, Logger: d.Log})
+	}
 	return s
 }
 
 // Run brings to its end what calls have begun and could not finish: events that are in no log yet and deletions of users. It does so at
-// once and then every few seconds, until ctx ends. The service works without it.
+// once and then every few seconds, until ctx ends; and it stores in accounts what logins say. The service works without it, while events
+// are not too old to be kept.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.signinRoom.Wait()
+	var behind sync.WaitGroup
+	defer behind.Wait()
+	behind.Go(func() { s.outbox.Run(ctx) })
+	if s.folder != nil {
+		behind.Go(func() { s.folder.Run(ctx) })
+	}
 	return s.directoryRoom.Run(ctx)
 }

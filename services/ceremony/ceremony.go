@@ -5,8 +5,8 @@
 // offers. Changes of accounts are announced through the event log; while Redis is gone that takes about 0.1 s, and nothing else of a
 // ceremony notices.
 //
-// A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the account and the event are
-// on disk. What is signed of a login is accepted once, and a failed verification leaves it as it was.
+// A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the event is on disk, and
+// the account unless the event says all of it. What is signed of a login is accepted once, and a failed verification leaves it as it was.
 package ceremony
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
@@ -27,13 +28,17 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/challenges"
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/connect"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
+	"github.com/keyward/keyward/services/ceremony/internal/folding"
 	"github.com/keyward/keyward/services/ceremony/internal/metrics"
+	"github.com/keyward/keyward/services/ceremony/internal/outbox"
+	"github.com/keyward/keyward/services/ceremony/labelling"
 	"github.com/keyward/keyward/services/ceremony/me"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/registrations"
@@ -56,6 +61,8 @@ type Config struct {
 	CodeGuessesWait  time.Duration   // the longest wait; 24 of them after the last wrong code the count begins anew
 	CodeGuessesStop  int             // wrong codes for one account in a row after which none is taken; 0 = never
 
+	AddressStorage string // an address.Form: how much of clients' addresses events keep
+
 	SessionLifetime      time.Duration // how long a session lasts at most
 	SessionInactivity    time.Duration // how long a session lasts without being used
 	ShortSessionLifetime time.Duration // how long a token of a session is valid; at most signing.MaxLifetime
@@ -72,7 +79,7 @@ func DefaultConfig() Config {
 		CodeSendsTotal:  ratelimit.Limit{Requests: 15, Per: 10 * time.Minute},
 		CodeGuesses:     ratelimit.Limit{Requests: 10, Per: 30 * time.Second},
 		CodeGuessesFrom: ratelimit.Limit{Requests: 20, Per: 30 * time.Second},
-		CodeGuessesWait: time.Hour, CodeGuessesStop: maxGuesses,
+		CodeGuessesWait: time.Hour, CodeGuessesStop: maxGuesses, AddressStorage: string(address.Truncated),
 		SessionLifetime: 30 * day, SessionInactivity: 7 * day, ShortSessionLifetime: 15 * time.Minute, SigningKeyMaxAge: 90 * day,
 		FrontendURL: "http://localhost:8080", HostProof: directory.ProofDNS,
 	}
@@ -91,6 +98,9 @@ func (c Config) Validate() error {
 	}
 	if c.UserVerification != "required" && c.UserVerification != "preferred" {
 		errs = append(errs, fmt.Errorf("user_verification: must be required or preferred, not %q", c.UserVerification))
+	}
+	if !address.Form(c.AddressStorage).Known() {
+		errs = append(errs, fmt.Errorf("address_storage: must be %s or %s, not %q", address.Truncated, address.Full, c.AddressStorage))
 	}
 	if c.MaxPasskeys < 1 || c.MaxPasskeys > 1000 {
 		errs = append(errs, fmt.Errorf("max_passkeys: must be between 1 and 1000, not %d", c.MaxPasskeys))
@@ -196,7 +206,7 @@ type Offers interface {
 	challenge.Offers
 }
 
-// Positions knows where the events of a user are in the log: the newest, and when the log got it (of no event, zeros), and those that say
+// Positions knows where the events of a user are in the log: the newest, and when the log got it (of no event, zeros), those that say
 // which ceremonies have ended. core/eventlog.Store is one.
 type Positions interface {
 	Newest(ctx context.Context, project ident.ProjectID, user ident.UserID) (sequence uint64, at time.Time, err error)
@@ -209,7 +219,7 @@ type AAGUIDs interface {
 	PasswordManager(aaguid string) bool
 }
 
-// Deps is what the service works with. All fields are required but AAGUIDs and Unfinished.
+// Deps is what the service works with. All fields are required but AAGUIDs, Logins, Folded and Unfinished.
 type Deps struct {
 	Projects   Projects
 	Keys       Keys
@@ -231,6 +241,8 @@ type Deps struct {
 	Events     service.Events
 	Offers     Offers
 	Positions  Positions
+	Logins     folding.Log        // of all users; nil: what logins say is stored in accounts when they are changed
+	Folded     jetstream.KeyValue // bucket bus.IntegrityBucket; nil as Logins is
 	DNS        directory.DNS
 	Decision   service.Decision
 	Audit      codes.Audit          // nil: nobody is told of guessed codes
@@ -260,6 +272,8 @@ type (
 	codesRoom         = codes.Service
 	sessionsRoom      = sessions.Service
 	directoryRoom     = directory.Service
+	labellingRoom     = labelling.Service
+	challengesRoom    = challenges.Service
 	passkeysRoom      = passkeys.Service
 	registrationsRoom = registrations.Service
 	signinRoom        = signin.Service
@@ -273,11 +287,15 @@ type Service struct {
 	*codesRoom
 	*sessionsRoom
 	*directoryRoom
+	*labellingRoom
+	*challengesRoom
 	*passkeysRoom
 	*registrationsRoom
 	*signinRoom
 	*connectRoom
 	*meRoom
+	outbox *outbox.Store
+	folder *folding.Folder // nil: there is none
 }
 
 var (

@@ -137,6 +137,7 @@ func populated(t *testing.T, st *ceremonytest.Stack) (user ident.UserID, d *auth
 		t.Fatal(err)
 	}
 	st.BeginLogin(t, user, d)
+	refuse(t, st, user, d)
 	if _, err := st.AddIdentifier(t, st, user, account.IdentifierTypeEmail, ceremonytest.Email); err != nil {
 		t.Fatal(err)
 	}
@@ -314,4 +315,13 @@ func TestADeletionIsDoneOnceHoweverManyAskForIt(t *testing.T) {
 		t.Errorf("nobody was told that the user is gone: %v", errors.Join(results...))
 	}
 	wantErased(t, st, user)
+}
+
+// refuse has a login of the user refused, which leaves a mark.
+func refuse(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device) {
+	t.Helper()
+	stranger := authenticator.Phone()
+	if _, err := st.FinishLogin(t, user, stranger, stranger.Get(t, st.BeginLogin(t, user, d).AssertionOptions)); err == nil {
+		t.Fatal("a stranger logged in")
+	}
 }

@@ -175,7 +175,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 func (s *Service) Run(ctx context.Context) error {
 	var owned sync.WaitGroup
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
-	owned.Go(func() { s.records.run(recording) })
+	owned.Go(func() { s.records.Run(recording) })
 	owned.Go(func() { s.archive.Run(recording) })
 	defer owned.Wait()
 	defer stopRecording()

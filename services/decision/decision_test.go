@@ -312,7 +312,7 @@ keyward_decisions_total{action="login",rule="L9"} 2
 	); err != nil {
 		t.Error(err)
 	}
-	if got := testutil.CollectAndCount(registry, "keyward_decision_duration_seconds"); got != 4 {
+	if got := testutil.CollectAndCount(registry, "keyward_decision_duration_seconds"); got != 5 {
 		t.Errorf("%d duration histograms, not one for each action", got)
 	}
 }

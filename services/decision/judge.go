@@ -36,6 +36,7 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 	if found.stale {
 		return service.AppendVerdict{Verdict: found.unjudged()}, nil
 	}
+	found.Events = found.Events.Without(q.Unshown)
 	v, basis, err := p.Append(ctx, q, found.Evidence)
 	asked := found.keep(&q.Question)
 	asked.Flags, asked.Situation = &q.Flags, q.Situation
@@ -50,11 +51,31 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Verdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
 	q.Account = nil
-	v, basis, err := p.Mediation(ctx, q)
+	v, basis, err := p.Mediation(ctx, q, start)
 	s.finish(
 		ctx, judged{start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q)}, &v,
 	)
 	return v, nil
+}
+
+// Finish implements service.Decision. It never returns an error.
+func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service.Verdict, error) {
+	start, p := s.deps.Now(), s.active.Load()
+	if !p.JudgesRisk() {
+		return service.Verdict{}, nil
+	}
+	q.AccountStamp = "" // the account has just been read
+	found := s.lookUp(ctx, q.Question, start, false)
+	v, basis := p.Finish(ctx, q, found.Evidence)
+	asked := found.keep(&q.Question)
+	asked.Finish = kept.KeepFinish(&q)
+	s.finish(ctx, judged{start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, kept: asked}, &v)
+	return v, nil
+}
+
+// Labels implements service.Decision. It never returns an error.
+func (s *Service) Labels(_ context.Context, of service.ForProject[service.Empty]) ([]string, error) {
+	return s.active.Load().Knowledge(of.Project).Labels, nil
 }
 
 // Rollout implements service.Decision. It never returns an error. Nobody is known yet, only named, so the account of the question does not
@@ -87,7 +108,13 @@ type judged struct {
 func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 	v.Decision = ident.NewDecisionID(j.start)
 	if j.err != nil {
-		s.failed(ctx, j)
+		s.failed(ctx, j.action, j.policy, j.err)
+	}
+	if risk := j.basis.Risk; risk != nil {
+		s.metrics.judged(risk, j.action != engine.ActionRisk)
+		if risk.Err != nil {
+			s.failed(ctx, engine.ActionRisk, j.policy, risk.Err)
+		}
 	}
 	took := s.deps.Now().Sub(j.start)
 	s.metrics.decided(j.action, v.Rule, j.basis.Memoised, took)
@@ -96,13 +123,13 @@ func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 
 // failed reports that the policy gave no usable answer. What is too slow may be so for a moment; what errs, errs again for the next one
 // like it.
-func (s *Service) failed(ctx context.Context, j judged) {
+func (s *Service) failed(ctx context.Context, action string, by *policy, err error) {
 	cause := "error"
-	if errors.Is(j.err, bundle.ErrTimeout) {
+	if errors.Is(err, bundle.ErrTimeout) {
 		cause = "timeout"
 	} else {
-		j.policy.failed.Store(&refusal{err: j.err, at: s.deps.Now()})
+		by.failed.Store(&refusal{err: err, at: s.deps.Now()})
 	}
-	s.metrics.policyErrors.WithLabelValues(j.action, cause).Inc()
-	s.deps.Log.ErrorContext(ctx, "policy failed, answering with the safe default", "action", j.action, "cause", cause, "error", j.err)
+	s.metrics.policyErrors.WithLabelValues(action, cause).Inc()
+	s.deps.Log.ErrorContext(ctx, "policy failed, answering with the safe default", "action", action, "cause", cause, "error", err)
 }

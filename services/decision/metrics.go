@@ -18,6 +18,7 @@ const (
 
 type metrics struct {
 	decisions      *prometheus.CounterVec
+	risks          *prometheus.CounterVec           // by action and level
 	durations      map[string]prometheus.Observer   // by action
 	memo           map[string][2]prometheus.Counter // by action: misses and hits
 	memoEvictions  prometheus.Counter
@@ -64,6 +65,10 @@ func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metric
 		decisions: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "keyward_decisions_total", Help: "Decisions, by action and by the row of the decision table that answered.",
 		}, []string{"action", "rule"}),
+		risks: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_risks_total",
+			Help: "Starts and finishes by how they were judged for risk: what the rules would do, and how much is wrong.",
+		}, []string{"action", "level"}),
 		policyErrors: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "keyward_policy_errors_total", Help: "Decisions answered with the safe default because the policy failed, by cause; healthy is 0.",
 		}, []string{"action", "cause"}),
@@ -105,6 +110,21 @@ func (m *metrics) decided(action, rule string, memoised bool, took time.Duration
 		memo[0].Inc()
 	}
 	m.durations[action].Observe(took.Seconds())
+}
+
+// judged counts how a request was judged for risk. Beside what it asked for that takes a part of the decision's time, which is observed as a
+// whole; otherwise it is the decision, and its memo is counted with that.
+func (m *metrics) judged(r *engine.Risk, beside bool) {
+	m.risks.WithLabelValues(string(r.Verdict.Action), string(r.Verdict.Level)).Inc()
+	if !beside {
+		return
+	}
+	memo := m.memo[engine.ActionRisk]
+	if r.Memoised {
+		memo[1].Inc()
+	} else {
+		memo[0].Inc()
+	}
 }
 
 func (m *metrics) counter(action, rule string) prometheus.Counter {

@@ -223,7 +223,7 @@ func TestAReplacedConfigMapIsNoticed(t *testing.T) {
 		}
 	}
 	link(first, "..data")
-	for _, name := range []string{".manifest", "data.json", "login", "append", "mediation", "rollout", "schemas"} {
+	for _, name := range []string{".manifest", "data.json", "aaguids.json", "login", "append", "mediation", "rollout", "schemas"} {
 		link(filepath.Join("..data", name), name)
 	}
 	svc := newService(t, serviceOptions{dir: mount})

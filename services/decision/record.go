@@ -10,9 +10,11 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/flow"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/span"
+	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 )
@@ -27,7 +29,7 @@ type Judgement struct {
 	User           ident.UserID     `json:"user,omitempty"` // empty if there was no such user
 	RequestID      ident.RequestID  `json:"requestID,omitempty"`
 	Process        string           `json:"process,omitempty"`
-	Action         string           `json:"action"` // login, append, mediation or rollout
+	Action         string           `json:"action"` // login, append, mediation, rollout or risk: the end of a ceremony
 	PolicyRevision string           `json:"policyRevision"`
 	PolicyHash     string           `json:"policyHash"` // of the bundle's content
 	Rule           string           `json:"rule"`
@@ -41,9 +43,10 @@ type Judgement struct {
 // another policy the same question, with other parameters too. The subject is passkey.decisions.<project>.<user or _>.<action>.
 type Record struct {
 	Judgement
-	Question *kept.Question  `json:"question"` // what was asked, so that facts can be found anew
-	Facts    *facts.Facts    `json:"facts"`    // the policy's input as a whole
-	Answer   json.RawMessage `json:"answer"`   // the policy's answer document; null if the policy failed and the safe default was answered
+	Question *kept.Question  `json:"question"`       // what was asked, so that facts can be found anew
+	Facts    *facts.Facts    `json:"facts"`          // the policy's input as a whole
+	Answer   json.RawMessage `json:"answer"`         // the policy's answer document; null if it failed and the safe default was answered
+	Risk     json.RawMessage `json:"risk,omitempty"` // the answer document of its rules of risk; none if it has none, or they failed
 
 	trace string // traceparent of the call; empty = it has none
 }
@@ -55,6 +58,9 @@ func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Dura
 		PolicyRevision: v.PolicyRevision, PolicyHash: j.policy.Hash(), Rule: v.Rule, Tag: v.Tag, Allow: v.Allow,
 		DurationMicros: took.Microseconds(), Memoised: j.basis.Memoised,
 	}}
+	if j.basis.Risk != nil && j.action != engine.ActionRisk {
+		r.Risk = j.basis.Risk.Answer
+	}
 	if j.question.Account != nil {
 		r.User = j.question.Account.ID
 	}
@@ -91,7 +97,11 @@ func (r *Record) appendJSON(to []byte) []byte {
 	if to = append(to, `,"answer":`...); r.Answer == nil {
 		to = append(to, "null"...)
 	}
-	return append(append(to, r.Answer...), '}')
+	to = append(to, r.Answer...)
+	if r.Risk != nil {
+		to = append(append(to, `,"risk":`...), r.Risk...)
+	}
+	return append(to, '}')
 }
 
 // CloudEvents 1.0, binary content mode of the NATS protocol binding.
@@ -99,18 +109,13 @@ const (
 	typePrefix   = "keyward.decision."
 	sourcePrefix = "/keyward/projects/"
 	timeFormat   = "2006-01-02T15:04:05.000Z07:00"
+	contentType  = "application/json"
 	noUser       = "_"
 )
 
-// Headers that are the same in every message. They are shared and never changed.
-var (
-	specVersion = []string{"1.0"}
-	contentType = []string{"application/json"}
-)
-
-// message returns the record as it is published. It has no ID for the server to remember: a record is published once, and remembering the
+// render makes into the record as it is published. It has no ID for the server to remember: a record is published once, and remembering the
 // IDs of minutes would cost the server time and memory for every decision.
-func (r *Record) message() *nats.Msg {
+func (r *Record) render(into *nats.Msg) {
 	const usual, usualText = 4096, 192 // bytes
 	user := string(r.User)
 	if user == "" {
@@ -127,23 +132,13 @@ func (r *Record) message() *nats.Msg {
 	}
 	subject := len(text)
 	all := string(r.Time.AppendFormat(text, timeFormat))
-	values := [...]string{string(r.ID), all[:source], all[source:kind], user, all[subject:]}
-	msg := &nats.Msg{
-		Subject: all[kind:subject],
-		Header: nats.Header{
-			"ce-specversion":     specVersion,
-			"ce-id":              values[0:1:1],
-			"ce-source":          values[1:2:2],
-			"ce-type":            values[2:3:3],
-			"ce-subject":         values[3:4:4],
-			"ce-time":            values[4:5:5],
-			"ce-datacontenttype": contentType,
-			"content-type":       contentType,
-		},
-		Data: r.appendJSON(make([]byte, 0, usual)),
+	into.Subject = all[kind:subject]
+	if into.Data == nil {
+		into.Data = make([]byte, 0, usual)
 	}
-	if r.trace != "" {
-		msg.Header[span.TraceParent] = []string{r.trace}
-	}
-	return msg
+	into.Data = r.appendJSON(into.Data[:0])
+	flow.Head(
+		into, "ce-specversion", "1.0", "ce-id", string(r.ID), "ce-source", all[:source], "ce-type", all[source:kind], "ce-subject", user,
+		"ce-time", all[subject:], "ce-datacontenttype", contentType, "content-type", contentType, span.TraceParent, r.trace,
+	)
 }

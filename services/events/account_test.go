@@ -64,7 +64,7 @@ func TestAnAuthEventIsInTheLogAsItWasReported(t *testing.T) {
 			stored := event.Event{
 				ID: ident.EventID(got.AuthEventID), Project: project, User: "usr-1", Type: want, CreatedMs: got.CreatedMs,
 				Auth:   &event.Auth{Username: "ann@example.com", Method: event.AuthMethod(req.Method), Status: event.AuthStatus(req.Status)},
-				Client: &event.Client{Address: "192.0.2.7"},
+				Client: &event.Client{Address: "192.0.2.0"},
 			}
 			if diff := cmp.Diff([]event.Event{stored}, w.logged("usr-1")); diff != "" {
 				t.Error(diff)

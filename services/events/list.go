@@ -13,7 +13,7 @@ import (
 
 // List implements service.Events: newest first unless asked otherwise, and of the wire's types only unless asked for the engine's too.
 func (s *Service) List(ctx context.Context, req service.ForUser[service.EventList]) (rest.PasskeyEventList, error) {
-	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
+	if _, err := s.deps.Accounts.Present(ctx, req.Project, req.User); err != nil {
 		return rest.PasskeyEventList{}, err
 	}
 	all, err := s.deps.Store.Events(ctx, req.Project, req.User)

@@ -6,48 +6,70 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/events/internal/turn"
 )
 
 // Accounts tells whether a user exists. account.Store does; for an unknown user it answers the fault "userID: does not exist".
 type Accounts interface {
+	// Present returns the account without what logins say that only the log has.
+	Present(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, error)
 	Get(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, uint64, error)
 }
 
-// Deps is what the service needs. All but SweepAfter are required.
+// Deps is what the service needs. All but Unproven and SweepAfter are required.
 type Deps struct {
 	Accounts  Accounts
 	Store     *eventlog.Store
 	JetStream jetstream.JetStream // with the streams of webhooks
 	Clock     func() time.Time
 	Log       *slog.Logger
+	Addresses address.Form // how much of clients' addresses events keep
 
+	Metrics prometheus.Registerer
+
+	// Unproven is how much is recorded of a user of what comes of who has proven nothing, of each kind, within how long: see budget. Zero is
+	// no limit.
+	Unproven   ratelimit.Limit
 	SweepAfter time.Duration // how long after a user's deletion it is erased what calls left that were under way; 0 = DefaultSweepAfter
 }
 
 // Service implements service.Events. It is safe for concurrent use.
-type Service struct{ deps Deps }
+type Service struct {
+	deps     Deps
+	budget   budget
+	turns    turn.Turns
+	withheld *prometheus.CounterVec // by kind
+}
 
 var _ service.Events = (*Service)(nil)
 
 // New returns the service.
-func New(deps Deps) *Service {
+func New(deps Deps) (*Service, error) {
 	deps.SweepAfter = cmp.Or(deps.SweepAfter, DefaultSweepAfter)
-	return &Service{deps: deps}
+	s := &Service{deps: deps, budget: budget(deps.Unproven), withheld: newWithheld()}
+	if err := deps.Metrics.Register(s.withheld); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return s, nil
 }
 
 // pause is how long the service waits before it tries again what it does by itself.
@@ -73,13 +95,14 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// Create implements service.Events. The event is joined to the offer it answers by what the user's history holds at this moment.
+// Create implements service.Events. The event is joined to the offer it answers by what the user's history holds at this moment. Of what
+// is told without a proof so much is recorded of a user, and the rest refused: see budget.
 func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
 	now := s.deps.Clock()
 	if err := validate(req.Body, now); err != nil {
 		return rest.PasskeyEvent{}, err
 	}
-	a, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User)
+	a, err := s.deps.Accounts.Present(ctx, req.Project, req.User)
 	if err != nil {
 		return rest.PasskeyEvent{}, err
 	}
@@ -101,6 +124,13 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 	if err := s.checkEnvironment(ctx, a, e); err != nil {
 		return rest.PasskeyEvent{}, err
 	}
+	if e.Unproven() {
+		leave, err := s.mayTell(ctx, e)
+		if err != nil {
+			return rest.PasskeyEvent{}, err
+		}
+		defer leave()
+	}
 	if e, err = s.join(ctx, e); err != nil {
 		return rest.PasskeyEvent{}, err
 	}
@@ -115,13 +145,17 @@ func validate(body rest.PasskeyEventCreateReq, now time.Time) error {
 	if !event.Type(body.EventType).OnWire() {
 		faults = append(faults, fault.FieldError{Field: "eventType", Message: "is no type that callers may send"})
 	}
-	expires := event.Event{Expires: value(body.Expires)}.ExpiresMs()
-	switch {
-	case body.Expires == nil:
-	case *body.Expires < 1:
-		faults = append(faults, fault.FieldError{Field: "expires", Message: "must be a Unix time in seconds above zero"})
-	case expires <= now.UnixMilli():
-		faults = append(faults, fault.FieldError{Field: "expires", Message: "is in the past: it is a Unix time in seconds, not a duration"})
+	if body.Expires != nil {
+		end := time.Unix(*body.Expires, 0) // times the factor to milliseconds what is far below zero would be above it
+		if *body.Expires > 0 {
+			end = time.UnixMilli(event.Event{Expires: *body.Expires}.ExpiresMs())
+		}
+		switch {
+		case !end.After(now):
+			faults = append(faults, fault.FieldError{Field: "expires", Message: past(*body.Expires, end)})
+		case end.UTC().Year() > lastYear:
+			faults = append(faults, fault.FieldError{Field: "expires", Message: "must be before the year 10000; what has no end has no expires"})
+		}
 	}
 	if unproven(body) != nil && !event.Type(body.EventType).AnswersLogin() {
 		faults = append(faults, fault.FieldError{Field: "proven", Message: "only a type that begins with login- can be without a proof"})
@@ -130,6 +164,14 @@ func validate(body rest.PasskeyEventCreateReq, now time.Time) error {
 		return fault.Fields(faults...)
 	}
 	return nil
+}
+
+// lastYear is the last that can be written as a time of RFC 3339.
+const lastYear = 9999
+
+// past says of an end that is over what it was read as: most are durations that were taken for one.
+func past(said int64, at time.Time) string {
+	return fmt.Sprintf("must be a Unix time in the future, in seconds or milliseconds; %d is %s", said, at.UTC().Format(time.RFC3339))
 }
 
 // checkEnvironment refuses an environment that is none of the user's: an event would have an effect in it and nowhere else, so in none.
@@ -157,7 +199,7 @@ func (s *Service) checkEnvironment(ctx context.Context, a account.Account, e eve
 	if e.Process != "" && !elsewhere && e.Type.FromClients() {
 		return nil
 	}
-	return fault.Field("clientEnvID", "is no environment of the user")
+	return fault.Field("clientEnvID", "the user has no client environment %s", e.Environment)
 }
 
 // unproven returns what an event says of its proof: false, or nothing.
@@ -236,7 +278,8 @@ func (s *Service) store(ctx context.Context, e event.Event) (ident.EventID, erro
 }
 
 // Append implements service.Events. Login offers and denials go where a power cut may lose the last of them; all others are on disk. Of two
-// events with one ID the first is kept; one that tells of the account may be there twice if it is repeated after minutes.
+// events with one ID the first is kept; one that tells of the account may be there twice if it is repeated after minutes. Of refused logins
+// so many are recorded of a user, and the others withheld: see budget.
 func (s *Service) Append(ctx context.Context, e event.Event) (service.Appended, error) {
 	switch {
 	case e.Type.Observed():
@@ -246,6 +289,13 @@ func (s *Service) Append(ctx context.Context, e event.Event) (service.Appended, 
 		return service.Appended{Sequence: receipt.Sequence}, err
 	case !e.Type.Known(), e.Type == event.Deleted:
 		return service.Appended{}, fault.Field("type", "%q cannot be appended", e.Type)
+	}
+	if kindOf(&e) != "" {
+		leave, err := s.turns.Take(ctx, string(e.Project)+"/"+string(e.User))
+		if err != nil {
+			return service.Appended{}, err
+		}
+		defer leave()
 	}
 	// The log itself remembers IDs for two minutes only.
 	events, err := s.deps.Store.Events(ctx, e.Project, e.User)
@@ -257,6 +307,10 @@ func (s *Service) Append(ctx context.Context, e event.Event) (service.Appended, 
 			sequence, _, err := s.deps.Store.Newest(ctx, e.Project, e.User)
 			return service.Appended{Sequence: sequence}, err
 		}
+	}
+	if full := s.budget.full(e, events, nobodys); full > 0 {
+		s.withhold(ctx, e, events)
+		return service.Appended{Withheld: true}, nil
 	}
 	if e, err = s.join(ctx, e); err != nil {
 		return service.Appended{}, err
@@ -282,7 +336,7 @@ func (s *Service) Conclude(ctx context.Context, c service.Conclusion) (service.C
 
 // Delete implements service.Events. What the engine recorded of its own offers and ceremonies cannot be deleted.
 func (s *Service) Delete(ctx context.Context, req service.ForUser[ident.EventID]) (service.Empty, error) {
-	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
+	if _, err := s.deps.Accounts.Present(ctx, req.Project, req.User); err != nil {
 		return service.Empty{}, err
 	}
 	events, err := s.deps.Store.Events(ctx, req.Project, req.User)
@@ -308,14 +362,15 @@ func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.
 		rest.AuthEventTypeLogin:           event.AuthLogin,
 		rest.AuthEventTypeNewPasskeyAdded: event.AuthPasskeyAdded,
 	}
-	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, req.User); err != nil {
+	if _, err := s.deps.Accounts.Present(ctx, req.Project, req.User); err != nil {
 		return rest.AuthEvent{}, err
 	}
 	e := event.Event{
 		Project: req.Project, User: req.User, Type: types[req.Body.EventType], CreatedMs: s.deps.Clock().UnixMilli(),
 		Auth:   &event.Auth{Username: req.Body.Username, Method: event.AuthMethod(req.Body.Method), Status: event.AuthStatus(req.Body.Status)},
-		Client: &event.Client{Address: req.Body.ClientInformation.RemoteAddress},
+		Client: &event.Client{},
 	}
+	e.Client.Address, _ = s.deps.Addresses.Keep(req.Body.ClientInformation.RemoteAddress)
 	if e.Type == "" {
 		return rest.AuthEvent{}, fault.Field("eventType", "is no type of auth event")
 	}

@@ -88,15 +88,18 @@ func beginSweeping(t *testing.T, after time.Duration) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	accounts := account.NewStore(kv)
+	accounts := account.NewStore(kv).With(w.store)
 	for _, user := range []ident.UserID{"usr-1", "usr-2"} {
 		if err := accounts.Create(t.Context(), account.Account{Project: project, ID: user}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.Service = events.New(events.Deps{
+	if w.Service, err = events.New(events.Deps{
 		Accounts: accounts, Store: w.store, JetStream: w.bus.JS, Clock: w.tick, Log: slog.New(slog.DiscardHandler), SweepAfter: after,
-	})
+		Metrics: prometheus.NewRegistry(), Unproven: events.DefaultUnproven(),
+	}); err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { w.Run(ctx) })

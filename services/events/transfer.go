@@ -3,6 +3,8 @@ package events
 import (
 	"context"
 	"errors"
+	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,8 +25,9 @@ const importedAtOnce = 64
 func (s *Service) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
 	results := make([]service.Imported, len(req.Body.Events))
 	byUser := map[ident.UserID][]int{}
+	latest := s.deps.Clock().Add(aheadAtMost)
 	for i, e := range req.Body.Events {
-		if faults := importFaults(e); len(faults) > 0 {
+		if faults := importFaults(e, latest); len(faults) > 0 {
 			results[i] = service.Imported{Outcome: service.ImportRefused, Faults: faults}
 			continue
 		}
@@ -61,7 +64,7 @@ func (s *Service) importOf(
 			continue
 		}
 		if !req.Body.DryRun {
-			if _, err := s.deps.Store.Append(ctx, e); err != nil {
+			if _, err := s.deps.Store.Append(ctx, unrelated(e)); err != nil {
 				return err
 			}
 		}
@@ -75,7 +78,7 @@ func (s *Service) importOf(
 func (s *Service) known(
 	ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID,
 ) (map[ident.EventID]bool, []fault.FieldError, error) {
-	if _, _, err := s.deps.Accounts.Get(ctx, req.Project, user); err != nil {
+	if _, err := s.deps.Accounts.Present(ctx, req.Project, user); err != nil {
 		if !errors.Is(err, account.ErrUnknown) {
 			return nil, nil, err
 		}
@@ -88,8 +91,21 @@ func (s *Service) known(
 	return known, nil, err
 }
 
-// importFaults says what is wrong with an event of an import.
-func importFaults(e event.Event) []fault.FieldError {
+// unrelated returns an event that says nothing of the account: that is imported as a whole, with what its logins have said of it, and
+// without what was forgotten since.
+func unrelated(e event.Event) event.Event {
+	if e.Use != nil {
+		e.Use = &event.Use{Counter: e.Use.Counter, BackedUp: e.Use.BackedUp}
+	}
+	return e
+}
+
+// aheadAtMost is by how much an event of an import may be ahead of the clock here: one that is to come would count until then, whatever
+// happens.
+const aheadAtMost = 5 * time.Minute
+
+// importFaults says what is wrong with an event of an import that may be of latest at the latest.
+func importFaults(e event.Event, latest time.Time) []fault.FieldError {
 	var faults []fault.FieldError
 	wrong := func(field, message string) { faults = append(faults, fault.FieldError{Field: field, Message: message}) }
 	if _, err := ident.ParseEventID(string(e.ID)); err != nil {
@@ -105,8 +121,14 @@ func importFaults(e event.Event) []fault.FieldError {
 		wrong("deletes", err.Error())
 	}
 	const earliest = 100_000_000_000 // Unix ms; smaller values are seconds given by mistake
-	if e.CreatedMs < earliest {
+	switch {
+	case e.CreatedMs < earliest:
 		wrong("createdMs", "must be a time in Unix milliseconds")
+	case e.CreatedMs > latest.UnixMilli():
+		wrong("createdMs", "is in the future: "+time.UnixMilli(e.CreatedMs).UTC().Format(time.RFC3339))
+	}
+	if member, known := e.Meaningless(); member != "" {
+		wrong(member, "must be one of "+strings.Join(known, ", "))
 	}
 	return faults
 }

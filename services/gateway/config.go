@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/ratelimit"
 )
 
@@ -70,18 +71,14 @@ const (
 )
 
 // logged returns what the log has of an address.
-func (c Config) logged(address netip.Addr) string {
-	bits := 24
-	if address.Is6() {
-		bits = 48
-	}
+func (c Config) logged(from netip.Addr) string {
 	switch {
-	case !address.IsValid() || c.LogAddresses == LogNone:
+	case !from.IsValid() || c.LogAddresses == LogNone:
 		return ""
 	case c.LogAddresses == LogNetwork:
-		return netip.PrefixFrom(address, bits).Masked().String()
+		return address.Network(from).String()
 	default:
-		return address.WithZone("").String()
+		return from.WithZone("").String()
 	}
 }
 

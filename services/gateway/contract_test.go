@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/service/servicetest"
 	"github.com/keyward/keyward/services/gateway"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
@@ -325,6 +326,35 @@ func TestARefusalSaysWhatToSignalAndNoOtherDoes(t *testing.T) {
 		if !strings.Contains(string(a.body), tc.want) || strings.Contains(string(a.body), "signals") != (tc.want != "") {
 			t.Errorf("got %d %s", a.status, a.body)
 		}
+	}
+}
+
+func TestAStartTellsHowItWasJudgedInAHeaderAndInTheBodyOnlyIfAsked(t *testing.T) {
+	t.Parallel()
+	s := serve(t, setup{})
+	judged := &service.Risk{Rule: "R4", Action: service.RiskReview, Level: service.RiskMedium, Reasons: []service.RiskReason{
+		{Code: "bot", Severity: 2, Title: "The client says that it is a program"}, {Code: "new-network", Severity: 1, Title: "t"},
+	}}
+	servicetest.Answer(s.services, service.Ceremony.LoginStart, func(
+		service.ForProject[rest.PasskeyLoginStartReq],
+	) service.Judged[rest.PasskeyLoginStartRsp] {
+		return service.Judged[rest.PasskeyLoginStartRsp]{Decision: "dec-1", PolicyRevision: "rev-a", Risk: judged}
+	})
+	request := goodCall(t, good, s.document.Operation("passkeyLoginStart"))
+	plain, _, _ := strings.Cut(request.path, "?")
+	a := s.call("POST", plain, request.body, nil)
+	const want = `review;level=medium;enforced=?0;reasons="bot new-network"`
+	if got := a.header.Get("X-Keyward-Risk"); got != want || strings.Contains(string(a.body), `"risk"`) {
+		t.Errorf("header %q, body %s", got, a.body)
+	}
+	a = s.call("POST", plain+"?include=risk", request.body, nil)
+	const body = `"risk":{"action":"review","decisionID":"dec-1","enforced":false,"level":"medium","reasons":[` +
+		`{"code":"bot","severity":2,"title":"The client says that it is a program"},{"code":"new-network","severity":1,"title":"t"}]}`
+	if got := a.header.Get("X-Keyward-Risk"); got != want || !strings.Contains(string(a.body), body) {
+		t.Errorf("header %q, body %s", got, a.body)
+	}
+	if a = s.call("POST", plain+"?include=engine", request.body, nil); a.status != 400 {
+		t.Errorf("what cannot be included is answered %d %s", a.status, a.body)
 	}
 }
 

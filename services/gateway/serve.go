@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/keyward/keyward/core/deadline"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/services/gateway/internal/admission"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
@@ -57,9 +57,9 @@ func (g *Gateway) serve(c *fiber.Ctx) error {
 	running := g.inFlight.Add(1)
 	defer g.inFlight.Add(-1)
 
-	ctx, cancel := context.WithTimeout(g.base, g.cfg.RequestTimeout)
-	defer cancel()
-	ctx, span := g.recorder.Begin(ctx, x)
+	limit := deadline.With(g.base, g.cfg.RequestTimeout)
+	defer limit.End()
+	ctx, span := g.recorder.Begin(limit, x)
 	c.SetUserContext(ctx)
 
 	var err error

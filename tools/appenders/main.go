@@ -97,7 +97,8 @@ type writer struct {
 	types         map[string]ast.Expr // that the package declares
 	done          map[string]bool
 	out           bytes.Buffer
-	depth         int // of lists in lists
+	depth         int  // of lists in lists
+	guarded       bool // the value is a list that is left out where it is empty
 }
 
 // read takes in what the package declares.
@@ -186,6 +187,7 @@ func (w *writer) field(name string, of ast.Expr, quoted string) (structs []strin
 	if optional {
 		value = "(*" + value + ")"
 	}
+	w.guarded = options != ""
 	return w.value(value, of)
 }
 
@@ -222,6 +224,10 @@ func (w *writer) value(value string, of ast.Expr) (structs []string, err error) 
 		fmt.Fprintf(&w.out, "\tto = %s.AppendJSON(to)\n", value)
 		return []string{of.(*ast.Ident).Name}, nil //nolint:forcetypeassert // see kind
 	case "list":
+		if w.flavour != "v2" && !w.guarded {
+			return nil, errors.New("a list that is not there would be null")
+		}
+		w.guarded = false // for the list alone, not for those in it
 		return w.list(value, of)
 	default:
 		return nil, fmt.Errorf("nothing here appends a %T", of)
@@ -230,9 +236,6 @@ func (w *writer) value(value string, of ast.Expr) (structs []string, err error) 
 }
 
 func (w *writer) list(value string, of ast.Expr) (structs []string, err error) {
-	if w.flavour != "v2" {
-		return nil, errors.New("a list that is not there would be null")
-	}
 	w.depth++
 	defer func() { w.depth-- }()
 	i := string(rune('h' + w.depth))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
@@ -118,7 +119,7 @@ func (a *App) openAccounts(ctx context.Context, changes *eventlog.Store) (*accou
 	if err != nil {
 		return nil, err
 	}
-	deps := account.Deps{Bucket: bucket, Changes: changes, Metrics: a.registry, Wait: a.cfg.Decision.LookupTimeout}
+	deps := account.Deps{Bucket: bucket, Changes: changes, Logins: changes, Metrics: a.registry, Wait: a.cfg.Decision.LookupTimeout}
 	return account.Open(deps, a.cfg.AccountsNear)
 }
 
@@ -149,7 +150,13 @@ func (a *App) startEvents(ctx context.Context, store *eventlog.Store, accounts *
 	if !a.cfg.Runs(settings.Events) {
 		return nil
 	}
-	svc := events.New(events.Deps{Accounts: accounts, Store: store, JetStream: a.bus.JS, Clock: a.opts.Now, Log: a.logger(settings.Events)})
+	svc, err := events.New(events.Deps{
+		Accounts: accounts, Store: store, JetStream: a.bus.JS, Clock: a.opts.Now, Log: a.logger(settings.Events), Metrics: a.registry,
+		Unproven: a.cfg.Unproven, Addresses: address.Form(a.cfg.Ceremony.AddressStorage),
+	})
+	if err != nil {
+		return fmt.Errorf("make the events service: %w", err)
+	}
 	a.run(settings.Events, func(ctx context.Context) error {
 		svc.Run(ctx)
 		return nil
@@ -301,6 +308,8 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		Events:          a.parts.events,
 		Offers:          store,
 		Positions:       store,
+		Logins:          store,
+		Folded:          buckets[bus.IntegrityBucket],
 		DNS:             net.DefaultResolver,
 		Decision:        a.parts.decision,
 		Audit:           a.audit,
@@ -339,7 +348,7 @@ func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValu
 	for _, name := range []string{
 		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket,
 		bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.NobodiesBucket, bus.SpentBucket,
-		bus.ProcessesBucket,
+		bus.ProcessesBucket, bus.IntegrityBucket,
 	} {
 		bucket, err := kv.Open(ctx, a.bus.JS, name)
 		if err != nil {

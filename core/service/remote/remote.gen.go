@@ -22,6 +22,8 @@ func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporte
 		rpc.Bind("list-users", ceremony.ListUsers),
 		rpc.Bind("get-user", ceremony.GetUser),
 		rpc.Bind("update-user", ceremony.UpdateUser),
+		rpc.Bind("get-user-labels", ceremony.GetUserLabels),
+		rpc.Bind("set-user-labels", ceremony.SetUserLabels),
 		rpc.Bind("delete-user", ceremony.DeleteUser),
 		rpc.Bind("list-credentials", ceremony.ListCredentials),
 		rpc.Bind("delete-credential", ceremony.DeleteCredential),
@@ -133,6 +135,7 @@ func NewCeremonyClient(conn *nats.Conn, limits rpc.Limits) CeremonyClient {
 	return CeremonyClient{rpc.NewClient(conn, "ceremony", limits,
 		"list-users",
 		"get-user",
+		"get-user-labels",
 		"list-credentials",
 		"list-challenges",
 		"list-identifiers",
@@ -149,7 +152,7 @@ func NewCeremonyClient(conn *nats.Conn, limits rpc.Limits) CeremonyClient {
 		"get-session-config",
 		"get-process-config",
 		"get-user-details-config",
-	).Seeding("login-start", "mediation-start")}
+	).Seeding("append-start", "login-start", "mediation-start")}
 }
 
 func (c CeremonyClient) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
@@ -163,6 +166,12 @@ func (c CeremonyClient) GetUser(ctx context.Context, req service.ForUser[service
 }
 func (c CeremonyClient) UpdateUser(ctx context.Context, req service.ForUser[rest.UserUpdateReq]) (rest.User, error) {
 	return rpc.Call[rest.User](ctx, c.calls, "update-user", req)
+}
+func (c CeremonyClient) GetUserLabels(ctx context.Context, req service.ForUser[service.Empty]) (rest.UserLabels, error) {
+	return rpc.Call[rest.UserLabels](ctx, c.calls, "get-user-labels", req)
+}
+func (c CeremonyClient) SetUserLabels(ctx context.Context, req service.ForUser[rest.UserLabels]) (rest.UserLabels, error) {
+	return rpc.Call[rest.UserLabels](ctx, c.calls, "set-user-labels", req)
 }
 func (c CeremonyClient) DeleteUser(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-user", req)
@@ -182,20 +191,20 @@ func (c CeremonyClient) UpdateChallenge(ctx context.Context, req service.ForUser
 func (c CeremonyClient) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (service.Judged[rest.PasskeyAppendStartRsp], error) {
 	return rpc.Call[service.Judged[rest.PasskeyAppendStartRsp]](ctx, c.calls, "append-start", req)
 }
-func (c CeremonyClient) AppendFinish(ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error) {
-	return rpc.Call[rest.PasskeyAppendFinishRsp](ctx, c.calls, "append-finish", req)
+func (c CeremonyClient) AppendFinish(ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq]) (service.Finished[rest.PasskeyAppendFinishRsp], error) {
+	return rpc.Call[service.Finished[rest.PasskeyAppendFinishRsp]](ctx, c.calls, "append-finish", req)
 }
 func (c CeremonyClient) LoginStart(ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq]) (service.Judged[rest.PasskeyLoginStartRsp], error) {
 	return rpc.Call[service.Judged[rest.PasskeyLoginStartRsp]](ctx, c.calls, "login-start", req)
 }
-func (c CeremonyClient) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error) {
-	return rpc.Call[rest.PasskeyLoginFinishRsp](ctx, c.calls, "login-finish", req)
+func (c CeremonyClient) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (service.Finished[rest.PasskeyLoginFinishRsp], error) {
+	return rpc.Call[service.Finished[rest.PasskeyLoginFinishRsp]](ctx, c.calls, "login-finish", req)
 }
 func (c CeremonyClient) MediationStart(ctx context.Context, req service.ForProject[rest.PasskeyMediationStartReq]) (service.Judged[rest.PasskeyMediationStartRsp], error) {
 	return rpc.Call[service.Judged[rest.PasskeyMediationStartRsp]](ctx, c.calls, "mediation-start", req)
 }
-func (c CeremonyClient) MediationFinish(ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error) {
-	return rpc.Call[rest.PasskeyMediationFinishRsp](ctx, c.calls, "mediation-finish", req)
+func (c CeremonyClient) MediationFinish(ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq]) (service.Finished[rest.PasskeyMediationFinishRsp], error) {
+	return rpc.Call[service.Finished[rest.PasskeyMediationFinishRsp]](ctx, c.calls, "mediation-finish", req)
 }
 func (c CeremonyClient) CreateIdentifier(ctx context.Context, req service.ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error) {
 	return rpc.Call[rest.Identifier](ctx, c.calls, "create-identifier", req)
@@ -457,6 +466,8 @@ func DecisionMethods(decision service.Decision, explanations service.Explanation
 		rpc.Bind("append", decision.Append),
 		rpc.Bind("mediation", decision.Mediation),
 		rpc.Bind("rollout", decision.Rollout),
+		rpc.Bind("finish", decision.Finish),
+		rpc.Bind("labels", decision.Labels),
 		rpc.Bind("explain-decision", explanations.ExplainDecision),
 	}}
 }
@@ -476,6 +487,8 @@ func NewDecisionClient(conn *nats.Conn, limits rpc.Limits) DecisionClient {
 		"append",
 		"mediation",
 		"rollout",
+		"finish",
+		"labels",
 		"explain-decision",
 	)}
 }
@@ -491,6 +504,12 @@ func (c DecisionClient) Mediation(ctx context.Context, req service.Question) (se
 }
 func (c DecisionClient) Rollout(ctx context.Context, req service.RolloutQuestion) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "rollout", req)
+}
+func (c DecisionClient) Finish(ctx context.Context, req service.FinishQuestion) (service.Verdict, error) {
+	return rpc.Call[service.Verdict](ctx, c.calls, "finish", req)
+}
+func (c DecisionClient) Labels(ctx context.Context, req service.ForProject[service.Empty]) ([]string, error) {
+	return rpc.Call[[]string](ctx, c.calls, "labels", req)
 }
 func (c DecisionClient) ExplainDecision(ctx context.Context, req service.ForProject[ident.DecisionID]) (frontend.TrialDecision, error) {
 	return rpc.Call[frontend.TrialDecision](ctx, c.calls, "explain-decision", req)

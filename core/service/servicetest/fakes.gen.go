@@ -30,6 +30,12 @@ func (f Ceremony) GetUser(ctx context.Context, req service.ForUser[service.Empty
 func (f Ceremony) UpdateUser(ctx context.Context, req service.ForUser[rest.UserUpdateReq]) (rest.User, error) {
 	return answer[rest.User](ctx, f.Recording, "Ceremony.UpdateUser", req)
 }
+func (f Ceremony) GetUserLabels(ctx context.Context, req service.ForUser[service.Empty]) (rest.UserLabels, error) {
+	return answer[rest.UserLabels](ctx, f.Recording, "Ceremony.GetUserLabels", req)
+}
+func (f Ceremony) SetUserLabels(ctx context.Context, req service.ForUser[rest.UserLabels]) (rest.UserLabels, error) {
+	return answer[rest.UserLabels](ctx, f.Recording, "Ceremony.SetUserLabels", req)
+}
 func (f Ceremony) DeleteUser(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.DeleteUser", req)
 }
@@ -48,20 +54,20 @@ func (f Ceremony) UpdateChallenge(ctx context.Context, req service.ForUser[servi
 func (f Ceremony) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (service.Judged[rest.PasskeyAppendStartRsp], error) {
 	return answer[service.Judged[rest.PasskeyAppendStartRsp]](ctx, f.Recording, "Ceremony.AppendStart", req)
 }
-func (f Ceremony) AppendFinish(ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error) {
-	return answer[rest.PasskeyAppendFinishRsp](ctx, f.Recording, "Ceremony.AppendFinish", req)
+func (f Ceremony) AppendFinish(ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq]) (service.Finished[rest.PasskeyAppendFinishRsp], error) {
+	return answer[service.Finished[rest.PasskeyAppendFinishRsp]](ctx, f.Recording, "Ceremony.AppendFinish", req)
 }
 func (f Ceremony) LoginStart(ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq]) (service.Judged[rest.PasskeyLoginStartRsp], error) {
 	return answer[service.Judged[rest.PasskeyLoginStartRsp]](ctx, f.Recording, "Ceremony.LoginStart", req)
 }
-func (f Ceremony) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error) {
-	return answer[rest.PasskeyLoginFinishRsp](ctx, f.Recording, "Ceremony.LoginFinish", req)
+func (f Ceremony) LoginFinish(ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq]) (service.Finished[rest.PasskeyLoginFinishRsp], error) {
+	return answer[service.Finished[rest.PasskeyLoginFinishRsp]](ctx, f.Recording, "Ceremony.LoginFinish", req)
 }
 func (f Ceremony) MediationStart(ctx context.Context, req service.ForProject[rest.PasskeyMediationStartReq]) (service.Judged[rest.PasskeyMediationStartRsp], error) {
 	return answer[service.Judged[rest.PasskeyMediationStartRsp]](ctx, f.Recording, "Ceremony.MediationStart", req)
 }
-func (f Ceremony) MediationFinish(ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error) {
-	return answer[rest.PasskeyMediationFinishRsp](ctx, f.Recording, "Ceremony.MediationFinish", req)
+func (f Ceremony) MediationFinish(ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq]) (service.Finished[rest.PasskeyMediationFinishRsp], error) {
+	return answer[service.Finished[rest.PasskeyMediationFinishRsp]](ctx, f.Recording, "Ceremony.MediationFinish", req)
 }
 func (f Ceremony) CreateIdentifier(ctx context.Context, req service.ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error) {
 	return answer[rest.Identifier](ctx, f.Recording, "Ceremony.CreateIdentifier", req)
@@ -338,6 +344,12 @@ func (f Decision) Mediation(ctx context.Context, req service.Question) (service.
 }
 func (f Decision) Rollout(ctx context.Context, req service.RolloutQuestion) (service.Verdict, error) {
 	return answer[service.Verdict](ctx, f.Recording, "Decision.Rollout", req)
+}
+func (f Decision) Finish(ctx context.Context, req service.FinishQuestion) (service.Verdict, error) {
+	return answer[service.Verdict](ctx, f.Recording, "Decision.Finish", req)
+}
+func (f Decision) Labels(ctx context.Context, req service.ForProject[service.Empty]) ([]string, error) {
+	return answer[[]string](ctx, f.Recording, "Decision.Labels", req)
 }
 
 // Explanations is a service.Explanations that records.

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-const (
-	namesFile = "data.json"
-	// namesAge is how long names are given without a look at whether the file has changed.
-	namesAge = 2 * time.Second
-)
+// namesAge is how long names are given without a look at whether the files have changed.
+const namesAge = 2 * time.Second
 
-// BundleNames is an AAGUIDs that follows the policy bundle: a changed data.json counts within two seconds of the next question. Names of a
+// namesFiles are where the root of a bundle may have its table. Bundles from before the first have it in the second.
+var namesFiles = [...]string{"aaguids.json", "data.json"}
+
+// BundleNames is an AAGUIDs that follows the policy bundle: a changed file counts within two seconds of the next question. Names of a
 // file that cannot be read are those it had before. It has no background work.
 type BundleNames struct {
 	bundle fs.FS
@@ -30,10 +30,13 @@ type BundleNames struct {
 	names  atomic.Pointer[AAGUIDNames]
 	looked atomic.Int64 // Unix ns
 	mu     sync.Mutex   // guards seen
-	seen   stamp
+	seen   stamps
 }
 
-// stamp tells versions of a file apart.
+// stamps tell versions of the files apart.
+type stamps [len(namesFiles)]stamp
+
+// stamp tells versions of a file apart; zero if there is none.
 type stamp struct {
 	modified time.Time
 	size     int64
@@ -82,13 +85,13 @@ func (b *BundleNames) refresh() {
 	b.names.Store(&names)
 }
 
-// stamp is zero if there is no such file.
-func (b *BundleNames) stamp() stamp {
-	info, err := fs.Stat(b.bundle, namesFile)
-	if err != nil {
-		return stamp{}
+func (b *BundleNames) stamp() (all stamps) {
+	for i, name := range namesFiles {
+		if info, err := fs.Stat(b.bundle, name); err == nil {
+			all[i] = stamp{modified: info.ModTime(), size: info.Size()}
+		}
 	}
-	return stamp{modified: info.ModTime(), size: info.Size()}
+	return all
 }
 
 // PasswordManager implements AAGUIDs.
@@ -116,27 +119,40 @@ func (n AAGUIDNames) PasswordManager(aaguid string) bool {
 	return n[aaguid].Class == classPasswordManager
 }
 
-// LoadAAGUIDNames reads what a policy bundle says of authenticators: keyward.aaguids.<AAGUID> in the data.json at its root. A bundle
-// without such a file or table says nothing; one that is not JSON is an error.
+// LoadAAGUIDNames reads what a policy bundle says of authenticators: keyward.aaguids.<AAGUID> in the aaguids.json at its root, or else in
+// its data.json. A bundle without such a file or table says nothing; one that is not JSON is an error.
 func LoadAAGUIDNames(bundle fs.FS) (AAGUIDNames, error) {
-	raw, err := fs.ReadFile(bundle, namesFile)
+	for _, name := range namesFiles {
+		table, err := readTable(bundle, name)
+		if err != nil {
+			return nil, fmt.Errorf("read AAGUID names: %s: %w", name, err)
+		}
+		if table == nil {
+			continue
+		}
+		names := make(AAGUIDNames, len(table))
+		for aaguid, entry := range table {
+			names[strings.ToLower(aaguid)] = entry
+		}
+		return names, nil
+	}
+	return AAGUIDNames{}, nil
+}
+
+// readTable returns the table of a file, nil if there is none.
+func readTable(bundle fs.FS, name string) (AAGUIDNames, error) {
+	raw, err := fs.ReadFile(bundle, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return AAGUIDNames{}, nil
+		return AAGUIDNames(nil), nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read AAGUID names: %w", err)
+		return nil, err
 	}
 	var data struct {
 		Keyward struct {
 			AAGUIDs AAGUIDNames `json:"aaguids"`
 		} `json:"keyward"`
 	}
-	if err := json.Unmarshal(raw, &data); err != nil {
-		return nil, fmt.Errorf("read AAGUID names: %w", err)
-	}
-	names := make(AAGUIDNames, len(data.Keyward.AAGUIDs))
-	for aaguid, entry := range data.Keyward.AAGUIDs {
-		names[strings.ToLower(aaguid)] = entry
-	}
-	return names, nil
+	err = json.Unmarshal(raw, &data)
+	return data.Keyward.AAGUIDs, err
 }

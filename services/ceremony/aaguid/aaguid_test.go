@@ -38,10 +38,11 @@ func TestAAGUIDNamesComeFromTheBundle(t *testing.T) {
 func TestAChangedBundleShowsItsNamesWithoutARestart(t *testing.T) {
 	t.Parallel()
 	dir, now := t.TempDir(), time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	file := "data.json"
 	write := func(content string) {
 		t.Helper()
 		now = now.Add(time.Second)
-		path := filepath.Join(dir, "data.json")
+		path := filepath.Join(dir, file)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -86,6 +87,21 @@ func TestAChangedBundleShowsItsNamesWithoutARestart(t *testing.T) {
 	}
 	now = now.Add(2 * time.Second)
 	expect("")
+
+	write(named("five")) // a bundle from before, to which the file for it comes
+	now = now.Add(2 * time.Second)
+	expect("five")
+	file = "aaguids.json"
+	write(fmt.Sprintf(`{%q: {"name": "a published list that lies there"}}`, phone))
+	now = now.Add(2 * time.Second)
+	expect("five")
+	write(named("six"))
+	now = now.Add(2 * time.Second)
+	expect("six")
+	if err := os.Remove(filepath.Join(dir, file)); err != nil {
+		t.Fatal(err)
+	}
+	file = "data.json"
 
 	write(`[`)
 	begin := func(otherwise string) (*aaguid.BundleNames, error) {

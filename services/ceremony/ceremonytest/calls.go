@@ -47,7 +47,7 @@ func (st *Stack) FinishAppend(tb testing.TB, user ident.UserID, d *authenticator
 			UserID: string(user), ProcessID: Process, AttestationResponse: answer, ClientInformation: d.Client(),
 		},
 	})
-	return rsp.PasskeyData, err
+	return rsp.Body.PasskeyData, err
 }
 
 // Enroll creates a passkey of the user on the device.
@@ -84,7 +84,7 @@ func (st *Stack) LoginStartReq(user ident.UserID, d *authenticator.Device) servi
 func (st *Stack) FinishLogin(tb testing.TB, user ident.UserID, d *authenticator.Device, answer string) (rest.PasskeyData, error) {
 	tb.Helper()
 	rsp, err := st.LoginFinish(tb.Context(), st.LoginFinishReq(user, d, answer))
-	return rsp.PasskeyData, err
+	return rsp.Body.PasskeyData, err
 }
 
 // LoginFinishReq is the call that FinishLogin makes.
@@ -112,11 +112,12 @@ func (st *Stack) BeginMediation(tb testing.TB, d *authenticator.Device) rest.Pas
 // FinishMediation finishes a login by conditional UI with the answer of a device.
 func (st *Stack) FinishMediation(tb testing.TB, d *authenticator.Device, answer string) (rest.PasskeyMediationFinishRsp, error) {
 	tb.Helper()
-	return st.MediationFinish(tb.Context(), service.ForProject[rest.PasskeyMediationFinishReq]{
+	rsp, err := st.MediationFinish(tb.Context(), service.ForProject[rest.PasskeyMediationFinishReq]{
 		Project: st.Project.ID, Body: rest.PasskeyMediationFinishReq{
 			ProcessID: Process, AssertionResponse: answer, ClientInformation: d.Client(),
 		},
 	})
+	return rsp.Body, err
 }
 
 // Account returns what is stored of a user.

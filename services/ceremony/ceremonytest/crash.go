@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/ledger"
 )
 
 // Crash is the end of a process: it lets a number of writes be made, and everything after that fails. If late, the write it fails at has
@@ -135,7 +136,9 @@ func (st *Stack) Mortal(tb testing.TB, c *Crash) *ceremony.Service {
 	b.Sessions, b.SessionIDs, b.Tokens, b.Codes = wrap(b.Sessions), wrap(b.SessionIDs), wrap(b.Tokens), wrap(b.Codes)
 	b.Processes = wrap(b.Processes)
 	deps := st.Deps(b)
-	deps.Accounts, deps.Events, deps.Metrics = account.NewStore(wrap(b.Accounts)), mortalEvents{st.Events, c}, prometheus.NewRegistry()
+	logins := ledger.Shared{Mu: &st.Events.Mu, Of: &st.Events.ledger}
+	deps.Accounts = account.NewStore(wrap(b.Accounts)).With(logins)
+	deps.Events, deps.Metrics = mortalEvents{st.Events, c}, prometheus.NewRegistry()
 	deps.Unfinished = unfinishedOf{st}
 	svc, err := ceremony.New(Config(), deps)
 	if err != nil {

@@ -21,6 +21,8 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/decisions"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/ledger"
 	"github.com/keyward/keyward/services/ceremony/signing"
 )
 
@@ -42,7 +44,7 @@ type Stack struct {
 	Projects *Projects
 	DNS      DNS
 	Accounts *account.Store
-	Decision *Decision
+	Decision *decisions.Service
 	Events   *Events
 	Clock    *Clock
 	Delivery *Courier
@@ -92,8 +94,7 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 	st := &Stack{
 		Project:  p,
 		Projects: &Projects{known: map[ident.ProjectID]project.Project{p.ID: p}}, DNS: DNS{},
-		Accounts: accounts,
-		Decision: &Decision{},
+		Decision: &decisions.Service{},
 		Events:   &Events{Offers: offers},
 		Clock:    &Clock{now: Started},
 		Delivery: &Courier{},
@@ -104,6 +105,7 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 		Log:      &Buffer{},
 		Registry: prometheus.NewRegistry(),
 	}
+	st.Accounts = accounts.With(ledger.Shared{Mu: &st.Events.Mu, Of: &st.Events.ledger})
 	st.Signing, err = signing.Open(tb.Context(), signing.Deps{
 		Bucket: b.Keys, MaxAge: ceremony.DefaultConfig().SigningKeyMaxAge, Now: st.Clock.Now, Log: slog.New(slog.NewJSONHandler(st.Log, nil)),
 	})

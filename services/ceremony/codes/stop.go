@@ -25,7 +25,7 @@ func (l Limits) Stops(a *account.Account) bool { return l.Stop > 0 && a.WrongCod
 // CountWrong counts a wrong code in the account, where the count lasts until it is forgiven. The event is stored with it, for the outbox to
 // announce. A user who has been deleted since is no error.
 func (l Limits) CountWrong(ctx context.Context, accounts *account.Store, failed event.Event) (account.Account, error) {
-	a, err := accounts.Amend(ctx, failed.Project, failed.User, false, func(a *account.Account) error {
+	a, err := accounts.Amend(ctx, failed.Project, failed.User, true, func(a *account.Account) error {
 		a.WrongCodes++
 		failed.Codes = &event.Codes{Wrong: a.WrongCodes, Stopped: l.Stops(a)}
 		outbox.Note(a, failed)
@@ -45,7 +45,7 @@ func Forgive(ctx context.Context, accounts *account.Store, a *account.Account) e
 	if a.WrongCodes == 0 {
 		return nil
 	}
-	_, err := accounts.Amend(ctx, a.Project, a.ID, false, func(a *account.Account) error {
+	_, err := accounts.Amend(ctx, a.Project, a.ID, true, func(a *account.Account) error {
 		a.WrongCodes = 0
 		return nil
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
@@ -58,7 +59,7 @@ func (s *Service) ConnectAppendStart(
 	if err != nil {
 		return rsp, fault.At(fieldAppendToken, err)
 	}
-	st, err := s.passkeys.Begin(ctx, c.project.ID, c.process.Client, c.process.ID)
+	st, err := s.passkeys.Begin(reqctx.WithFrontend(ctx), c.project.ID, c.process.Client, c.process.ID)
 	if err != nil {
 		return rsp, err
 	}
@@ -239,7 +240,7 @@ func (s *Service) ConnectAppendFinish(
 	}
 	s.metrics.Appends.WithLabelValues(completion).Inc()
 	rsp.Body.PasskeyOperation = reply.Operation(
-		frontend.PasskeyOperationOperationTypeAppend, c.state.Identifier, c.state.IdentifierType, done.PasskeyData,
+		frontend.PasskeyOperationOperationTypeAppend, c.state.Identifier, c.state.IdentifierType, done.Body.PasskeyData,
 	)
 	return rsp, nil
 }

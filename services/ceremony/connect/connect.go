@@ -50,9 +50,9 @@ type Starts interface {
 
 // Finishes takes the answers of authenticators.
 type Finishes interface {
-	LoginFinish(context.Context, service.ForProject[rest.PasskeyLoginFinishReq]) (rest.PasskeyLoginFinishRsp, error)
-	AppendFinish(context.Context, service.ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error)
-	MediationFinish(context.Context, service.ForProject[rest.PasskeyMediationFinishReq]) (rest.PasskeyMediationFinishRsp, error)
+	LoginFinish(context.Context, service.ForProject[rest.PasskeyLoginFinishReq]) (service.Finished[rest.PasskeyLoginFinishRsp], error)
+	AppendFinish(context.Context, service.ForProject[rest.PasskeyAppendFinishReq]) (service.Finished[rest.PasskeyAppendFinishRsp], error)
+	MediationFinish(context.Context, service.ForProject[rest.PasskeyMediationFinishReq]) (service.Finished[rest.PasskeyMediationFinishRsp], error)
 	RefuseCreation(ctx context.Context, a passkeys.Attempt, err error) error
 }
 

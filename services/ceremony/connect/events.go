@@ -48,9 +48,12 @@ func (s *Service) ConnectEventCreate(ctx context.Context, req service.ForVisit[f
 	if id := string(seen.Recorded()); id != "" {
 		e.ClientEnvID = &id
 	}
-	if _, err := s.events.Create(
-		ctx, service.ForUser[rest.PasskeyEventCreateReq]{Project: c.project.ID, User: c.process.User, Body: e},
-	); err != nil {
+	_, err = s.events.Create(ctx, service.ForUser[rest.PasskeyEventCreateReq]{Project: c.project.ID, User: c.process.User, Body: e})
+	if process.IsWithheld(err) {
+		s.metrics.Events.WithLabelValues(string(kind), "withheld").Inc()
+		return service.Empty{}, nil
+	}
+	if err != nil {
 		return service.Empty{}, s.orphaned(ctx, c, err)
 	}
 	s.metrics.Events.WithLabelValues(string(kind), "recorded").Inc()

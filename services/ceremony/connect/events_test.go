@@ -78,7 +78,8 @@ func TestClientEventsAreRecordedOnceTheClientKnowsOfTheUser(t *testing.T) {
 	}
 	counts := `# HELP keyward_ceremony_connect_events_total Events that Connect clients sent by type and what became of them: ` +
 		`recorded, or not, since the client has not been told of a user (unnamed), ` +
-		`or has no proof of being the user's and may not tell this without one (unproven).
+		`or has no proof of being the user's and may not tell this without one (unproven), ` +
+		`or as much without a proof is in the user's history as is recorded (withheld).
 # TYPE keyward_ceremony_connect_events_total counter
 keyward_ceremony_connect_events_total{outcome="recorded",type="login-explicit-abort"} 1
 keyward_ceremony_connect_events_total{outcome="recorded",type="manage-learn-more"} 1

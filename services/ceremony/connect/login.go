@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
@@ -54,7 +55,8 @@ func (s *Service) ConnectLoginInit(
 	if made.verdict.Allow && environments.MayMediate(made.Process.Client) {
 		ends := s.now().Add(s.challengeTTL)
 		offered, err := s.passkeys.MediationStart(
-			ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: made.project.ID, Body: rest.PasskeyMediationStartReq{
+			reqctx.WithFrontend(ctx),
+			service.ForProject[rest.PasskeyMediationStartReq]{Project: made.project.ID, Body: rest.PasskeyMediationStartReq{
 				ProcessID: &made.Process.ID, ClientInformation: made.Process.Client,
 			}},
 		)
@@ -86,7 +88,7 @@ func (s *Service) ConnectLoginStart(
 	if err != nil {
 		return rsp, err
 	}
-	st, err := s.passkeys.Begin(ctx, c.project.ID, c.process.Client, c.process.ID)
+	st, err := s.passkeys.Begin(reqctx.WithFrontend(ctx), c.project.ID, c.process.Client, c.process.ID)
 	if err != nil {
 		return rsp, err
 	}
@@ -218,7 +220,7 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 	if err := s.noteOf(ctx, c, c.process.User, vouched); err != nil && !errors.Is(err, process.ErrUnknown) {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
-	return s.loggedIn(ctx, c, done.PasskeyData, done.SignedPasskeyData)
+	return s.loggedIn(ctx, c, done.Body.PasskeyData, done.Body.SignedPasskeyData)
 }
 
 // finishConditional finishes a login whose user was found by the passkey. A passkey that was deleted here is no error envelope, since the
@@ -241,22 +243,22 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
-	if done.Error != nil {
+	if done.Body.Error != nil {
 		return frontend.ConnectLoginFinishRsp{
-			FallbackOperationError: &frontend.FallbackOperationError{InitFallback: true, Error: conditionalError(c.project, *done.Error)},
+			FallbackOperationError: &frontend.FallbackOperationError{InitFallback: true, Error: conditionalError(c.project, *done.Body.Error)},
 		}, nil
 	}
-	user := ident.UserID(done.PasskeyData.UserID)
+	user := ident.UserID(done.Body.PasskeyData.UserID)
 	a, err := s.sessions.Enabled(ctx, c.project.ID, user)
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
-	known := knownAs(a, done.PasskeyData.Username)
+	known := knownAs(a, done.Body.PasskeyData.Username)
 	who := named{account: a, kind: known.Type, known: true}
 	if err := s.assign(ctx, &c, who, known.Value, vouched); err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
-	return s.loggedIn(ctx, c, done.PasskeyData, done.SignedPasskeyData)
+	return s.loggedIn(ctx, c, done.Body.PasskeyData, done.Body.SignedPasskeyData)
 }
 
 func conditionalError(p project.Project, e rest.MediationError) *frontend.RequestError {

@@ -127,7 +127,9 @@ func (s *Service) eraseCredentialIndex(ctx context.Context, a account.Account) e
 		ids = append(ids, c.CredentialID)
 	}
 	for _, c := range a.Deleted {
-		ids = append(ids, c.CredentialID)
+		if !c.GivenUp() {
+			ids = append(ids, c.CredentialID)
+		}
 	}
 	for _, id := range ids {
 		if err := s.index.RemoveCredential(ctx, a.Project, id, a.ID); err != nil {

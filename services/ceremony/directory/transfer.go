@@ -161,6 +161,9 @@ func (m *move) passkeys() []passkey {
 		)
 	}
 	for i, c := range m.account.Deleted {
+		if c.GivenUp() {
+			continue
+		}
 		all = append(
 			all,
 			passkey{

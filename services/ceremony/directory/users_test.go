@@ -212,7 +212,9 @@ func TestAnInterruptedDeletionIsRepeated(t *testing.T) {
 			}
 			user, d := ident.UserID(created.UserID), authenticator.Phone()
 			data := st.Enroll(t, user, d)
-			st.Enroll(t, user, authenticator.Phone())
+			kept := authenticator.Phone()
+			st.Enroll(t, user, kept)
+			refuse(t, st, user, kept)
 			if _, err := st.DeleteCredential(
 				t.Context(),
 				service.ForUser[ident.CredentialID]{Project: st.Project.ID, User: user, Body: ident.CredentialID(data.ID)},
@@ -314,4 +316,13 @@ func orBlank(s *string) *string {
 		return new("")
 	}
 	return s
+}
+
+// refuse has a login of the user refused, which leaves a mark.
+func refuse(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device) {
+	t.Helper()
+	stranger := authenticator.Phone()
+	if _, err := st.FinishLogin(t, user, stranger, stranger.Get(t, st.BeginLogin(t, user, d).AssertionOptions)); err == nil {
+		t.Fatal("a stranger logged in")
+	}
 }

@@ -30,16 +30,13 @@ func ClientOf(v service.Visit, said frontend.ClientInformation) rest.ClientInfor
 }
 
 func nativeOf(said frontend.NativeMeta) *rest.NativeMeta {
-	native := &rest.NativeMeta{
-		Platform: &said.Platform, PlatformVersion: &said.PlatformVersion, DisplayName: &said.DisplayName, Name: said.Name, Version: said.Version,
+	return &rest.NativeMeta{
+		Platform: said.Platform, PlatformVersion: said.PlatformVersion, DisplayName: said.DisplayName, Name: said.Name, Version: said.Version,
 		Brand: said.Brand, Build: said.Build, Model: said.Model, DeviceSecure: said.IsDeviceSecure, GooglePlayServices: said.IsGooglePlayServices,
 		IsBluetoothAvailable: said.IsBluetoothAvailable, IsBluetoothOn: said.IsBluetoothOn, Error: said.Error,
+		DeviceOwnerAuth: said.DeviceOwnerAuth, IsConditionalCreateSupported: said.IsConditionalCreateSupported,
+		Locale: said.Locale, Screen: said.Screen, SdkInitTimeMs: said.SdkInitTimeMs,
 	}
-	if said.DeviceOwnerAuth != nil {
-		auth := string(*said.DeviceOwnerAuth)
-		native.DeviceOwnerAuth = &auth
-	}
-	return native
 }
 
 // MayMediate reports whether a client can perhaps offer passkeys in a form, so that the policy is worth asking. Apps say nothing of it:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -18,9 +19,6 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/envhandle"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
-
-// maxEnvironments bounds the environments kept of a user; the one not seen for longest goes first.
-const maxEnvironments = 50
 
 // Visit is what a start call makes of the environment handle that the client sent, or did not send.
 type Visit struct {
@@ -66,6 +64,19 @@ func (s *Service) Visit(p project.Project, client rest.ClientInformation) (Visit
 	return v, nil
 }
 
+// Recall verifies the client's environment handle, and issues none.
+func (s *Service) Recall(p project.Project, client rest.ClientInformation) service.Environment {
+	if client.ClientEnvHandle == nil || *client.ClientEnvHandle == "" {
+		return service.Environment{}
+	}
+	id, err := envhandle.Verify(p, *client.ClientEnvHandle, s.now(), s.maxAge)
+	if err != nil {
+		return service.Environment{Rejected: !errors.Is(err, kv.ErrUnavailable)}
+	}
+	private := client.PrivateMode != nil && *client.PrivateMode
+	return service.Environment{ID: id, Known: !private}
+}
+
 // Device is where a ceremony takes place.
 type Device struct {
 	OS, OSVersion, Browser, BrowserVersion string
@@ -99,9 +110,14 @@ func clip(text string) string {
 	return strings.ToValidUTF8(text[:maxRemembered], "")
 }
 
-// EventClient is what events tell of who made a ceremony.
-func EventClient(client rest.ClientInformation, d Device) *event.Client {
-	return &event.Client{Address: client.RemoteAddress, OS: d.OS, Browser: d.Browser}
+// Tell makes an event tell who made a ceremony, and if it is complete, where from; of an address as much as the form keeps.
+func Tell(e *event.Event, client rest.ClientInformation, detected Device, form address.Form) {
+	d := DeviceOf(client, detected)
+	kept, network := form.Keep(client.RemoteAddress)
+	e.Client = &event.Client{Address: kept, OS: d.OS, Browser: d.Browser}
+	if completed := e.Type == event.LoginCompleted || e.Type == event.AppendCompleted; completed && kept != "" {
+		e.Origin = &event.Origin{Address: kept, Network: network}
+	}
 }
 
 // DeviceOf prefers what the caller parsed to what was detected at start.
@@ -118,31 +134,32 @@ func Remember(a *account.Account, id ident.EnvironmentID, d Sighting, nowMs int6
 	if id == "" || d.private {
 		return
 	}
-	current := account.Environment{ID: id, CreatedMs: nowMs}
-	oldest := 0
-	for i, e := range a.Environments {
-		if e.ID == id {
-			current.CreatedMs, current.JSFingerprint = e.CreatedMs, e.JSFingerprint
-			oldest = i
-			break
-		}
-		if e.LastSeenMs < a.Environments[oldest].LastSeenMs {
-			oldest = i
-		}
-	}
-	current.OSName, current.OSVersion = d.OS, d.OSVersion
-	current.BrowserName, current.BrowserVersion = d.Browser, d.BrowserVersion
-	current.UserAgent = d.userAgent
-	if d.fingerprint != "" {
-		current.JSFingerprint = d.fingerprint
-	}
-	current.LastSeenMs = nowMs
-	known := len(a.Environments) > 0 && a.Environments[oldest].ID == id
-	if known || len(a.Environments) >= maxEnvironments {
-		a.Environments[oldest] = current
+	a.Remember(d.At(id, nowMs))
+}
+
+// RememberNewest records where the newest of a user's logins was made, whose event does not hold all of that. None says nothing.
+func RememberNewest(a *account.Account, logins []event.Found, d Sighting) {
+	if len(logins) == 0 {
 		return
 	}
-	a.Environments = append(a.Environments, current)
+	newest := logins[len(logins)-1]
+	Remember(a, newest.Environment, d, newest.CreatedMs)
+}
+
+// At returns the environment as it was seen then.
+func (d Sighting) At(id ident.EnvironmentID, seenMs int64) account.Environment {
+	return account.Environment{
+		ID: id, OSName: d.OS, OSVersion: d.OSVersion, BrowserName: d.Browser, BrowserVersion: d.BrowserVersion, UserAgent: d.userAgent,
+		JSFingerprint: d.fingerprint, LastSeenMs: seenMs,
+	}
+}
+
+// Seen is what the event of a login says of where it was made, beside its client; nil if nothing is to be remembered.
+func (d Sighting) Seen() *event.Seen {
+	if d.private {
+		return nil
+	}
+	return &event.Seen{OSVersion: d.OSVersion, BrowserVersion: d.BrowserVersion}
 }
 
 // ListClientEnvs implements service.Directory. The environment seen last comes first. Each has a new handle, which a client that lost its

@@ -1,6 +1,7 @@
 package environments_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -64,6 +65,17 @@ func TestEnvironmentsAreListedAsLastSeen(t *testing.T) {
 		t.Error(diff)
 	}
 
+	// Subscribers read events, and what is forgotten of an account would stay in the log.
+	events, err := json.Marshal(st.Events.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, private := range []string{"Safari/18", "fp-1", "ä"} {
+		if strings.Contains(string(events), private) {
+			t.Errorf("an event holds %q of the client", private)
+		}
+	}
+
 	// The handle is one that is recognised.
 	other := authenticator.Phone()
 	other.Key, other.Handle = d.Key, got[0].Handle
@@ -78,7 +90,7 @@ func TestEnvironmentsAreListedAsLastSeen(t *testing.T) {
 	if all := listed(t, st, user); len(all) != 2 || all[0].ID == got[0].ID || all[1].ID != got[0].ID {
 		t.Errorf("the one seen last does not come first: %+v", all)
 	}
-	_, err := st.ListClientEnvs(t.Context(), service.ForUser[service.Empty]{Project: st.Project.ID, User: "usr-1"})
+	_, err = st.ListClientEnvs(t.Context(), service.ForUser[service.Empty]{Project: st.Project.ID, User: "usr-1"})
 	ceremonytest.WantField(t, err, 400, "userID", "does not exist")
 }
 

@@ -17,7 +17,7 @@ import (
 // Passkeys is what the room passkeys does for users.
 type Passkeys interface {
 	AppendStart(context.Context, service.ForProject[rest.PasskeyAppendStartReq]) (service.Judged[rest.PasskeyAppendStartRsp], error)
-	AppendFinish(context.Context, service.ForProject[rest.PasskeyAppendFinishReq]) (rest.PasskeyAppendFinishRsp, error)
+	AppendFinish(context.Context, service.ForProject[rest.PasskeyAppendFinishReq]) (service.Finished[rest.PasskeyAppendFinishRsp], error)
 	ListCredentials(context.Context, service.ForUser[service.List]) (rest.CredentialList, error)
 	DeleteCredential(context.Context, service.ForUser[ident.CredentialID]) (service.Empty, error)
 }

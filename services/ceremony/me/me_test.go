@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 )
 
 // ofBrowser is a call with a token from the browser of a device.
@@ -143,6 +145,40 @@ func wantSignals(tb testing.TB, st *ceremonytest.Stack, token string, passkeys .
 	}
 	if diff := cmp.Diff(want, list.Signals); diff != "" {
 		tb.Errorf("the passkeys: %s", diff)
+	}
+}
+
+// An empty list would have a credential manager hide passkeys that are good.
+func TestWhereTheAccountCannotBeReadNoListIsTold(t *testing.T) {
+	t.Parallel()
+	b := ceremonytest.OpenBuckets(t)
+	accounts := &faulty.Bucket{KeyValue: b.Accounts}
+	b.Accounts = accounts
+	st := ceremonytest.NewOn(t, b)
+	in, d := st.OpenSession(t), authenticator.Phone()
+	start := startMine(t, st, d, in.Session)
+	if err := finishMine(t, st, d, in.Session, d.Create(t, start.Body.AttestationOptions)); err != nil {
+		t.Fatal(err)
+	}
+	kept := mine(t, st, in.Session)[0]
+	for _, read := range []func() (*frontend.PasskeySignals, error){
+		func() (*frontend.PasskeySignals, error) {
+			list, err := st.CurrentUserPasskeyGet(t.Context(), ceremonytest.Visit(st, in.Session, service.List{Page: 1, PageSize: 10}))
+			return list.Signals, err
+		},
+		func() (*frontend.PasskeySignals, error) {
+			me, err := st.CurrentUserGet(t.Context(), ceremonytest.Visit(st, in.Session, service.Empty{}))
+			return me.Signals, err
+		},
+	} {
+		accounts.FailReads(1)
+		told, err := read()
+		if fault.As(err).Status != 503 || told != nil {
+			t.Errorf("told %+v, %v", told, err)
+		}
+		if told, err = read(); err != nil || !slices.Equal(*told.AllAcceptedCredentialIDs, []string{kept.CredentialID}) {
+			t.Errorf("told %+v, %v", told, err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/directory"
@@ -171,7 +172,7 @@ func (s *Service) CurrentUserPasskeyAppendStart(
 	}
 	situation := passkeys.SituationCurrentUser
 	judged, err := s.passkeys.AppendStart(
-		ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: who.Project.ID, Body: rest.PasskeyAppendStartReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyAppendStartReq]{Project: who.Project.ID, Body: rest.PasskeyAppendStartReq{
 			UserID: string(who.User), ProcessID: processOfVisitor(who), Username: name, Situation: &situation,
 			ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
 		}},

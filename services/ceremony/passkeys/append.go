@@ -1,7 +1,6 @@
 package passkeys
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -15,10 +14,11 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
-	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
@@ -84,16 +84,17 @@ func (s *Service) JudgeAppend(
 			joining := *a
 			joining.Status, question.Account = account.StatusActive, &joining
 		}
-		return s.decision.Append(ctx, service.AppendQuestion{Question: question, Flags: flags, Situation: situation})
+		asked := service.AppendQuestion{Question: question, Flags: flags, Situation: situation}
+		if seed := reqctx.Seed(ctx); seed != "" {
+			asked.Unshown = challenge.EventID(seed.ChallengeID(), event.AppendOffered)
+		}
+		return s.decision.Append(ctx, asked)
 	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
-	if st.Account != nil && s.full(st.Account) {
+	if st.Account != nil && s.enrolment.Full(st.Account) {
 		verdict.Allow = false
 	}
 	return verdict, err
 }
-
-// full reports whether an account has as many passkeys as one may have.
-func (s *Service) full(a *account.Account) bool { return len(a.Credentials) >= s.maxPasskeys }
 
 // offerAppend returns creation options as JSON.
 func (s *Service) offerAppend(ctx context.Context, st Start, v service.AppendVerdict, username string) (string, error) {
@@ -124,13 +125,15 @@ func (s *Service) OfferCreation(
 		return Offered{}, fault.Internal(err)
 	}
 	r := s.record(st, rest.PasskeyChallengeTypeRegister, v.Verdict)
+	// A call that is repeated is one ceremony, with one offer in the log, whichever of its challenges comes back.
+	r.ID = reqctx.Seed(ctx).ChallengeID()
 	r.Value, r.Session = options.Challenge, options.Session
 	r.Kind, r.Username, r.AllowedAAGUIDs, r.Passkey = v.Kind, o.Username, v.AllowedAAGUIDs, passkey
 	if err := s.challenges.Put(ctx, r); err != nil {
 		return Offered{}, err
 	}
 	offer := s.offer(st, event.AppendOffered, v.Verdict)
-	offer.ID = EventIDOf(r.ID, event.AppendOffered)
+	offer.ID = challenge.EventID(r.ID, event.AppendOffered)
 	offer.Challenge, offer.Ceremony, offer.Kind, offer.Credential = r.Value, r.ID, v.Kind, string(passkey)
 	appended, err := s.outbox.Append(ctx, offer)
 	if err != nil {
@@ -142,7 +145,7 @@ func (s *Service) OfferCreation(
 // AppendFinish implements service.Passkeys.
 func (s *Service) AppendFinish(
 	ctx context.Context, req service.ForProject[rest.PasskeyAppendFinishReq],
-) (rsp rest.PasskeyAppendFinishRsp, err error) {
+) (rsp service.Finished[rest.PasskeyAppendFinishRsp], err error) {
 	defer func() { s.calls.Finished("append-finish", err) }()
 	body := req.Body
 	p, user, err := s.named(ctx, req.Project, body.UserID)
@@ -159,6 +162,9 @@ func (s *Service) AppendFinish(
 		Keys: p.Ring, Project: p.ID, User: user, Value: answer.Response.CollectedClientData.Challenge, Type: rest.PasskeyChallengeTypeRegister,
 		Process: body.ProcessID, RPID: p.RPID,
 	}, FieldAttestation)
+	if err == nil && enrolment.Ended(&a, taken.Record) {
+		err = fault.At(FieldAttestation, challenge.ErrUsed)
+	}
 	if err != nil {
 		attempt.Record = taken.Record
 		return rsp, s.RefuseCreation(ctx, attempt, err)
@@ -172,7 +178,7 @@ func (s *Service) AppendFinish(
 	}
 	passkey := created.Passkey
 	route := rest.CeremonyType(passkey.CreatedBy())
-	return rest.PasskeyAppendFinishRsp{PasskeyData: s.passkeyData(user, passkey, route, taken.ID)}, nil
+	return reply.Finished(rest.PasskeyAppendFinishRsp{PasskeyData: s.passkeyData(user, passkey, route, taken.ID)}, created.Judged), nil
 }
 
 // Creation is the answer of an authenticator that has created a passkey. Its challenge has been taken.
@@ -192,10 +198,11 @@ type Created struct {
 	Passkey  account.Credential
 	Event    event.Event
 	Sequence uint64 // of the event in the log
+	Judged   service.Verdict
 }
 
-// FinishCreation verifies an answer, stores the passkey in the account, and the completed creation in the log, in this order. A refused
-// creation is in the log, too.
+// FinishCreation verifies an answer, asks how risky it is to take it, stores the passkey in the account, and the completed creation in the
+// log, in this order. A refused creation is in the log, too.
 func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, error) {
 	created, err := s.finishCreation(ctx, c)
 	if err == nil {
@@ -203,6 +210,7 @@ func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, erro
 	}
 	attempt := Attempt{Project: c.Project, User: c.Account.ID, Process: c.Taken.Process, Client: c.Client, Record: c.Taken.Record}
 	attempt.Of(c.Answer)
+	attempt.unspent = c.Taken.EndsByAccount() && !errors.Is(err, challenge.ErrUsed)
 	return Created{}, s.RefuseCreation(ctx, attempt, fault.At(c.Field, err))
 }
 
@@ -220,17 +228,27 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	}
 	s.describe(&passkey, c.Taken.Record, c.Client)
 	passkey.Name = c.Name
-	if err := s.keep(ctx, c.Taken.Record, passkey, c.Where, c.Field); err != nil {
+	asked := s.finishQuestion(ctx, c.Project, &c.Account, c.Taken.Record, c.Client)
+	asked.Passkey, asked.UV, asked.Conditional = passkey, passkey.UserVerified, c.Taken.Kind == event.KindConditionalCreate
+	judged := s.risk.Finish(ctx, asked)
+	err = s.enrolment.Keep(ctx, enrolment.Passkey{
+		Credential: passkey, Record: c.Taken.Record, Field: c.Field,
+		Remember: func(a *account.Account) {
+			environments.Remember(a, c.Taken.Environment, c.Where, passkey.CreatedMs)
+			s.outbox.Untold(a)
+		},
+	})
+	if err != nil {
 		return Created{}, err
 	}
 	done := s.completed(c.Taken.Record, c.Account.ID, event.AppendCompleted, passkey.ID)
-	done.Kind, done.Client = c.Taken.Kind, environments.EventClient(c.Client, environments.DeviceOf(c.Client, detected(c.Taken.Record)))
-	done.Route, done.Attachment = passkey.CreatedBy(), passkey.Attachment
+	environments.Tell(&done, c.Client, detected(c.Taken.Record), s.addresses)
+	done.Kind, done.Route, done.Attachment, done.UV = c.Taken.Kind, passkey.CreatedBy(), passkey.Attachment, &passkey.UserVerified
 	appended, err := s.outbox.Append(ctx, done)
 	if err != nil {
 		return Created{}, err
 	}
-	return Created{Passkey: passkey, Event: done, Sequence: appended.Sequence}, nil
+	return Created{Passkey: passkey, Event: done, Sequence: appended.Sequence, Judged: judged}, nil
 }
 
 var errAuthenticator = fault.Refuse("the authenticator is not one of those that the policy allows")
@@ -244,52 +262,9 @@ func mayCreate(allowed []string, aaguid string) bool {
 func (s *Service) describe(c *account.Credential, r challenge.Record, client rest.ClientInformation) {
 	d := environments.DeviceOf(client, detected(r))
 	nowMs := s.now().UnixMilli()
-	c.ID = cmp.Or(r.Passkey, ident.NewCredentialID())
+	c.ID = r.PasskeyID()
 	c.Username = r.Username
 	c.CreatedOS, c.CreatedBrowser = d.OS, d.Browser
 	c.Environment = r.Environment
 	c.CreatedMs, c.LastUsedMs = nowMs, nowMs
-}
-
-// keep stores a new passkey: its name first, so that two accounts cannot have the same one, then the account. Without the account the name
-// means nothing and is given back. field is where the answer came in.
-func (s *Service) keep(ctx context.Context, r challenge.Record, c account.Credential, d environments.Sighting, field string) error {
-	entry := credindex.Entry{User: r.User, Credential: c.ID, Created: c.CreatedMs}
-	err := s.index.AddCredential(ctx, r.Project, c.CredentialID, entry)
-	if errors.Is(err, credindex.ErrTaken) {
-		return fault.Conflict(field, "the credential is registered already").Named(service.ReasonPasskeyExists)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = s.accounts.Update(ctx, r.Project, r.User, func(a *account.Account) error {
-		if err := a.Active(); err != nil && !a.Waits() {
-			return err
-		}
-		if r.Unverified && !a.Waits() {
-			return fault.Refuse("the user has been verified since; whoever did is to create the passkey")
-		}
-		if s.full(a) {
-			return fault.Conflict(field, "the user has %d passkeys, which is the most", len(a.Credentials))
-		}
-		a.Credentials = append(a.Credentials, c)
-		environments.Remember(a, r.Environment, d, c.CreatedMs)
-		a.UpdatedMs = c.CreatedMs
-		return nil
-	})
-	if err == nil {
-		return nil
-	}
-	if now, _, unread := s.accounts.Inspect(
-		ctx, r.Project, r.User,
-	); (unread != nil && !errors.Is(unread, account.ErrUnknown)) ||
-		find(&now, c.CredentialID) != nil {
-		// The account was stored after all, or nobody knows. An entry without an account means nothing; an account without its entry would
-		// be a passkey that no mediation finds.
-		return err
-	}
-	if cleanup := s.index.RemoveCredential(ctx, r.Project, c.CredentialID, r.User); cleanup != nil {
-		s.log.WarnContext(ctx, "an index entry without an account is left over", "credential", c.ID, "error", cleanup)
-	}
-	return err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
@@ -125,7 +126,8 @@ func TestAPasskeyIsCreated(t *testing.T) {
 	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), "dec-4693224802260150919"
 	completed.Type, completed.CreatedMs, completed.Credential = event.AppendCompleted, nowMs, data.ID
 	completed.Route, completed.Attachment = event.Local, "platform"
-	completed.Client = &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"}
+	completed.Client = &event.Client{Address: "127.0.0.0", OS: "macOS", Browser: "Safari"}
+	completed.Origin, completed.UV = &event.Origin{Address: "127.0.0.0", Network: "127.0.0.0/24"}, new(true)
 	got := st.Events.All()
 	if diff := cmp.Diff([]event.Event{offered, completed}, got, cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {
 		t.Error(diff)
@@ -158,6 +160,94 @@ func TestWhatTheCallerParsedOfTheDeviceIsKept(t *testing.T) {
 	a := st.Account(t, user)
 	if c := a.Credentials[0]; c.CreatedOS != "iOS" || c.CreatedBrowser != "Firefox" || a.Environments[0].OSVersion != "18" {
 		t.Errorf("account: %+v", a)
+	}
+}
+
+// An instance may have hung when it had all but answered: what another one answers then is good, and is the same offer.
+func TestAStartOfACreationThatIsAskedAgainIsOneOffer(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), authenticator.Phone()
+	var unshown []ident.EventID
+	st.Decision.OnAppend = func(q service.AppendQuestion, _ *service.AppendVerdict) { unshown = append(unshown, q.Unshown) }
+	options := startTwice(t, st, user, d)
+	offered := st.Events.All()
+	if len(offered) != 1 || offered[0].Type != event.AppendOffered {
+		t.Fatalf("in the log: %+v", offered)
+	}
+	if len(unshown) != 2 || unshown[0] != offered[0].ID || unshown[1] != offered[0].ID {
+		t.Errorf("the decision was to leave out %v, and the offer is %s", unshown, offered[0].ID)
+	}
+	if _, err := st.FinishAppend(t, user, d, d.Create(t, options[1])); err != nil {
+		t.Fatal(err)
+	}
+	if all := st.Events.All(); all[len(all)-1].Type != event.AppendCompleted || all[len(all)-1].Ceremony != offered[0].Ceremony {
+		t.Errorf("the end is not that of the offer: %+v", all)
+	}
+	if c := listed(t, st, user); c.Status != rest.PasskeyChallengeStatusCompleted {
+		t.Errorf("its challenge is %s", c.Status)
+	}
+}
+
+// startTwice is a start of a creation that another instance is asked again. It returns the options of both answers.
+func startTwice(t *testing.T, st *ceremonytest.Stack, user ident.UserID, d *authenticator.Device) []string {
+	t.Helper()
+	ctx := reqctx.WithSeed(t.Context(), ident.NewSeed())
+	var options []string
+	for range 2 {
+		rsp, err := st.AppendStart(ctx, service.ForProject[rest.PasskeyAppendStartReq]{
+			Project: st.Project.ID, Body: rest.PasskeyAppendStartReq{
+				UserID: string(user), ProcessID: ceremonytest.Process, Username: "ada@example.com", ClientInformation: d.Client(),
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if handle := rsp.Body.NewClientEnvHandle; handle != nil {
+			d.Handle = *handle
+		}
+		options = append(options, rsp.Body.AttestationOptions)
+	}
+	return options
+}
+
+// listed returns the only challenge of a user.
+func listed(t *testing.T, st *ceremonytest.Stack, user ident.UserID) rest.PasskeyChallenge {
+	t.Helper()
+	list, err := st.ListChallenges(t.Context(), service.ForUser[service.List]{Project: st.Project.ID, User: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.PasskeyChallenges) != 1 {
+		t.Fatalf("listed are %+v", list.PasskeyChallenges)
+	}
+	return list.PasskeyChallenges[0]
+}
+
+// Either of two answers may be the one that came in time.
+func TestAStartOfACreationThatIsAskedAgainIsOneChallengeAndNoneOfItsAnswersIsGoodOnceThatIsConsumed(t *testing.T) {
+	t.Parallel()
+	for in, name := range []string{"the first answer", "the second answer"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			user, d := st.NewUser(t), authenticator.Phone()
+			options := startTwice(t, st, user, d)
+			_, err := st.UpdateChallenge(t.Context(), service.ForUser[service.ChallengePatch]{
+				Project: st.Project.ID, User: user, Body: service.ChallengePatch{
+					ID: ident.ChallengeID(listed(t, st, user).ChallengeID), Status: rest.PasskeyChallengeStatusConsumed,
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := listed(t, st, user); c.Status != rest.PasskeyChallengeStatusConsumed {
+				t.Errorf("it is %s", c.Status)
+			}
+			if _, err := st.FinishAppend(t, user, d, d.Create(t, options[in])); err == nil {
+				t.Error("a challenge that is consumed can be answered")
+			}
+		})
 	}
 }
 

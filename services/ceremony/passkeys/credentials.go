@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -13,12 +12,10 @@ import (
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
 	"github.com/keyward/keyward/services/ceremony/internal/passwordmanager"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
-
-// maxTombstones bounds the deleted credentials that an account remembers; the index remembers the rest.
-const maxTombstones = 100
 
 // ListCredentials implements service.Users.
 func (s *Service) ListCredentials(ctx context.Context, req service.ForUser[service.List]) (rest.CredentialList, error) {
@@ -60,18 +57,9 @@ func (s *Service) Remove(ctx context.Context, req service.ForUser[ident.Credenti
 	tidings.Credential = string(req.Body)
 	nowMs := tidings.CreatedMs
 	var gone account.Credential
-	a, _, err := s.outbox.Apply(ctx, tidings, func(a *account.Account) error {
-		i := slices.IndexFunc(a.Credentials, func(c account.Credential) bool { return c.ID == req.Body })
-		if i < 0 {
-			return account.ErrUnknownCredential
-		}
-		gone = a.Credentials[i]
-		a.Credentials = slices.Delete(a.Credentials, i, i+1)
-		a.Deleted = append(a.Deleted, account.Tombstone{ID: gone.ID, CredentialID: gone.CredentialID, DeletedMs: nowMs})
-		if over := len(a.Deleted) - maxTombstones; over > 0 {
-			a.Deleted = slices.Delete(a.Deleted, 0, over)
-		}
-		return nil
+	a, _, err := s.outbox.Apply(ctx, tidings, func(a *account.Account) (err error) {
+		gone, err = enrolment.Bury(a, req.Body, nowMs, nowMs-2*s.challengeTTL.Milliseconds())
+		return err
 	})
 	if a.ID == "" {
 		return service.Change{}, err

@@ -1,11 +1,13 @@
 package passkeys_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,6 +66,8 @@ func TestNoCrashLetsALoginEndTwiceOrForgetsItsCounter(t *testing.T) {
 		st := ceremonytest.New(t)
 		user, d := st.NewUser(t), authenticator.SecurityKey()
 		st.Enroll(t, user, d)
+		st.Clock.Advance(time.Second)
+		loggedIn := st.Clock.Now().UnixMilli()
 		answers := answersWithOneCounter(t, st, user, d, 2)
 		_, err := st.Mortal(t, c).LoginFinish(t.Context(), st.LoginFinishReq(user, d, answers[0]))
 		again := st.Restart(t)
@@ -77,6 +81,9 @@ func TestNoCrashLetsALoginEndTwiceOrForgetsItsCounter(t *testing.T) {
 			t.Errorf("nothing had been spent: %v", second)
 		}
 		if ended {
+			if a := st.Account(t, user); a.Credentials[0].SignCount != 1 || len(a.Environments) != 1 || a.Environments[0].LastSeenMs != loggedIn {
+				t.Errorf("whoever reads the account does not see the login: %+v", a)
+			}
 			ceremonytest.WantField(t, second, 400, "assertionResponse", "the challenge has been used already")
 		}
 		ceremonytest.WantField(t, copied, 400, "assertionResponse", "the signature counter did not go up; the passkey may have been copied")
@@ -280,5 +287,101 @@ func TestAStatusThatSomebodyHasSetStands(t *testing.T) {
 				t.Errorf("%s set to %s: listed as %s", kind, step.to, got)
 			}
 		}
+	}
+}
+
+func TestALoginIsOneWriteAndTheAccountKnowsIt(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), authenticator.SecurityKey()
+	st.Enroll(t, user, d)
+	_, created, err := st.Accounts.Stored(t.Context(), st.Project.ID, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for counter := range uint32(3) {
+		st.Clock.Advance(time.Minute)
+		if _, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)); err != nil {
+			t.Fatal(err)
+		}
+		_, revision, err := st.Accounts.Stored(t.Context(), st.Project.ID, user)
+		if err != nil || revision != created {
+			t.Errorf("login %d wrote the account: %v", counter, err)
+		}
+		a := st.Account(t, user)
+		now := st.Clock.Now().UnixMilli()
+		if used := a.Credentials[0]; used.SignCount != counter+1 || used.LastUsedMs != now || a.Environments[0].LastSeenMs != now {
+			t.Errorf("the account does not know login %d: %+v", counter, a)
+		}
+	}
+}
+
+func TestALoginThatEndsACountOfWrongCodesEndsItAtOnce(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d, _ := ceremonytest.Known(t, st)
+	if _, err := st.Accounts.Update(t.Context(), st.Project.ID, user, func(a *account.Account) error {
+		a.WrongCodes = 3
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)); err != nil {
+		t.Fatal(err)
+	}
+	if stored, _, err := st.Accounts.Stored(t.Context(), st.Project.ID, user); err != nil || stored.WrongCodes != 0 || stored.UsedTo == 0 {
+		t.Errorf("stored: %+v, %v", stored, err)
+	}
+}
+
+// meanwhile is a log before which something happens when it is about to be told of a login.
+type meanwhile struct {
+	*ceremonytest.Events
+	happens func()
+}
+
+func (m meanwhile) Conclude(ctx context.Context, c service.Conclusion) (service.Concluded, error) {
+	m.happens()
+	return m.Events.Conclude(ctx, c)
+}
+
+func TestALoginIsNotToldToWhoHasLostTheRightToItMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*account.Account)
+		want   string // of a passkey; empty: the user is inactive
+	}{
+		"the user is disabled":    {change: func(a *account.Account) { a.Status = account.StatusDisabled }},
+		"the passkey is deleted":  {change: func(a *account.Account) { a.Credentials = nil }, want: "the credential has been deleted"},
+		"the user is deleted too": {change: func(a *account.Account) { a.Erasing = true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			user, d, _ := ceremonytest.Known(t, st)
+			deps := st.Deps(st.Buckets)
+			deps.Metrics = prometheus.NewRegistry()
+			deps.Events = meanwhile{st.Events, func() {
+				if _, err := st.Accounts.Update(t.Context(), st.Project.ID, user, func(a *account.Account) error {
+					tc.change(a)
+					return nil
+				}); err != nil {
+					t.Error(err)
+				}
+			}}
+			changed, err := ceremony.New(ceremonytest.Config(), deps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = changed.LoginFinish(t.Context(), st.LoginFinishReq(user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)))
+			if tc.want != "" {
+				ceremonytest.WantField(t, err, 400, "assertionResponse", tc.want)
+			} else if !errors.Is(err, account.ErrInactive) && !errors.Is(err, account.ErrUnknown) {
+				t.Errorf("got %v", err)
+			}
+			if n := len(st.Events.OfType(event.LoginCompleted)); n != 1 {
+				t.Errorf("%d logins ended, which the change came before", n)
+			}
+		})
 	}
 }

@@ -2,10 +2,8 @@ package passkeys
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"strconv"
+	"slices"
 
 	"github.com/go-webauthn/webauthn/protocol"
 
@@ -16,9 +14,12 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
@@ -37,7 +38,10 @@ func (s *Service) named(ctx context.Context, in ident.ProjectID, user string) (p
 // take takes the challenge that a user answers, who has to be active, or may be waiting to create a passkey. field is where the answer came
 // in. A challenge that is known and not good for the answer comes with the error.
 func (s *Service) take(ctx context.Context, c challenge.Claim, field string) (account.Account, challenge.Taken, error) {
-	a, err := s.Active(ctx, c.Project, c.User)
+	a, err := s.accounts.Present(ctx, c.Project, c.User)
+	if err == nil {
+		err = a.Active()
+	}
 	if err != nil && (c.Type != rest.PasskeyChallengeTypeRegister || !errors.Is(err, account.ErrUnverified)) {
 		return account.Account{}, challenge.Taken{}, err
 	}
@@ -55,10 +59,13 @@ type assertion struct {
 	client       rest.ClientInformation
 	process      string
 	discoverable bool
+	seen         environments.Sighting
+	asked        *service.FinishQuestion // how risky it is to take the answer; this and judged: empty until it is asked
+	judged       *service.Verdict
 }
 
-// finishAssertion verifies, records the completed login in the log, and the use of the passkey in the account, in this order: the event is
-// what counts, and an account that lacks it takes it up with the next login.
+// finishAssertion verifies, asks how risky the login is, records it in the log as completed, and the use of the passkey in the account, in
+// this order: the event is what counts, and an account that lacks it takes it up with the next login.
 func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.PasskeyData, error) {
 	party, err := finishParty(f.project, f.taken.Record)
 	if err != nil {
@@ -73,8 +80,9 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	route := relyingparty.Route(passkey, use.Attachment, f.taken.Route)
 	done := s.completed(f.taken.Record, f.account.ID, event.LoginCompleted, passkey.ID)
 	done.Route, done.Process = route, f.process
-	done.Client = environments.EventClient(f.client, environments.DeviceOf(f.client, detected(f.taken.Record)))
-	done.Use = &event.Use{Counter: use.Counter, BackedUp: use.BackupState}
+	environments.Tell(&done, f.client, detected(f.taken.Record), s.addresses)
+	f.seen = environments.SightingOf(f.client, detected(f.taken.Record))
+	done.UV, done.Use = &use.UserVerified, &event.Use{Counter: use.Counter, BackedUp: use.BackupState, Seen: f.seen.Seen()}
 	known, counted, err := s.end(ctx, f, done)
 	if err != nil {
 		return rest.PasskeyData{}, err
@@ -82,6 +90,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	if passkey, err = s.recordUse(ctx, f, known, counted); err != nil {
 		return rest.PasskeyData{}, err
 	}
+	s.tellOfLogin(ctx, f, done)
 	data := s.passkeyData(f.account.ID, passkey, rest.CeremonyType(route), f.taken.ID)
 	if f.taken.SecondFactor {
 		data.Amr = new([]string{"pop", "mfa"}) // RFC 8176: the key was proven, and so was its user
@@ -97,10 +106,12 @@ func (s *Service) end(ctx context.Context, f assertion, done event.Event) ([]eve
 	var stored uint32
 	passkey := ident.CredentialID(done.Credential)
 	known, err := s.challenges.End(ctx, f.taken, f.account.ID, f.account.UsedTo, func(known []eventlog.Found) (event.Event, error) {
-		if stored, counted = relyingparty.CountAfter(f.account, known, passkey, done.Use.Counter); counted == relyingparty.Regressed {
+		stored, counted = relyingparty.CountAfter(f.account, known, passkey, done.Use.Counter)
+		s.judgeLogin(ctx, f, &done, f.account.Knowing(known...), risk.CounterOf(counted, stored, done.Use.Counter))
+		if counted == relyingparty.Regressed {
 			return event.Event{}, errPasskeyCloned
 		}
-		return done, nil
+		return f.account.Relate(known, done, f.seen.At(done.Environment, done.CreatedMs)), nil
 	})
 	err = fault.At(FieldAssertion, err)
 	if err != nil && !errors.Is(err, errPasskeyCloned) || counted == relyingparty.Rose {
@@ -119,11 +130,57 @@ func (s *Service) end(ctx context.Context, f assertion, done event.Event) ([]eve
 	return nil, counted, err
 }
 
-// recordUse writes to the account what its passkeys were used for, and a doubt of its counter.
+// tellOfLogin tells subscribers what a login that is completed has shown of its passkey and of where it was made.
+func (s *Service) tellOfLogin(ctx context.Context, f assertion, done event.Event) {
+	known := f.asked.Account // with the logins that the stored one lacks
+	if f.asked.Login.BackupChanged {
+		changed := s.suspicion(f, event.BackupStateChanged, ident.CredentialID(done.Credential))
+		changed.Backup = &event.Backup{Stored: !done.Use.BackedUp, Received: done.Use.BackedUp}
+		s.tell(ctx, changed)
+	}
+	here := func(e account.Environment) bool { return e.ID == done.Environment }
+	if done.Environment != "" && !slices.ContainsFunc(known.Environments, here) {
+		s.tell(ctx, s.suspicion(f, event.NewEnvironment, ident.CredentialID(done.Credential)))
+	}
+}
+
+// judgeLogin asks how risky a login is: once, but for a counter that another login has moved meanwhile.
+func (s *Service) judgeLogin(ctx context.Context, f assertion, done *event.Event, a account.Account, counter service.Counter) {
+	if f.asked.Login != nil && f.asked.Login.Counter == counter {
+		return
+	}
+	passkey := *find(&a, f.answer.RawID)
+	said := &service.FinishedLogin{Route: done.Route, Counter: counter, BackupChanged: passkey.BackupState != done.Use.BackedUp}
+	passkey.BackupState = done.Use.BackedUp
+	*f.asked = s.finishQuestion(ctx, f.project, &a, f.taken.Record, f.client)
+	f.asked.Passkey, f.asked.UV, f.asked.Login = passkey, *done.UV, said
+	*f.judged = s.risk.Finish(ctx, *f.asked)
+}
+
+// finishQuestion is what all ends of ceremonies are judged by.
+func (s *Service) finishQuestion(
+	ctx context.Context, p project.Project, a *account.Account, r challenge.Record, client rest.ClientInformation,
+) service.FinishQuestion {
+	return service.FinishQuestion{Question: service.Question{
+		Project: p.ID, Account: a, Client: client, Environment: s.environments.Recall(p, client), Process: r.Process,
+		RequestID: reqctx.RequestID(ctx), Frontend: reqctx.Frontend(ctx),
+	}}
+}
+
+// recordUse ends a login for its account. What logins say, accounts take up from the log; a doubt of the counter is written to the account,
+// and what must not wait. Either way the account is looked at again: whoever was disabled, or lost the passkey, is told no more of it.
 func (s *Service) recordUse(
 	ctx context.Context, f assertion, known []eventlog.Found, counted relyingparty.Counted,
 ) (used account.Credential, err error) {
-	_, err = s.accounts.Update(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
+	record := s.accounts.Update
+	if counted == relyingparty.Rose && f.account.MayLack(known[len(known)-1]) && !s.challenges.Forgetful() {
+		record = func(
+			ctx context.Context, project ident.ProjectID, user ident.UserID, change func(*account.Account) error,
+		) (account.Account, error) {
+			return s.accounts.Used(ctx, project, user, known[len(known)-1], change)
+		}
+	}
+	_, err = record(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
 		if err := a.Active(); err != nil {
 			return err
 		}
@@ -131,12 +188,11 @@ func (s *Service) recordUse(
 		if c == nil {
 			return fault.At(FieldAssertion, ErrPasskeyDeleted)
 		}
-		relyingparty.TakeUp(a, known)
 		c.CloneWarning = c.CloneWarning || counted != relyingparty.Rose
 		if counted != relyingparty.Regressed {
 			a.WrongCodes = 0
-			environments.Remember(a, f.taken.Environment, environments.SightingOf(f.client, detected(f.taken.Record)), s.now().UnixMilli())
 		}
+		environments.RememberNewest(a, known, f.seen)
 		used = *c
 		return nil
 	})
@@ -160,7 +216,7 @@ func (s *Service) tellBackupChange(ctx context.Context, f assertion, passkey acc
 func (s *Service) suspicion(f assertion, t event.Type, passkey ident.CredentialID) event.Event {
 	e := s.completed(f.taken.Record, f.account.ID, t, passkey)
 	e.Process = f.process
-	e.Client = environments.EventClient(f.client, environments.DeviceOf(f.client, detected(f.taken.Record)))
+	environments.Tell(&e, f.client, detected(f.taken.Record), s.addresses)
 	return e
 }
 
@@ -199,15 +255,9 @@ func detected(r challenge.Record) environments.Device {
 // completed is the event of a ceremony that succeeded.
 func (s *Service) completed(r challenge.Record, user ident.UserID, t event.Type, credential ident.CredentialID) event.Event {
 	return event.Event{
-		ID: EventIDOf(r.ID, t), Project: r.Project, User: user, Type: t, CreatedMs: s.now().UnixMilli(), Process: r.Process,
+		ID: challenge.EventID(r.ID, t), Project: r.Project, User: user, Type: t, CreatedMs: s.now().UnixMilli(), Process: r.Process,
 		Environment: r.Environment, Credential: string(credential), Challenge: r.Value, Ceremony: r.ID,
 	}
-}
-
-// EventIDOf derives the ID of a ceremony's event from the ID of its challenge, so that the same fact is never two events.
-func EventIDOf(id ident.ChallengeID, t event.Type) ident.EventID {
-	sum := sha256.Sum256([]byte(string(id) + "/" + string(t)))
-	return ident.EventID("pke-" + strconv.FormatUint(binary.BigEndian.Uint64(sum[:8])>>1, 10))
 }
 
 // sign returns signed passkey data of a login that has just succeeded, or nil if nobody wants it.

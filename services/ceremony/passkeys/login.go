@@ -143,7 +143,7 @@ func (s *Service) verification(p project.Project, v service.Verdict) string {
 // LoginFinish implements service.Passkeys.
 func (s *Service) LoginFinish(
 	ctx context.Context, req service.ForProject[rest.PasskeyLoginFinishReq],
-) (rsp rest.PasskeyLoginFinishRsp, err error) {
+) (rsp service.Finished[rest.PasskeyLoginFinishRsp], err error) {
 	defer func() { s.calls.Finished("login-finish", err) }()
 	body := req.Body
 	p, user, err := s.named(ctx, req.Project, body.UserID)
@@ -169,7 +169,10 @@ func (s *Service) LoginFinish(
 	if find(&a, answer.RawID) == nil {
 		return rsp, fault.At(FieldAssertion, s.notTheirs(ctx, p, a, answer.RawID))
 	}
-	login := assertion{project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID}
+	login := assertion{
+		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID,
+		asked: new(service.FinishQuestion), judged: new(service.Verdict),
+	}
 	data, err := s.finishAssertion(ctx, login)
 	if err != nil {
 		return rsp, err
@@ -178,7 +181,7 @@ func (s *Service) LoginFinish(
 	if err != nil {
 		return rsp, err
 	}
-	return rest.PasskeyLoginFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
+	return reply.Finished(rest.PasskeyLoginFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, *login.judged), nil
 }
 
 // notTheirs tells why a user does not have a passkey. One that another user has is not told from an unknown one in words, but is not

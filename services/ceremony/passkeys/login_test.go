@@ -78,8 +78,10 @@ func TestAPasskeyLogsIn(t *testing.T) {
 				Challenge:   challenge.Value,
 				Ceremony:    ident.ChallengeID(challenge.ChallengeID),
 				Route:       event.Local,
-				Client:      &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
-				Use:         &event.Use{BackedUp: true},
+				Client:      &event.Client{Address: "127.0.0.0", OS: "macOS", Browser: "Safari"},
+				Origin:      &event.Origin{Address: "127.0.0.0", Network: "127.0.0.0/24"},
+				UV:          new(true),
+				Use:         &event.Use{BackedUp: true, After: new(uint64), Seen: &event.Seen{Same: true}},
 			}
 			if diff := cmp.Diff(want, completed[0]); diff != "" {
 				t.Error(diff)

@@ -48,7 +48,7 @@ func (s *Service) MediationStart(
 // says credentialDeleted, so that the client can tell the authenticator.
 func (s *Service) MediationFinish(
 	ctx context.Context, req service.ForProject[rest.PasskeyMediationFinishReq],
-) (rsp rest.PasskeyMediationFinishRsp, err error) {
+) (rsp service.Finished[rest.PasskeyMediationFinishRsp], err error) {
 	defer func() { s.calls.Finished("mediation-finish", err) }()
 	body := req.Body
 	p, err := tenant.Of(ctx, s.projects, req.Project)
@@ -72,20 +72,23 @@ func (s *Service) MediationFinish(
 	}
 	a, gone, err := s.owner(ctx, p.ID, answer.RawID)
 	if errors.Is(err, ErrPasskeyUnknown) {
-		return s.elsewhere(ctx, p, answer.RawID)
+		rsp.Body, err = s.elsewhere(ctx, p, answer.RawID)
+		return rsp, err
 	}
 	if err != nil {
 		return rsp, err
 	}
 	if gone {
 		_ = s.refuseLogin(ctx, attempt, fault.At(FieldAssertion, ErrPasskeyDeleted)) // told, and no fault of the call
-		return reply.NotMediated(rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted}), nil
+		rsp.Body = reply.NotMediated(rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted})
+		return rsp, nil
 	}
 	if err := a.Active(); err != nil {
 		return rsp, fault.At(FieldAssertion, OwnerFault(err))
 	}
 	login := assertion{
 		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true,
+		asked: new(service.FinishQuestion), judged: new(service.Verdict),
 	}
 	data, err := s.finishAssertion(ctx, login)
 	if err != nil {
@@ -95,7 +98,7 @@ func (s *Service) MediationFinish(
 	if err != nil {
 		return rsp, err
 	}
-	return rest.PasskeyMediationFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, nil
+	return reply.Finished(rest.PasskeyMediationFinishRsp{PasskeyData: data, SignedPasskeyData: signed}, *login.judged), nil
 }
 
 // owner finds the account that a WebAuthn credential ID belongs to, or reports that the credential is gone. A credential nobody knows is a
@@ -111,7 +114,7 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 	if entry.Deleted != 0 {
 		return account.Account{}, true, nil
 	}
-	a, _, err = s.accounts.Get(ctx, project, entry.User)
+	a, _, err = s.accounts.Stored(ctx, project, entry.User)
 	if errors.Is(err, account.ErrUnknown) {
 		return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)
 	}

@@ -53,8 +53,10 @@ func TestAMediationFindsTheUser(t *testing.T) {
 			Challenge:   authenticator.ChallengeIn(t, start.AssertionOptions),
 			Ceremony:    ident.ChallengeID(rsp.PasskeyData.ChallengeID),
 			Route:       event.Local,
-			Client:      &event.Client{Address: "127.0.0.1", OS: "macOS", Browser: "Safari"},
-			Use:         &event.Use{BackedUp: true},
+			Client:      &event.Client{Address: "127.0.0.0", OS: "macOS", Browser: "Safari"},
+			Origin:      &event.Origin{Address: "127.0.0.0", Network: "127.0.0.0/24"},
+			UV:          new(true),
+			Use:         &event.Use{BackedUp: true, After: new(uint64), Seen: &event.Seen{Same: true}},
 		},
 	}
 	if diff := cmp.Diff(want, st.Events.OfType(event.LoginCompleted), cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {

@@ -1,7 +1,7 @@
-// Package passkeys runs WebAuthn ceremonies (login, creation, mediation) and keeps the passkeys and challenges that they are about. A
-// challenge is finished at most once, and a failed verification spends it; when a finish call has returned, the event and the account are
-// on disk. A login's event comes first; an account that a crash has kept from hearing of it does with the next login, and signature
-// counters are compared with both. It touches the buckets of accounts, challenges and credentials, and the log. It calls the rooms
+// Package passkeys runs WebAuthn ceremonies (login, creation, mediation) and keeps the passkeys that they are about. A
+// challenge is finished at most once, and a failed verification spends it; when a finish call has returned, what it did is on
+// disk: a creation's event and account; of a login the event, from which accounts take up how passkeys are used, and signature counters are
+// compared with both. It touches the buckets of accounts, challenges and credentials, and the log. It calls the rooms
 // environments and sessions, and the decision service.
 package passkeys
 
@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/patience"
 	"github.com/keyward/keyward/core/project"
@@ -19,8 +20,10 @@ import (
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
 	"github.com/keyward/keyward/services/ceremony/internal/metrics"
 	"github.com/keyward/keyward/services/ceremony/internal/outbox"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
@@ -30,6 +33,7 @@ type Decision interface {
 	Login(context.Context, service.LoginQuestion) (service.LoginVerdict, error)
 	Append(context.Context, service.AppendQuestion) (service.AppendVerdict, error)
 	Mediation(context.Context, service.Question) (service.Verdict, error)
+	risk.Decision
 }
 
 // Offers publishes what was denied. When a publication has returned, the next decision for the user sees it. core/eventlog.Store is one.
@@ -52,6 +56,7 @@ type Projects interface {
 // Environments knows client environments again. The room environments is one.
 type Environments interface {
 	Visit(project.Project, rest.ClientInformation) (environments.Visit, error)
+	Recall(project.Project, rest.ClientInformation) service.Environment
 }
 
 // Signer signs what proves a login elsewhere. The room sessions is one.
@@ -79,6 +84,7 @@ type Deps struct {
 	ChallengeTTL     time.Duration // how long a challenge can be finished
 	UserVerification string        // W3C WebAuthn userVerification of assertions
 	MaxPasskeys      int           // of one user
+	Addresses        address.Form  // how much of them events keep
 	LookupTimeout    time.Duration // how long a login start waits for the log at most; it can be answered without
 }
 
@@ -88,10 +94,12 @@ type Service struct {
 	accounts     *account.Store
 	challenges   *challenge.Store
 	index        *credindex.Store
+	enrolment    *enrolment.Store
 	outbox       *outbox.Store
 	environments Environments
 	signer       Signer
 	decision     Decision
+	risk         risk.Judge
 	offers       Offers
 	aaguids      AAGUIDs
 	calls        metrics.Calls
@@ -102,7 +110,7 @@ type Service struct {
 
 	challengeTTL     time.Duration
 	userVerification string
-	maxPasskeys      int
+	addresses        address.Form
 }
 
 // New returns the room.
@@ -110,6 +118,11 @@ func New(d Deps) *Service {
 	return &Service{
 		projects: d.Projects, accounts: d.Accounts, challenges: d.Challenges, index: d.Index, outbox: d.Outbox, environments: d.Environments,
 		signer: d.Signer, decision: d.Decision, offers: d.Offers, aaguids: d.AAGUIDs, calls: d.Calls, metrics: d.Metrics, now: d.Now, log: d.Log,
-		starts: patience.New(d.LookupTimeout), challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification, maxPasskeys: d.MaxPasskeys,
+		starts: patience.New(d.LookupTimeout), challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification,
+		addresses: d.Addresses,
+		risk: risk.Judge{ // who judges waits as long for what it looks up
+			Decision: d.Decision, Patience: patience.New(2 * d.LookupTimeout), Unjudged: d.Metrics.Unjudged, Log: d.Log,
+		},
+		enrolment: enrolment.New(enrolment.Deps{Accounts: d.Accounts, Index: d.Index, Most: d.MaxPasskeys, Log: d.Log}),
 	}
 }

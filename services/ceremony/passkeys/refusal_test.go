@@ -261,7 +261,7 @@ func TestALoginIsRefused(t *testing.T) {
 
 			rsp, err := st.LoginFinish(t.Context(), l.req)
 			ceremonytest.WantField(t, err, 400, c.field, c.message)
-			if diff := cmp.Diff(rest.PasskeyLoginFinishRsp{}, rsp); diff != "" {
+			if diff := cmp.Diff(rest.PasskeyLoginFinishRsp{}, rsp.Body); diff != "" {
 				t.Errorf("a refusal came with an answer: %s", diff)
 			}
 			if diff := cmp.Diff(account, st.Account(t, l.user)); diff != "" {

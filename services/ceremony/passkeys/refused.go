@@ -35,7 +35,7 @@ type Attempt struct {
 	Passkey []byte           // WebAuthn credential ID
 	AAGUID  []byte
 
-	unspent bool // of a login: the challenge was to be had, and no mark has spent it
+	unspent bool // the challenge was to be had, and no mark has spent it
 }
 
 // Of notes what an answer says of the passkey that was created.
@@ -44,18 +44,31 @@ func (a *Attempt) Of(answer *protocol.ParsedCredentialCreationData) {
 }
 
 // RefuseCreation tells of a creation that ends with err, and returns err with what the client is to signal. The client may have a passkey
-// now that the server does not. What is the server's own failure, and an answer whose passkey the user has, are not refused creations.
+// now that the server does not. What is the server's own failure, and an answer whose passkey the user has or is about to have, are not
+// refused creations.
 func (s *Service) RefuseCreation(ctx context.Context, a Attempt, err error) error {
 	if err == nil || fault.OfServer(err) || a.User == "" || errors.Is(err, account.ErrUnknown) {
 		return err
 	}
+	if unspent := s.spend(ctx, a); unspent != nil {
+		return unspent
+	}
 	owner, _, unread := s.accounts.Get(ctx, a.Project.ID, a.User)
-	if unread != nil || find(&owner, a.Passkey) != nil {
+	if unread != nil || find(&owner, a.Passkey) != nil || errors.Is(err, challenge.ErrUsed) && s.underWay(ctx, a) {
 		return err
 	}
 	// Whoever creates passkeys has proven to be the user, so that each answer is one fact.
 	s.tell(ctx, s.refused(a, event.AppendRefused, err, a.Answer))
 	return s.unknownTo(ctx, a, err)
+}
+
+// underWay reports whether this very answer has come before and is being made a passkey, as far as anybody knows.
+func (s *Service) underWay(ctx context.Context, a Attempt) bool {
+	if a.Record.ID == "" {
+		return false
+	}
+	entry, known, err := s.index.Credential(ctx, a.Project.ID, a.Passkey)
+	return err == nil && known && entry.Deleted == 0 && entry.User == a.User && entry.Credential == a.Record.PasskeyID()
 }
 
 // refuseLogin does as much for a sign-in: err, or why there is an answer that logs nobody in.
@@ -81,19 +94,28 @@ func (s *Service) refuseLogin(ctx context.Context, a Attempt, err error) error {
 	return s.unknownTo(ctx, a, err)
 }
 
-// spendRefused tells of a sign-in that ends with err. If the challenge was to be had and no mark has spent it yet, one does, whether or not
-// the caller still waits; its error is one of the call. A mark and not the event, which others of the user's would have to be compared
-// with: anybody who knows a user's name can have as many answers refused as the limits let through.
+// spendRefused tells of a sign-in that ends with err, and spends its challenge; an error of that is one of the call. A mark and not the
+// event, which others of the user's would have to be compared with: anybody who knows a user's name can have as many answers refused as the
+// limits let through.
 func (s *Service) spendRefused(ctx context.Context, a Attempt, err error) error {
-	if a.unspent {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), spendLimit)
-		defer cancel()
-		if _, spent := s.challenges.Spend(ctx, a.Record); spent != nil && !errors.Is(spent, challenge.ErrUsed) {
-			return spent
-		}
+	if unspent := s.spend(ctx, a); unspent != nil {
+		return unspent
 	}
 	// Anybody can make up answers: without a challenge that was given out, a process tells of one.
 	s.tell(ctx, s.refused(a, event.LoginRefused, err, ""))
+	return nil
+}
+
+// spend spends the challenge of a refused answer by a mark, if it was to be had and none has yet, whether or not the caller still waits.
+func (s *Service) spend(ctx context.Context, a Attempt) error {
+	if !a.unspent {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), spendLimit)
+	defer cancel()
+	if _, err := s.challenges.Spend(ctx, a.Record); err != nil && !errors.Is(err, challenge.ErrUsed) {
+		return err
+	}
 	return nil
 }
 
@@ -119,10 +141,10 @@ func (s *Service) refused(a Attempt, t event.Type, why error, more string) event
 	r.Process = cmp.Or(a.Process, r.Process)
 	e := s.completed(r, a.User, t, "")
 	if r.ID == "" {
-		e.ID = EventIDOf(ident.ChallengeID(strings.Join([]string{string(a.Project.ID), string(a.User), a.Process, more}, "/")), t)
+		e.ID = challenge.EventID(ident.ChallengeID(strings.Join([]string{string(a.Project.ID), string(a.User), a.Process, more}, "/")), t)
 	}
 	e.Kind = r.Kind
-	e.Client = environments.EventClient(a.Client, environments.DeviceOf(a.Client, detected(r)))
+	environments.Tell(&e, a.Client, detected(r), s.addresses)
 	e.Refused = &event.Refused{Reason: fault.Words(why)}
 	if len(a.Passkey) <= maxCredentialID {
 		e.Refused.Passkey = base64.RawURLEncoding.EncodeToString(a.Passkey)

@@ -24,6 +24,14 @@ func (s *stamps) AccountGone(context.Context, ident.ProjectID, ident.UserID) err
 
 func (s *stamps) AccountUncertain(context.Context, ident.ProjectID, ident.UserID) {}
 
+func (s *stamps) AccountVouched(context.Context, ident.ProjectID, ident.UserID, string) bool {
+	return false
+}
+
+func (s *stamps) AccountUsed(context.Context, ident.ProjectID, ident.UserID, string) string {
+	return ""
+}
+
 func TestADecisionThatFindsTheAccountOutOfDateIsAskedAgainWithTheAccountOfTheStore(t *testing.T) {
 	t.Parallel()
 	b := ceremonytest.OpenBuckets(t)

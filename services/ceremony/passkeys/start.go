@@ -98,12 +98,10 @@ func (s *Service) Begin(ctx context.Context, projectID ident.ProjectID, client r
 		return Start{}, err
 	}
 	v, err := s.environments.Visit(p, client)
-	if err != nil {
-		return Start{}, err
-	}
 	return Start{Project: p, Visit: v, Question: service.Question{
 		Project: projectID, Client: client, Environment: v.Environment, Process: process, RequestID: reqctx.RequestID(ctx),
-	}}, nil
+		Frontend: reqctx.Frontend(ctx),
+	}}, err
 }
 
 // record is the challenge that the ceremony is to be finished with. Its value is the caller's to fill in, with Route, Kind and Username.

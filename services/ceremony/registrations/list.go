@@ -12,7 +12,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
-	"github.com/keyward/keyward/services/ceremony/passkeys"
+	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
 )
 
 // ListPasskeys implements service.Registrations. A passkey without a name of the user's has that of its provider, or what the authenticator
@@ -54,10 +54,14 @@ func (s *Service) RemovePasskey(ctx context.Context, req service.ForUser[ident.C
 	return change, registrationFault(err)
 }
 
-// endRegistration spends the challenge of a passkey that is yet to be created. The event makes the removal known; a repetition of it is the
-// same event.
+// endRegistration ends the registration of a passkey that is yet to be created. The account notes that, with the event that makes it known:
+// so no crash leaves a registration that is over and that nobody was told of.
 func (s *Service) endRegistration(ctx context.Context, req service.ForUser[ident.CredentialID]) (service.Change, error) {
-	record, err := s.registrationOf(ctx, req.Project, req.User, req.Body)
+	a, _, err := s.accounts.Stored(ctx, req.Project, req.User)
+	if err != nil {
+		return service.Change{}, err
+	}
+	record, err := s.registrationOf(ctx, &a, req.Body)
 	if err != nil {
 		return service.Change{}, err
 	}
@@ -65,15 +69,17 @@ func (s *Service) endRegistration(ctx context.Context, req service.ForUser[ident
 	if record.Status != rest.PasskeyChallengeStatusPending || now >= record.Expires {
 		return service.Change{}, service.ErrPasskeyUnknown
 	}
-	if _, err := s.challenges.Spend(ctx, record); err != nil {
-		return service.Change{}, err
+	if !record.EndsByAccount() {
+		if _, err := s.challenges.Spend(ctx, record); err != nil {
+			return service.Change{}, err
+		}
 	}
 	gone := event.Event{
-		ID: passkeys.EventIDOf(record.ID, event.PasskeyDeleted), Project: req.Project, User: req.User, Type: event.PasskeyDeleted,
+		ID: challenge.EventID(record.ID, event.PasskeyDeleted), Project: req.Project, User: req.User, Type: event.PasskeyDeleted,
 		CreatedMs: now, Credential: string(req.Body),
 		Ceremony: record.ID,
 	}
-	if _, err := s.outbox.Append(ctx, gone); err != nil {
+	if _, err := s.outbox.Change(ctx, gone, func(a *account.Account) error { return enrolment.GiveUp(a, record, now) }); err != nil {
 		return service.Change{}, err
 	}
 	return service.Change{ChangedMs: now, CreatedMs: record.Created}, nil

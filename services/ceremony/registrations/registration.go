@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
@@ -188,7 +189,10 @@ func (s *Service) VerifyPasskey(ctx context.Context, req service.ForUser[service
 		return rsp, refused(challenge.ErrRPID)
 	}
 	attempt.Project = p
-	taken, err := s.challenges.Spend(ctx, attempt.Record)
+	if enrolment.Ended(&a, attempt.Record) {
+		return rsp, refused(challenge.ErrUsed)
+	}
+	taken, err := s.challenges.TakeFound(ctx, attempt.Record, 0)
 	if err != nil {
 		return rsp, refused(err)
 	}
@@ -218,7 +222,7 @@ func (s *Service) pending(
 	if slices.ContainsFunc(a.Credentials, func(c account.Credential) bool { return c.ID == id }) {
 		return challenge.Record{}, challenge.ErrUsed
 	}
-	if _, err := s.registrationOf(ctx, p.ID, a.ID, id); err != nil {
+	if _, err := s.registrationOf(ctx, &a, id); err != nil {
 		return challenge.Record{}, err
 	}
 	return challenge.Record{}, fault.Refuse("the challenge is not that of this passkey's registration")
@@ -226,10 +230,8 @@ func (s *Service) pending(
 
 // registrationOf returns the registration under which a passkey's ID was given out, whatever has become of it, or the fault that there is
 // none.
-func (s *Service) registrationOf(
-	ctx context.Context, p ident.ProjectID, user ident.UserID, id ident.CredentialID,
-) (challenge.Record, error) {
-	all, err := s.challenges.List(ctx, p, user, s.now())
+func (s *Service) registrationOf(ctx context.Context, a *account.Account, id ident.CredentialID) (challenge.Record, error) {
+	all, err := s.challenges.List(ctx, a, s.now())
 	if err != nil {
 		return challenge.Record{}, err
 	}

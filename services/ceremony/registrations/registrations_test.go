@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/faulty"
 )
 
 func register(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, body service.PasskeyRegistration) (service.PendingPasskey, error) {
@@ -153,8 +154,9 @@ func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	offered, completed := common, common
 	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), pending.Decision
 	completed.Type, completed.CreatedMs, completed.Client = event.AppendCompleted, nowMs, &event.Client{
-		Address: "127.0.0.1", OS: "macOS", Browser: "Safari",
+		Address: "127.0.0.0", OS: "macOS", Browser: "Safari",
 	}
+	completed.Origin, completed.UV = &event.Origin{Address: "127.0.0.0", Network: "127.0.0.0/24"}, new(true)
 	completed.Route, completed.Attachment = event.Local, "platform"
 	if diff := cmp.Diff(
 		[]event.Event{offered, completed}, st.Events.All(), cmpopts.IgnoreFields(event.Event{}, "ID", "Ceremony"),
@@ -467,6 +469,29 @@ func TestAPasskeyIsRemovedWhetherItIsPendingOrVerified(t *testing.T) {
 	wantReason(t, err, 404, service.ReasonPasskeyUnknown)
 	_, err = st.ListPasskeys(t.Context(), service.ForUser[service.Empty]{Project: st.Project.ID, User: "usr-1"})
 	wantReason(t, err, 404, service.ReasonUserUnknown)
+}
+
+func TestOfARegistrationThatIsRemovedWhileItsAnswerIsJudgedNoPasskeyComes(t *testing.T) {
+	t.Parallel()
+	b := ceremonytest.OpenBuckets(t)
+	marks := &faulty.Watched{KeyValue: b.Marks}
+	b.Marks = marks
+	st := ceremonytest.NewOn(t, b)
+	user, d := st.NewUser(t), authenticator.Phone()
+	pending := mustRegister(t, st, user, service.PasskeyRegistration{})
+	answer := d.Create(t, string(pending.Options))
+	marks.AfterGet = func() {
+		if _, err := remove(t, st, user, pending.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := verifyPasskey(t.Context(), st, user, pending.ID, answer)
+	wantReason(t, err, 400, service.ReasonCredential)
+	if list := passkeys(t, st, user); len(list.Passkeys) != 0 {
+		t.Errorf("left: %+v", list)
+	}
+	_, err = remove(t, st, user, pending.ID)
+	wantReason(t, err, 404, service.ReasonPasskeyUnknown)
 }
 
 func TestAPasskeyWithoutANameHasThatOfItsProvider(t *testing.T) {

@@ -31,10 +31,10 @@ func signedLogin(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, d *au
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if rsp.SignedPasskeyData == nil {
+	if rsp.Body.SignedPasskeyData == nil {
 		tb.Fatal("nothing was signed")
 	}
-	return *rsp.SignedPasskeyData
+	return *rsp.Body.SignedPasskeyData
 }
 
 func TestALoginIsSignedOnRequest(t *testing.T) {
@@ -44,8 +44,8 @@ func TestALoginIsSignedOnRequest(t *testing.T) {
 	credential := base64.RawURLEncoding.EncodeToString(st.Account(t, user).Credentials[0].CredentialID)
 
 	plain, err := st.LoginFinish(t.Context(), st.LoginFinishReq(user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)))
-	if err != nil || plain.SignedPasskeyData != nil {
-		t.Fatalf("nobody asked: %v, %v", plain.SignedPasskeyData, err)
+	if err != nil || plain.Body.SignedPasskeyData != nil {
+		t.Fatalf("nobody asked: %v, %v", plain.Body.SignedPasskeyData, err)
 	}
 	if keys, err := st.Signing.List(t.Context(), st.Project.ID); err != nil || len(keys) != 0 {
 		t.Errorf("a key was made for nothing: %v, %v", keys, err)
@@ -97,11 +97,11 @@ func TestALoginIsSignedOnRequest(t *testing.T) {
 			SignPasskeyData:   &wanted,
 		},
 	})
-	if err != nil || mediated.SignedPasskeyData == nil {
+	if err != nil || mediated.Body.SignedPasskeyData == nil {
 		t.Fatalf("%+v, %v", mediated, err)
 	}
-	check(t, *mediated.SignedPasskeyData, true)
-	if strings.Contains(st.Log.String(), "PRIVATE") || strings.Contains(st.Log.String(), *mediated.SignedPasskeyData) {
+	check(t, *mediated.Body.SignedPasskeyData, true)
+	if strings.Contains(st.Log.String(), "PRIVATE") || strings.Contains(st.Log.String(), *mediated.Body.SignedPasskeyData) {
 		t.Errorf("the log tells: %s", st.Log)
 	}
 }

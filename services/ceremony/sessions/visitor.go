@@ -122,7 +122,7 @@ func (s *Service) VisitorAccount(ctx context.Context, v service.Visit) (Visitor,
 	if err != nil {
 		return Visitor{}, account.Account{}, err
 	}
-	a, _, err := s.accounts.Get(ctx, who.Project.ID, who.User)
+	a, err := s.accounts.Present(ctx, who.Project.ID, who.User)
 	if err != nil {
 		return Visitor{}, account.Account{}, NoVisitor(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
@@ -91,7 +92,7 @@ func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.F
 // loginOffer returns nil if the policy offers no login with a passkey.
 func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID, source *rest.LoginSource) (*signin.Offer, error) {
 	started, err := s.passkeys.LoginStart(
-		ctx, service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyLoginStartReq]{Project: t.project.ID, Body: rest.PasskeyLoginStartReq{
 			UserID: string(user), ProcessID: t.process.ID, CrossDeviceAuthenticationStrategy: rest.CrossDeviceAuthenticationStrategyStandard,
 			ClientInformation: t.client(), Source: source,
 		}},
@@ -114,7 +115,7 @@ func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID, so
 
 // judgeNobody asks the policy about a user without passkeys who does not exist, so that it takes as long as if there were one.
 func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
-	st, err := s.passkeys.Begin(ctx, t.project.ID, t.client(), t.process.ID)
+	st, err := s.passkeys.Begin(reqctx.WithFrontend(ctx), t.project.ID, t.client(), t.process.ID)
 	if err != nil {
 		return err
 	}
@@ -163,8 +164,8 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 	}
 	by := signin.Known{
 		User: user, Name: t.state.Name,
-		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.PasskeyData),
-		Methods:   reply.Methods(done.PasskeyData),
+		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.Body.PasskeyData),
+		Methods:   reply.Methods(done.Body.PasskeyData),
 	}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.LoggedIn(by) })); err != nil {
 		return processAnswer{}, err
@@ -187,24 +188,24 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 			ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 		}},
 	)
-	if (err == nil && done.Error != nil) || passkeys.IsRefusal(err) {
+	if (err == nil && done.Body.Error != nil) || passkeys.IsRefusal(err) {
 		why := signin.Unmediated{Problem: whyNotMediated(err), Unknown: passkeys.UnknownCredential(err, req.Body.SignedChallenge)}
 		return s.notMediated(ctx, t, why)
 	}
 	if err != nil {
 		return processAnswer{}, err
 	}
-	user := ident.UserID(done.PasskeyData.UserID)
+	user := ident.UserID(done.Body.PasskeyData.UserID)
 	a, _, err := s.accounts.Get(ctx, t.project.ID, user)
 	if err != nil {
 		return processAnswer{}, gone(err)
 	}
-	known := directory.KnownBy(a, done.PasskeyData.Username)
+	known := directory.KnownBy(a, done.Body.PasskeyData.Username)
 	name := signin.Identifier{Type: known.Type, Value: known.Value}
 	by := signin.Known{
 		User: user, Name: name,
-		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.PasskeyData),
-		Methods:   reply.Methods(done.PasskeyData),
+		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.Body.PasskeyData),
+		Methods:   reply.Methods(done.Body.PasskeyData),
 	}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Mediated(by) })); err != nil {
 		return processAnswer{}, err

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/environments"
@@ -206,7 +207,7 @@ func (s *Service) mediationOptions(ctx context.Context, t *turn) (string, error)
 		return "", nil
 	}
 	started, err := s.passkeys.MediationStart(
-		ctx, service.ForProject[rest.PasskeyMediationStartReq]{Project: t.project.ID, Body: rest.PasskeyMediationStartReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyMediationStartReq]{Project: t.project.ID, Body: rest.PasskeyMediationStartReq{
 			ProcessID: &t.process.ID, ClientInformation: t.client(),
 		}},
 	)
@@ -309,6 +310,9 @@ func (s *Service) AuthEventCreate(ctx context.Context, req service.ForVisit[fron
 		told.ClientEnvID = &environment
 	}
 	_, err = s.events.Create(ctx, service.ForUser[rest.PasskeyEventCreateReq]{Project: t.project.ID, User: t.state.User, Body: told})
+	if process.IsWithheld(err) {
+		return service.Empty{}, nil
+	}
 	return service.Empty{}, gone(err)
 }
 

@@ -177,7 +177,7 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 		situation = passkeys.SituationSignUp
 	}
 	started, err := s.passkeys.AppendStart(
-		ctx, service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyAppendStartReq]{Project: t.project.ID, Body: rest.PasskeyAppendStartReq{
 			UserID: string(t.state.User), ProcessID: t.process.ID, Username: t.state.Name.Value, Situation: &situation,
 			ClientInformation: t.client(), PasskeyIntelFlags: t.state.Settings.Flags(),
 		}},
@@ -281,7 +281,7 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 	if err != nil {
 		return processAnswer{}, gone(fault.Renamed(err, passkeys.FieldAttestation, fieldSignedChallenge))
 	}
-	made := reply.Operation(frontend.PasskeyOperationOperationTypeAppend, t.state.Name.Value, t.state.Name.Type, done.PasskeyData)
+	made := reply.Operation(frontend.PasskeyOperationOperationTypeAppend, t.state.Name.Value, t.state.Name.Type, done.Body.PasskeyData)
 	if err := s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Created(made) })); err != nil {
 		return processAnswer{}, err
 	}

@@ -74,7 +74,7 @@ const remembered = 1 << 14
 const unhurried = time.Minute
 
 // Check loads a packed bundle, its tests included, in this process, and holds the invariants against sampled situations. The deadline of
-// ctx is one for all of it; sampling leaves half of what remains.
+// ctx is one for all of it; sampling leaves a quarter of what remains.
 func Check(ctx context.Context, packed []byte, sampled invariant.Options) (Report, error) {
 	files, err := archive.Unpack(packed)
 	if err != nil {
@@ -89,15 +89,16 @@ func Check(ctx context.Context, packed []byte, sampled invariant.Options) (Repor
 		return report, nil
 	}
 	if end, ok := ctx.Deadline(); ok {
-		limited, cancel := context.WithTimeout(ctx, time.Until(end)/2)
+		limited, cancel := context.WithTimeout(ctx, time.Until(end)/4*3)
 		defer cancel()
 		ctx = limited
 	}
-	// An answer that a busy machine cuts off says nothing of the bundle.
-	patient, err := engine.Load(ctx, files, engine.Options{Admitted: true, MemoEntries: remembered, EvalTimeout: unhurried})
+	// An answer that a busy machine cuts off says nothing of the bundle, and no invariant is about risk.
+	patient, err := engine.Load(ctx, files, engine.Options{Admitted: true, MemoEntries: remembered, EvalTimeout: unhurried, Unjudged: true})
 	if err != nil {
 		return Report{Refused: refusals(err)}, nil
 	}
+	sampled.Each = abreast
 	if report.Invariants, err = invariant.Sample(ctx, patient, files, sampled); err != nil {
 		return Report{Refused: refusals(err)}, nil
 	}
@@ -124,12 +125,15 @@ func refusals(err error) []Refusal {
 
 // Process checks bundles by a program that reads a packed one from its standard input and writes a Report.
 type Process struct {
-	Program string
-	Args    []string
+	Program    string
+	Args       []string
+	Processors int // that the program may use at once; 0 = 1, which leaves the others to whoever serves
 }
 
-// environ is all that the program knows of its surroundings. It leaves the other processors to whoever serves.
-func environ() []string { return []string{"GOMAXPROCS=1", "GOTRACEBACK=none"} }
+// environ is all that the program knows of its surroundings.
+func (p Process) environ() []string {
+	return []string{"GOMAXPROCS=" + strconv.Itoa(max(p.Processors, 1)), "GOTRACEBACK=none"}
+}
 
 // adviseBounds is for bundles that no check gets through.
 const adviseBounds = "look for a rule or a test that doubles a text or a list again and again; policy_check_memory and " +
@@ -144,7 +148,7 @@ func (p Process) Check(ctx context.Context, packed []byte) (Report, error) {
 	var out, complaints bytes.Buffer
 	cmd := exec.CommandContext(ctx, p.Program, p.Args...) //nolint:gosec // the program is this one
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = bytes.NewReader(packed), &out, &limited{to: &complaints}, last
-	cmd.Env = environ()
+	cmd.Env = p.environ()
 	err := cmd.Run()
 	var ended *exec.ExitError
 	switch {

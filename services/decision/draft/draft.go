@@ -36,6 +36,8 @@ type Scenario struct {
 	Deleted    []Deleted                // passkeys that the account had
 	Events     []event.Event            // what happened before, offers and deletions included
 	Expect     []Expected
+
+	Provider func(aaguid string) string // the name that stands for an AAGUID; nil or empty = none does
 }
 
 // Deleted is a passkey that the account had.
@@ -212,14 +214,14 @@ func (w *writer) passkeys(node *yaml.Node, s *Scenario) map[string]string {
 	if s.Question.Account != nil {
 		for i := range s.Question.Account.Credentials {
 			c := &s.Question.Account.Credentials[i]
-			name := w.name(c, s.Now)
+			name := w.name(c, s)
 			byID[string(c.ID)], byID[base64.RawURLEncoding.EncodeToString(c.CredentialID)] = name, name
 			list.Content = append(list.Content, plain(name))
 		}
 	}
 	for i := range s.Deleted {
 		d := &s.Deleted[i]
-		name := w.name(&d.Credential, s.Now)
+		name := w.name(&d.Credential, s)
 		byID[string(d.Credential.ID)] = name
 		gone := mapping()
 		put(gone, "use", plain(name))
@@ -233,7 +235,7 @@ func (w *writer) passkeys(node *yaml.Node, s *Scenario) map[string]string {
 }
 
 // name returns what the file calls a passkey.
-func (w *writer) name(c *account.Credential, now time.Time) string {
+func (w *writer) name(c *account.Credential, s *Scenario) string {
 	id := base64.RawURLEncoding.EncodeToString(c.CredentialID)
 	if name, ok := w.names[id]; ok {
 		return name
@@ -241,7 +243,7 @@ func (w *writer) name(c *account.Credential, now time.Time) string {
 	name := "passkey-" + strconv.Itoa(len(w.credentials)+1)
 	node := mapping()
 	put(node, "credentialID", plain(id))
-	putText(node, "aaguid", c.AAGUID)
+	putHolder(node, c.AAGUID, s.Provider)
 	if len(c.Transports) > 0 {
 		put(node, "transports", texts(c.Transports))
 	}
@@ -254,7 +256,7 @@ func (w *writer) name(c *account.Credential, now time.Time) string {
 	putText(node, "attachment", c.Attachment)
 	putText(node, "createdOS", c.CreatedOS)
 	putText(node, "createdBrowser", c.CreatedBrowser)
-	put(node, "created", moment(time.UnixMilli(c.CreatedMs), now))
+	put(node, "created", moment(time.UnixMilli(c.CreatedMs), s.Now))
 	putText(node, "env", string(c.Environment))
 	if len(c.UsedOn) > 0 {
 		put(node, "usedOn", texts(c.UsedOn))
@@ -262,6 +264,17 @@ func (w *writer) name(c *account.Credential, now time.Time) string {
 	w.names[id] = name
 	w.credentials = append(w.credentials, credential{name, flow(node)})
 	return name
+}
+
+// putHolder writes what holds a passkey, by its name if one stands for it.
+func putHolder(node *yaml.Node, aaguid string, provider func(string) string) {
+	if provider != nil && aaguid != "" {
+		if name := provider(aaguid); name != "" {
+			put(node, "provider", quoted(name))
+			return
+		}
+	}
+	putText(node, "aaguid", aaguid)
 }
 
 // log writes what happened before. Deletions become a word about the event that they delete.

@@ -94,13 +94,16 @@ func (i *inquiry) called(s scope, operator ast.Ref, operands []*ast.Term) ([]*so
 
 // asking explains a condition that asks a rule.
 func (i *inquiry) asking(s scope, c Condition, expr *ast.Expr, defs []*source.Definition, arguments []*ast.Term, holds bool) Condition {
-	c.Rule, c.Title = defs[0].Name(), titles(defs)
+	c.Rule, c.Title = defs[0].Name(), told(defs, holds)
 	c.facts.join(i.facts(s, expr))
 	c.parameters.join(i.parameters(s, expr))
 	because, held := i.rule(defs, arguments, holds, s.depth+1)
 	c.Because = because
-	if held != nil && held.Title() != "" {
+	if holds && held != nil && held.Title() != "" {
 		c.Title = held.Title()
+	}
+	if said := settled(defs, because); !holds && said != "" {
+		c.Title = said
 	}
 	for _, one := range because {
 		c.facts.join(one.facts)
@@ -140,6 +143,38 @@ func titles(defs []*source.Definition) string {
 		}
 	}
 	return strings.Join(all, "; or ")
+}
+
+// notSo stands before the title of a rule that does not hold and has no sentence for that.
+const notSo = "Not so: "
+
+// told says what is so where a rule holds, or does not.
+func told(defs []*source.Definition, holds bool) string {
+	title := titles(defs)
+	if holds || title == "" {
+		return title
+	}
+	for _, d := range defs {
+		if otherwise := d.Otherwise(); len(otherwise) > 0 {
+			return strings.Join(otherwise, "; or ")
+		}
+	}
+	return notSo + title
+}
+
+// settled is the sentence that a rule has for the condition of it that fails; empty = it has none of its own for that condition.
+func settled(defs []*source.Definition, because []Condition) string {
+	if len(because) != 1 {
+		return ""
+	}
+	for _, d := range defs {
+		said := d.Otherwise()
+		at := slices.IndexFunc(d.Rule.Body, func(expr *ast.Expr) bool { return source.Text(expr) == because[0].Text })
+		if at >= 0 && len(said) == len(d.Rule.Body) {
+			return said[at]
+		}
+	}
+	return ""
 }
 
 // mostSaid is how many conditions of a rule are told one by one. A rule with more of them is named by its title, if it has one: nobody

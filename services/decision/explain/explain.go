@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -19,9 +20,12 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/explain/internal/source"
+	"github.com/keyward/keyward/services/decision/internal/causes"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 // The actions that a policy judges.
@@ -30,10 +34,14 @@ const (
 	Append    = engine.ActionAppend
 	Mediation = engine.ActionMediation
 	Rollout   = engine.ActionRollout
+	Risk      = engine.ActionRisk // beside what the others decide
 )
 
-// Actions returns the names of all actions.
+// Actions returns the names of all actions that decisions are about.
 func Actions() []string { return engine.Actions() }
+
+// Tables returns the names of all tables that can be asked: those of the actions, and that of risk.
+func Tables() []string { return engine.Actions() }
 
 // Explanation is why one question was answered as it was.
 type Explanation struct {
@@ -45,12 +53,28 @@ type Explanation struct {
 	Above    []Row           `json:"above"`          // from the top of the table; none of them matched
 	Note     string          `json:"note,omitempty"` // what the explanation lacks; empty = nothing
 	Passkeys []detect.Reach  `json:"passkeys,omitempty"`
+	Causes   *causes.Found   `json:"causes,omitempty"` // nil = not known, or there are none
+	// What the client was taken for, and by what; nil = it is not recorded. Names are free text.
+	Client *recognition.Identity `json:"client,omitempty"`
+	// Entries of the parameters' lists that name the client.
+	Lists []recognition.Match  `json:"lists,omitempty"`
+	Risk  []service.RiskReason `json:"risk,omitempty"` // of the table of risk: what is wrong
 }
 
 // Circumstances are what a record tells beyond the facts, which hold no names.
 type Circumstances struct {
 	Passkeys []detect.Reach // of the account, as they could be reached from the client
-	Barring  string         // which entry of the parameters bars the client; empty = none, or it is not known
+	Causes   *causes.Found  // of the answer that this policy gives; nil = not known
+	Client   *recognition.Identity
+	Lists    []recognition.Match // which entries of the parameters name the client; empty = none, or it is not known
+}
+
+// passkeys are those that were found with what had happened, where that is known: what worked here is here, whatever its kind.
+func (c *Circumstances) passkeys() []detect.Reach {
+	if c.Causes != nil && len(c.Causes.Passkeys) > 0 {
+		return c.Causes.Passkeys
+	}
+	return c.Passkeys
 }
 
 // Row is one row of a decision table.
@@ -61,6 +85,7 @@ type Row struct {
 	Matched bool   `json:"matched"`
 	// Reason is one sentence. Of the row that answered it names every condition, of another the first that failed.
 	Reason     string      `json:"reason"`
+	Story      []string    `json:"story,omitempty"` // the same in the words of the bundle: sentences without names of rules and facts
 	Conditions []Condition `json:"conditions,omitempty"`
 	Details    []Condition `json:"details,omitempty"` // what shaped the answer of the row that answered, such as a gate
 	Facts      []Reading   `json:"facts,omitempty"`   // read by the conditions; of the row that answered also by the details
@@ -81,6 +106,7 @@ type Condition struct {
 	Line    int         `json:"line"`
 
 	facts, parameters readings
+	plain             []string // of a condition that asks no rule: what it looked at, in words
 }
 
 // Reading is a value that a rule read.
@@ -153,10 +179,10 @@ func (p *Policy) CheckFacts(action string, facts []byte) error {
 }
 
 func known(action string) error {
-	if slices.Contains(Actions(), action) {
+	if slices.Contains(Tables(), action) {
 		return nil
 	}
-	return fmt.Errorf("unknown action %q: must be login, append, mediation or rollout", action)
+	return fmt.Errorf("unknown action %q: must be one of %s", action, strings.Join(Tables(), ", "))
 }
 
 // Evaluate returns the policy's answer document to facts, a JSON document. The parameters are those of the project; empty means those of
@@ -212,14 +238,26 @@ func (p *Policy) ExplainIn(
 	}
 	i := &inquiry{
 		ctx: ctx, rules: p.rules, schemas: p.schemas, action: action, store: store, reading: reading, input: ast.NewTerm(input), data: view.Data,
-		barring: known.Barring,
+		barring: barring(known.Lists),
 	}
-	e := &Explanation{Action: action, Project: project, Revision: view.Revision, Answer: answer, Passkeys: known.Passkeys}
+	e := &Explanation{
+		Action: action, Project: project, Revision: view.Revision, Answer: answer,
+		Passkeys: known.passkeys(), Client: known.Client, Lists: known.Lists,
+	}
 	if p.engine.Undefined(action) != nil {
 		e.Row, e.Above = undefinedRow(answer), []Row{}
 		return e, nil
 	}
 	e.Row, e.Above, e.Note = i.table(entrypoint(action), answer)
+	// What another answer came from is none of this one's causes.
+	if known.Causes != nil && known.Causes.Rule == e.Row.Name {
+		e.Causes = known.Causes
+	}
+	if action == Risk {
+		if e.Risk, err = engine.Reasons(view.Data, answer); err != nil {
+			return nil, err
+		}
+	}
 	return e, ctx.Err()
 }
 

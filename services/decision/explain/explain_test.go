@@ -138,7 +138,7 @@ func TestEveryRowSaysWhyItAnsweredAndThoseAboveWhyNot(t *testing.T) {
 		"L9: expected here": {
 			explain.Login, loginFacts(func(f *facts.Facts) { f.Credentials = facts.Counts{Total: 2, Likely: 2} }), "L9",
 			[]string{"credentials.likely is 2, above 0", "pair.localStreak is 0, below streakThreshold (2)"},
-			map[string]string{"L8": `environment.listed is "none"`, "L7a": "pair.localStreak is 0, below streakThreshold (2)"},
+			map[string]string{"L8": `environment.listed is "none"`, "L7a": "pair.noCredentials is false"},
 			map[string]any{"credentials.likely": json.Number("2")}, []string{"streakThreshold"},
 		},
 		"L13: out of reach": {

@@ -3,7 +3,6 @@ package explain
 import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/internal/detect"
-	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // Passkey says of one passkey of the account what holds it and whether it can be used, in words for whoever asks why it was offered or not.
@@ -13,12 +12,14 @@ type Passkey struct {
 	Provider   string // the name of what holds it; empty = not known
 	Where      string // it is expected
 	Why        string // it can or cannot be used from the client
+	Reasons    string // the same in the words of the reference
 }
 
 // InWords puts into words what was found of a passkey.
 func InWords(found detect.Reach) Passkey {
 	return Passkey{
-		Credential: found.Credential, Kind: kind(found.Class), Provider: found.Authenticator, Where: where(&found), Why: found.Why,
+		Credential: found.Credential, Kind: found.Class.Words(), Provider: found.Authenticator, Where: where(&found), Why: found.Why,
+		Reasons: found.Reasons(),
 	}
 }
 
@@ -28,29 +29,6 @@ func (p Passkey) Held() string {
 		return p.Kind
 	}
 	return p.Kind + " (" + p.Provider + ")"
-}
-
-func kind(class facts.Class) string {
-	switch class {
-	case facts.ClassSecurityKey:
-		return "a security key"
-	case facts.ClassApple:
-		return "a passkey of Apple's"
-	case facts.ClassGoogle:
-		return "a passkey of Google's"
-	case facts.ClassWindowsHello:
-		return "a passkey of one Windows device"
-	case facts.ClassBrowserProfile:
-		return "a passkey of one browser profile"
-	case facts.ClassSamsung:
-		return "a passkey of Samsung's"
-	case facts.ClassPasswordManager:
-		return "a passkey of a password manager"
-	case facts.ClassPhoneBound:
-		return "a passkey of one phone"
-	default:
-		return "a passkey of an unknown provider"
-	}
 }
 
 const phoneHigh = "high" // detect.Reach.ByPhone of what is known to be on a phone

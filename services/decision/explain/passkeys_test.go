@@ -48,7 +48,10 @@ func TestAPasskeyIsPutIntoWords(t *testing.T) {
 		},
 	} {
 		c.found.Credential, c.found.Authenticator, c.found.Why = "cre-1", "its name", "its reason"
-		want := explain.Passkey{Credential: "cre-1", Kind: c.kind, Provider: "its name", Where: c.where, Why: "its reason"}
+		c.found.LocalReason, c.found.ByPhoneReason = "here", "there"
+		want := explain.Passkey{
+			Credential: "cre-1", Kind: c.kind, Provider: "its name", Where: c.where, Why: "its reason", Reasons: "here; by phone: there",
+		}
 		if got := explain.InWords(c.found); got != want {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}

@@ -18,7 +18,7 @@ func (i *inquiry) facts(s scope, node any) readings {
 		}
 		names := source.Keys(ref)
 		value, given := source.Dig(plain(i.input.Value), names)
-		found.add(Reading{Name: strings.Join(names, "."), Value: value, Given: given, Description: i.schemas.Describe(i.action, names)})
+		found.add(Reading{Name: strings.Join(names, "."), Value: value, Given: given, Description: i.schemas.Describe(i.action, names, value)})
 	})
 	return found
 }
@@ -36,7 +36,7 @@ func (i *inquiry) parameters(s scope, node any) readings {
 		one := Reading{Name: strings.Join(names, "."), Value: value, Given: given}
 		if len(names) > len(space) && slices.Equal(names[:len(space)], space) {
 			one.Name = strings.Join(names[len(space):], ".")
-			one.Description = i.schemas.Describe(source.Parameters, names[len(space):])
+			one.Description = i.schemas.Describe(source.Parameters, names[len(space):], value)
 		}
 		found.add(one)
 	})

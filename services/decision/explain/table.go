@@ -3,6 +3,7 @@ package explain
 import (
 	"cmp"
 	"reflect"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -80,14 +81,18 @@ func (i *inquiry) row(o outcome) Row {
 		if !ok {
 			continue
 		}
-		row.Title = cmp.Or(row.Title, titles(defs))
+		row.Title = cmp.Or(row.Title, told(defs, !expr.Negated))
 		row.Name = cmp.Or(row.Name, defs[0].Row())
 	}
 	switch {
 	case o.matched:
 		row.Conditions = i.held(o)
-		if len(row.Conditions) == 1 {
-			row.Title = cmp.Or(row.Conditions[0].Title, row.Title)
+		// Of a rule with several definitions, the title of the one that holds.
+		for at := range slices.Values(row.Conditions) {
+			if at.Title != "" {
+				row.Title = at.Title
+				break
+			}
 		}
 		row.Details = i.details(o.scope, o.Rule.Head.Value)
 	case o.failed != nil:
@@ -105,7 +110,7 @@ func (i *inquiry) row(o outcome) Row {
 		parameters.join(i.parameters(o.scope, o.Rule.Head.Value))
 	}
 	row.Facts, row.Parameters = facts.list(), parameters.list()
-	row.Reason = reasons(row.Conditions)
+	row.Reason, row.Story = reasons(row.Conditions), story(row.Title, row.Conditions)
 	if row.Reason == "" {
 		row.Reason = "it has no condition"
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/keyward/keyward/services/decision/explain/internal/source"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 // leaf explains a condition that asks no rule, in words if its form is known.
@@ -24,12 +25,23 @@ func (i *inquiry) leaf(s scope, c Condition, expr *ast.Expr, holds bool) Conditi
 	if !ok {
 		return i.asWritten(s, c, expr)
 	}
-	c.Reason = said + i.description(c, said)
+	c.Reason, c.plain = said+i.description(c, said), plainly(c, said)
 	return c
 }
 
 // listedFact is the fact that says on what kind of list a client is; the entry is among the circumstances.
 const listedFact = "environment.listed"
+
+// barring names the entries that bar, in a sentence.
+func barring(lists []recognition.Match) string {
+	var all []string
+	for _, m := range lists {
+		if m.Bars {
+			all = append(all, m.String())
+		}
+	}
+	return strings.Join(all, "; ")
+}
 
 // description adds what the schema says of the fact or parameter that a sentence begins with. Of others that it reads, it would be said of
 // the wrong one.
@@ -37,9 +49,9 @@ func (i *inquiry) description(c Condition, said string) string {
 	for _, one := range append(c.facts.list(), c.parameters.list()...) {
 		if one.Description != "" && strings.HasPrefix(said, one.Name+" is ") {
 			if one.Name == listedFact && i.barring != "" && strings.HasSuffix(said, `not "none"`) {
-				return ` ("` + one.Description + `"): ` + i.barring
+				return ` ("` + source.Quoted(one.Description) + `"): ` + i.barring
 			}
-			return ` ("` + one.Description + `")`
+			return ` ("` + source.Quoted(one.Description) + `")`
 		}
 	}
 	return ""
@@ -83,7 +95,7 @@ func (i *inquiry) asWritten(s scope, c Condition, expr *ast.Expr) Condition {
 	for _, one := range append(c.facts.list(), c.parameters.list()...) {
 		values = append(values, stated(one))
 	}
-	c.Reason = c.Text + verb
+	c.Reason, c.plain = c.Text+verb, plainly(c, "")
 	if len(values) > 0 {
 		c.Reason += ": " + strings.Join(values, ", ")
 	}

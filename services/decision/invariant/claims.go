@@ -1,10 +1,13 @@
 package invariant
 
 import (
+	"slices"
+
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision/draft"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/invariant/internal/situation"
 )
 
 // claim is one invariant.
@@ -16,7 +19,7 @@ type claim struct {
 
 // asked is a question, with what would have to be answered. Without that, what was answered is right, and the next question's answer wrong.
 type asked struct {
-	s      *situation
+	s      *situation.Situation
 	action string
 	expect []draft.Expected
 }
@@ -28,8 +31,8 @@ func yes() []draft.Expected { return []draft.Expected{{Key: "allow", Value: true
 // claims are the invariants, in the order of their numbers.
 func claims() []claim {
 	return []claim{
-		{"I1", "a login that is offered names a passkey, or is meant to find one itself", namesSomething},
-		{"I2", "the route of a login leads to a passkey that it names", routeLeadsSomewhere},
+		{"I1", "a login that is offered names a passkey, or is immediate mediation in a browser, which finds one itself", namesSomething},
+		{"I2", "the route of a login leads to a passkey that it names, and keys are only for where they are allowed", routeLeadsSomewhere},
 		{"I3", "only a login with a passkey that is expected on this client asks for those at hand alone", immediateIsLikely},
 		{"I4", "what minimize offers standard offers, and what standard offers maximize offers", strategiesAreOrdered},
 		{"I5", "a user who is barred from passkey logins is offered none", barredUsersAreRefused},
@@ -37,24 +40,30 @@ func claims() []claim {
 		{"I7", "one failure more on a route makes no offer, nor turns one to that route", failuresOpenNothing},
 		{"I8", "one success more takes no offer away", successesCloseNothing},
 		{"I9", "one passkey more takes no offer of a login away", passkeysCloseNothing},
-		{"I10", "without a passkey no login is offered, and an unknown user is answered alike", unknownUsersLookAlike},
+		{
+			"I10", "without a passkey no login is offered and no creation refused for there being one; an unknown user is answered alike",
+			unknownUsersLookAlike,
+		},
 		{"I11", "a client that is not known is answered as one that was never seen", strangersAreNew},
 		{"I12", "one more refusal by the user, or one bar more, makes no offer of a creation", refusalsOpenNothing},
 		{"I13", "login and creation are not both refused, the one because nothing works here and the other because something exists", noDeadEnd},
 		{"I14", "neither the order of events, nor their repetition, nor a deleted one changes an answer", orderMeansNothing},
-		{"I15", "a version that is not known takes no offer away, unless what is expected here then has failed here", unknownIsNewEnough},
+		{"I15", "a version that is not known takes no offer away, unless what is looked for here then has failed here", unknownIsNewEnough},
 		{"I16", "a creation is offered on this client, of some kind and without a reason against it; a refusal has no kind", creationsAreWhole},
-		{"I17", "every answer can be used, and names its row", answersAreWhole},
+		{"I17", "every answer can be used, names its row, and has a tag of its side: of logins, of creations, or of both", answersAreWhole},
 		{"I18", "names that no table knows are one and the same", namesAreForgotten},
-		{"I19", "when a refusal ends is still to come, and then the same question is not refused for the same reason", refusalsEnd},
+		{
+			"I19", "a pause has an end, and when a refusal ends is still to come; then the same question is not refused for the same reason",
+			refusalsEnd,
+		},
 	}
 }
 
 func namesSomething(t *trial) []asked {
 	for _, strategy := range strategies() {
 		v := t.login(t.s, strategy)
-		if v.Allow && len(v.AllowCredentials) == 0 && !v.PreferImmediatelyAvailable {
-			return []asked{{t.s.by(strategy), login, no()}}
+		if v.Allow && len(v.AllowCredentials) == 0 && !t.findsItself(v) {
+			return []asked{{t.s.By(strategy), login, no()}}
 		}
 	}
 	return nil
@@ -63,11 +72,31 @@ func namesSomething(t *trial) []asked {
 func routeLeadsSomewhere(t *trial) []asked {
 	for _, strategy := range strategies() {
 		v := t.login(t.s, strategy)
-		if v.Allow && !v.leads(strategy, t.s.source) {
-			return []asked{{t.s.by(strategy), login, no()}}
+		if v.Allow && (!v.leads(strategy, t.s.Source) || !t.keysFit(v, strategy)) {
+			return []asked{{t.s.By(strategy), login, no()}}
 		}
 	}
 	return nil
+}
+
+// findsItself reports whether the client is meant to look for a passkey itself, without a list: immediate mediation in browsers that can do
+// it, where it is switched on. Apps need the list, whatever they prefer.
+func (t *trial) findsItself(v *loginVerdict) bool {
+	f := v.basis.Facts
+	return v.PreferImmediatelyAvailable && !f.Client.Native && !f.Client.PrivateMode && f.Support.ImmediateGet &&
+		t.parameter("webImmediate") == true
+}
+
+// keysFit reports whether security keys are neither routed to nor named against what the bundle says of them.
+func (t *trial) keysFit(v *loginVerdict, strategy rest.CrossDeviceAuthenticationStrategy) bool {
+	denied := t.parameter("securityKeyLogin") == "deny"
+	if v.Route == event.SecurityKey {
+		kept := strategy == rest.CrossDeviceAuthenticationStrategyMinimize && !v.basis.Facts.Pair.PositiveSecurityKey
+		return !denied && !kept
+	}
+	return !denied || !slices.ContainsFunc(v.reaches(), func(r detect.Reach) bool {
+		return r.Availability == detect.SecurityKey && v.names(r)
+	})
 }
 
 // leads reports whether one of the passkeys that are named can be reached on the route. Whoever names none lets the client look.
@@ -102,7 +131,7 @@ func immediateIsLikely(t *trial) []asked {
 		if !v.PreferImmediatelyAvailable || v.Route == event.Local && v.basis.Facts.AccountFacts.Credentials.Likely > 0 {
 			continue
 		}
-		return []asked{{t.s.by(strategy), login, []draft.Expected{{Key: "preferImmediatelyAvailable", Value: false}}}}
+		return []asked{{t.s.By(strategy), login, []draft.Expected{{Key: "preferImmediatelyAvailable", Value: false}}}}
 	}
 	return nil
 }
@@ -111,41 +140,40 @@ func strategiesAreOrdered(t *trial) []asked {
 	all := strategies()
 	for i := range all[:len(all)-1] {
 		if t.login(t.s, all[i]).Allow && !t.login(t.s, all[i+1]).Allow {
-			return []asked{{t.s.by(all[i]), login, nil}, {t.s.by(all[i+1]), login, yes()}}
+			return []asked{{t.s.By(all[i]), login, nil}, {t.s.By(all[i+1]), login, yes()}}
 		}
 	}
 	return nil
 }
 
 func barredUsersAreRefused(t *trial) []asked {
-	if t.s.unknown {
+	if t.s.Unknown {
 		return nil
 	}
-	barred := t.s.happened(event.Event{Type: event.UserLoginBlacklisted, CreatedMs: t.s.recently()})
-	for _, strategy := range strategies() {
-		if t.login(barred, strategy).Allow {
-			return []asked{{barred.by(strategy), login, no()}}
-		}
+	barred := t.s.Happened(event.Event{Type: event.UserLoginBlacklisted, CreatedMs: t.s.Recently()})
+	if t.login(barred, barred.Strategy).Allow {
+		return []asked{{barred, login, no()}}
 	}
 	return nil
 }
 
 func barredClientsAreRefused(t *trial) []asked {
-	for _, s := range []*situation{t.s, t.s.automated()} {
-		if !t.barredHard(s) {
+	for _, s := range []*situation.Situation{t.s, t.s.Automated()} {
+		mediated := t.mediation(s)
+		if !t.barredHard(mediated) {
 			continue
 		}
-		if t.login(s, s.strategy).Allow {
+		if t.login(s, s.Strategy).Allow {
 			return []asked{{s, login, no()}}
 		}
-		if t.mediation(s).Allow {
+		if mediated.Allow {
 			return []asked{{s, mediation, no()}}
 		}
 		if t.creation(s).Allow {
 			return []asked{{s, creation, no()}}
 		}
-		forced := s.copied()
-		forced.flags.ForcePasskeyAppend = true
+		forced := s.Copied()
+		forced.Flags.ForcePasskeyAppend = true
 		if t.creation(forced).Allow {
 			return []asked{{forced, creation, no()}}
 		}
@@ -154,10 +182,10 @@ func barredClientsAreRefused(t *trial) []asked {
 }
 
 func failuresOpenNothing(t *trial) []asked {
-	before := t.login(t.s, t.s.strategy)
-	for _, route := range routes() {
-		failed := t.s.happened(t.s.ceremony(route, event.LoginError, "")...)
-		after := t.login(failed, t.s.strategy)
+	before := t.login(t.s, t.s.Strategy)
+	for _, route := range situation.Routes() {
+		failed := t.s.Happened(t.s.Ceremony(route, event.LoginError, "")...)
+		after := t.login(failed, t.s.Strategy)
 		if after.Allow && !before.Allow || after.Allow && after.Route == route && before.Route != route {
 			return []asked{{t.s, login, nil}, {failed, login, no()}}
 		}
@@ -166,13 +194,13 @@ func failuresOpenNothing(t *trial) []asked {
 }
 
 func successesCloseNothing(t *trial) []asked {
-	before := t.login(t.s, t.s.strategy)
+	before := t.login(t.s, t.s.Strategy)
 	if !before.Allow {
 		return nil
 	}
 	for _, r := range before.reaches() {
-		worked := t.s.happened(t.s.ceremony(before.routeTo(r), event.LoginCompleted, string(r.Credential))...)
-		if before.routeTo(r) != "" && !t.login(worked, t.s.strategy).Allow {
+		worked := t.s.Happened(t.s.Ceremony(before.routeTo(r), event.LoginCompleted, string(r.Credential))...)
+		if before.routeTo(r) != "" && !t.login(worked, t.s.Strategy).Allow {
 			return []asked{{t.s, login, nil}, {worked, login, yes()}}
 		}
 	}
@@ -194,65 +222,71 @@ func (v *loginVerdict) routeTo(r detect.Reach) event.Route {
 }
 
 func passkeysCloseNothing(t *trial) []asked {
-	if t.s.unknown || !t.login(t.s, t.s.strategy).Allow {
+	if t.s.Unknown || !t.login(t.s, t.s.Strategy).Allow {
 		return nil
 	}
-	more := t.s.copied()
-	more.passkeys = append(more.passkeys[:len(more.passkeys):len(more.passkeys)], t.s.more)
-	if !t.login(more, t.s.strategy).Allow {
+	more := t.s.Copied()
+	more.Passkeys = append(more.Passkeys[:len(more.Passkeys):len(more.Passkeys)], t.s.More)
+	if !t.login(more, t.s.Strategy).Allow {
 		return []asked{{t.s, login, nil}, {more, login, yes()}}
 	}
 	return nil
 }
 
 func unknownUsersLookAlike(t *trial) []asked {
-	bare := t.s.having(nil)
-	found := t.login(bare, t.s.strategy)
+	bare := t.s.Having(nil)
+	found := t.login(bare, t.s.Strategy)
 	if found.Allow {
 		return []asked{{bare, login, no()}}
 	}
-	if t.s.unknown || !found.basis.Facts.Complete || found.basis.Facts.Account != "active" {
+	if t.creation(bare).Reason == existsAlready {
+		return []asked{{bare, creation, []draft.Expected{{Key: "reason", Value: ""}}}}
+	}
+	if t.s.Unknown || !found.basis.Facts.Complete || found.basis.Facts.Account != "active" {
 		return nil
 	}
-	unknown := bare.copied()
-	unknown.unknown, unknown.log = true, nil
-	if answer := t.login(unknown, t.s.strategy); answer.Allow != found.Allow || answer.Tag != found.Tag {
+	unknown := bare.Copied()
+	unknown.Unknown, unknown.Log = true, nil
+	if answer := t.login(unknown, t.s.Strategy); answer.Allow != found.Allow || answer.Tag != found.Tag {
 		return []asked{{bare, login, nil}, {unknown, login, found.same()}}
+	}
+	if t.creation(unknown).Allow {
+		return []asked{{unknown, creation, no()}}
 	}
 	return nil
 }
 
 func strangersAreNew(t *trial) []asked {
-	fresh := t.s.copied()
-	fresh.handle, fresh.env, fresh.client.PrivateMode = good, never, nil
-	first := t.login(fresh, t.s.strategy)
-	for _, h := range []handle{absent, forged} {
-		stranger := fresh.copied()
-		stranger.handle = h
-		if v := t.login(stranger, t.s.strategy); v.Allow != first.Allow || v.Tag != first.Tag || v.Route != first.Route {
+	fresh := t.s.Copied()
+	fresh.Handle, fresh.Env, fresh.Client.PrivateMode = situation.Good, situation.Never, nil
+	first := t.login(fresh, t.s.Strategy)
+	for _, h := range []situation.Handle{situation.Absent, situation.Forged} {
+		stranger := fresh.Copied()
+		stranger.Handle = h
+		if v := t.login(stranger, t.s.Strategy); v.Allow != first.Allow || v.Tag != first.Tag || v.Route != first.Route {
 			return []asked{{fresh, login, nil}, {stranger, login, first.same()}}
 		}
 	}
-	private := fresh.copied()
-	private.client.PrivateMode = new(true)
-	if v := t.login(private, t.s.strategy); v.Allow != first.Allow || v.Tag != first.Tag || v.Route != first.Route {
+	private := fresh.Copied()
+	private.Client.PrivateMode = new(true)
+	if v := t.login(private, t.s.Strategy); v.Allow != first.Allow || v.Tag != first.Tag || v.Route != first.Route {
 		return []asked{{fresh, login, nil}, {private, login, first.same()}}
 	}
 	return nil
 }
 
 func refusalsOpenNothing(t *trial) []asked {
-	if t.s.unknown || t.creation(t.s).Allow {
+	if t.s.Unknown || t.creation(t.s).Allow {
 		return nil
 	}
-	for _, kind := range kinds() {
-		declined := t.s.happened(t.s.decline(kind)...)
+	for _, kind := range situation.Kinds() {
+		declined := t.s.Happened(t.s.Decline(kind)...)
 		if t.creation(declined).Allow {
 			return []asked{{t.s, creation, nil}, {declined, creation, no()}}
 		}
 	}
 	for _, bar := range []event.Type{event.AppendBlacklistedAfterHybrid, event.AppendBlacklistedAfterError} {
-		barred := t.s.happened(event.Event{Type: bar, CreatedMs: t.s.recently()})
+		barred := t.s.Happened(event.Event{Type: bar, CreatedMs: t.s.Recently()})
 		if t.creation(barred).Allow {
 			return []asked{{t.s, creation, nil}, {barred, creation, no()}}
 		}
@@ -261,47 +295,46 @@ func refusalsOpenNothing(t *trial) []asked {
 }
 
 func noDeadEnd(t *trial) []asked {
-	standard := t.s.by(rest.CrossDeviceAuthenticationStrategyStandard)
-	if standard.source == event.OtherDevice {
-		standard.source = "" // that there is no other device leaves the way of this one
+	standard := t.s.By(rest.CrossDeviceAuthenticationStrategyStandard)
+	if standard.Source == event.OtherDevice {
+		standard.Source = "" // that there is no other device leaves the way of this one
 	}
-	found := t.login(standard, standard.strategy)
+	found := t.login(standard, standard.Strategy)
 	switch found.Tag {
 	case rest.DecisionTagUserNegativeEnvHistory, rest.DecisionTagUserEnvNoPks, rest.DecisionTagUserSecurityKey:
 	default:
 		return nil
 	}
-	fresh := standard.copied()
-	fresh.process = "another-process"
+	fresh := standard.Copied()
+	fresh.Process = "another-process"
 	if found.Allow || t.creation(fresh).Reason != existsAlready {
 		return nil
 	}
 	return []asked{{standard, login, nil}, {fresh, creation, yes()}}
 }
 
+// orderMeansNothing asks nothing of other accounts: a policy is given the events of one.
 func orderMeansNothing(t *trial) []asked {
-	answers := func(s *situation, also ...event.Event) said {
-		with := s.copied()
-		with.log = append(with.log[:len(with.log):len(with.log)], also...)
-		l, c := t.login(with, s.strategy), t.creation(with)
+	answers := func(s *situation.Situation) said {
+		l, c := t.login(s, s.Strategy), t.creation(s)
 		return said{l.Rule, l.Allow, l.Route, c.Rule, c.Allow, c.Kind}
 	}
 	as := answers(t.s)
-	backwards := t.s.backwards()
+	backwards := t.s.Backwards()
 	if again := answers(backwards); again != as {
 		return []asked{{t.s, differing(as, again), nil}, {backwards, differing(as, again), t.as(differing(as, again))}}
 	}
-	taken := event.Event{Type: event.LoginError, Process: lately, CreatedMs: t.s.recently()}
-	if t.s.known() {
-		taken.Environment = t.s.env
+	taken := event.Event{Type: event.LoginError, Process: situation.Lately, CreatedMs: t.s.Recently()}
+	if t.s.Known() {
+		taken.Environment = t.s.Env
 	}
-	with := t.s.happened(taken)
+	with := t.s.Happened(taken)
 	deletion := event.Event{
-		ID: "deletion", Project: projectID, User: userID, Type: event.Deleted, Deletes: with.log[len(with.log)-1].ID,
-		CreatedMs: t.s.now.UnixMilli(),
+		ID: "deletion", Project: situation.Project, User: situation.User, Type: event.Deleted, Deletes: with.Log[len(with.Log)-1].ID,
+		CreatedMs: t.s.Now.UnixMilli(),
 	}
-	if again := answers(with, deletion); again != as {
-		with.log = append(with.log, deletion)
+	with.Log = append(with.Log, deletion)
+	if again := answers(with); again != as {
 		return []asked{{t.s, differing(as, again), nil}, {with, differing(as, again), t.as(differing(as, again))}}
 	}
 	return nil
@@ -328,7 +361,7 @@ func differing(a, b said) string {
 // as expects the answer that was given.
 func (t *trial) as(action string) []draft.Expected {
 	if action == login {
-		v := t.login(t.s, t.s.strategy)
+		v := t.login(t.s, t.s.Strategy)
 		return []draft.Expected{{Key: "allow", Value: v.Allow}, {Key: "rule", Value: v.Rule}}
 	}
 	v := t.creation(t.s)
@@ -336,21 +369,21 @@ func (t *trial) as(action string) []draft.Expected {
 }
 
 func unknownIsNewEnough(t *trial) []asked {
-	before := t.login(t.s, t.s.strategy)
+	before := t.login(t.s, t.s.Strategy)
 	if !before.Allow {
 		return nil
 	}
-	forgetful, ok := t.s.forgetful()
+	forgetful, ok := t.s.Forgetful()
 	if !ok {
 		return nil
 	}
-	after := t.login(forgetful, t.s.strategy)
+	after := t.login(forgetful, t.s.Strategy)
 	was, is := &before.basis.Found.Client, &after.basis.Found.Client
 	if was.OS != is.OS || was.Browser != is.Browser || was.Device != is.Device || is.OSMajor != 0 && is.OSMajor != was.OSMajor {
 		return nil // it was more than the version that told
 	}
-	if after.basis.Facts.Pair.Lost {
-		return nil // what may be here with a newer system is known to fail
+	if after.Tag == rest.DecisionTagUserNegativeEnvHistory && before.Route != event.Local && after.basis.Facts.Pair.Lost {
+		return nil // what was looked for elsewhere is expected here with a newer system, where it is known to fail
 	}
 	if !after.Allow {
 		return []asked{{t.s, login, nil}, {forgetful, login, yes()}}
@@ -369,7 +402,7 @@ func creationsAreWhole(t *trial) []asked {
 		return []asked{{t.s, creation, no()}}
 	case v.Reason != "":
 		return []asked{{t.s, creation, no()}}
-	case t.s.flags.ForcePasskeyAppend || t.s.entry == "passkey-list" || t.s.entry == "current-user":
+	case t.s.Flags.ForcePasskeyAppend || t.s.Entry == "passkey-list" || t.s.Entry == "current-user":
 		return nil
 	case v.Attachment != "platform":
 		return []asked{{t.s, creation, []draft.Expected{{Key: "attachment", Value: "platform"}}}}
@@ -380,14 +413,23 @@ func creationsAreWhole(t *trial) []asked {
 }
 
 func answersAreWhole(t *trial) []asked {
-	row := []draft.Expected{{Key: "rule", Value: ""}} // of the table: what is answered names none
+	row := []draft.Expected{{Key: "rule", Value: ""}}                                 // of the table: what is answered names none
+	tag := []draft.Expected{{Key: "tag", Value: string(rest.DecisionTagDefaultDeny)}} // or any other that such answers have
 	for _, strategy := range strategies() {
-		if v := t.login(t.s, strategy); v.err != nil || !t.rows[login][v.Rule] {
-			return []asked{{t.s.by(strategy), login, row}}
+		v := t.login(t.s, strategy)
+		if v.err != nil || !t.rows[login][v.Rule] {
+			return []asked{{t.s.By(strategy), login, row}}
+		}
+		if onlyOfCreations(v.Tag) {
+			return []asked{{t.s.By(strategy), login, tag}}
 		}
 	}
-	if v := t.creation(t.s); v.err != nil || !t.rows[creation][v.Rule] {
+	v := t.creation(t.s)
+	if v.err != nil || !t.rows[creation][v.Rule] {
 		return []asked{{t.s, creation, row}}
+	}
+	if onlyOfLogins(v.Tag) {
+		return []asked{{t.s, creation, tag}}
 	}
 	if v := t.mediation(t.s); v.err != nil || !t.rows[mediation][v.Rule] {
 		return []asked{{t.s, mediation, row}}
@@ -395,36 +437,78 @@ func answersAreWhole(t *trial) []asked {
 	return nil
 }
 
-func namesAreForgotten(t *trial) []asked {
-	one, other := t.s.named("Alpha"), t.s.named("Omega")
-	first, second := t.login(one, t.s.strategy), t.login(other, t.s.strategy)
-	if string(first.basis.Facts.AppendJSON(nil)) == string(second.basis.Facts.AppendJSON(nil)) {
-		return nil
+// onlyOfLogins reports whether a tag means nothing in the answer to a creation.
+func onlyOfLogins(tag rest.DecisionTag) bool {
+	switch tag {
+	case rest.DecisionTagUserNoPks, rest.DecisionTagUserLoginBlacklisted, rest.DecisionTagUserSecurityKey,
+		rest.DecisionTagUserNegativeEnvHistory, rest.DecisionTagUserPlatformPkHighConfidence,
+		rest.DecisionTagUserCrossPlatformPkHighConfidence, rest.DecisionTagUserEnvNoPks:
+		return true
+	default:
+		return false
 	}
-	return []asked{{one, login, nil}, {other, login, []draft.Expected{{Key: "facts", Value: difference(first, second)}}}}
+}
+
+// onlyOfCreations reports whether a tag means nothing in the answer to a login.
+func onlyOfCreations(tag rest.DecisionTag) bool {
+	switch tag {
+	case rest.DecisionTagPasskeyListInitiatedProcess, rest.DecisionTagUserAppendBlacklisted,
+		rest.DecisionTagDeviceLocalPlatformPasskeyExperiment, rest.DecisionTagProcessPkLoginSkCompleted,
+		rest.DecisionTagProcessPkLoginPlatformCompleted, rest.DecisionTagProcessPkLoginCrossPlatformCompleted,
+		rest.DecisionTagProcessPkLoginNotOffered, rest.DecisionTagProcessPkLoginIncomplete, rest.DecisionTagProcessPkLoginAborted:
+		return true
+	default:
+		return false
+	}
+}
+
+func namesAreForgotten(t *trial) []asked {
+	one, other := t.s.Named("Alpha"), t.s.Named("Omega")
+	first, second := t.login(one, t.s.Strategy), t.login(other, t.s.Strategy)
+	if lost := difference(first.basis.Facts, second.basis.Facts); lost != nil {
+		return []asked{{one, login, nil}, {other, login, []draft.Expected{{Key: "facts", Value: lost}}}}
+	}
+	if lost := difference(t.creation(one).basis.Facts, t.creation(other).basis.Facts); lost != nil {
+		return []asked{{one, creation, nil}, {other, creation, []draft.Expected{{Key: "facts", Value: lost}}}}
+	}
+	return nil
 }
 
 func refusalsEnd(t *trial) []asked {
-	v := t.login(t.s, t.s.strategy)
+	v := t.login(t.s, t.s.Strategy)
 	if at := v.NextEligibleAt; !at.IsZero() {
-		if !at.After(t.s.now) {
+		if !at.After(t.s.Now) {
 			return []asked{{t.s, login, []draft.Expected{{Key: "nextEligibleAt", Value: ""}}}}
 		}
-		later := t.s.at(at)
-		if again := t.login(later, t.s.strategy); !again.Allow && again.Reason == v.Reason {
+		later := t.s.At(at)
+		if again := t.login(later, t.s.Strategy); !again.Allow && again.Reason == v.Reason {
 			return []asked{{t.s, login, nil}, {later, login, yes()}}
 		}
 	}
+	return t.pauseEnds()
+}
+
+// pauseEnds holds to creations what is so of logins, and that whatever pauses has an end.
+func (t *trial) pauseEnds() []asked {
 	c := t.creation(t.s)
-	if at := c.NextEligibleAt; !at.IsZero() {
-		if !at.After(t.s.now) {
-			return []asked{{t.s, creation, []draft.Expected{{Key: "nextEligibleAt", Value: ""}}}}
-		}
-		later := t.s.at(at)
-		// What a process has done is forgotten in time: then it is another question.
-		if again := t.creation(later); !t.s.underWay() && !again.Allow && again.Reason == c.Reason {
-			return []asked{{t.s, creation, nil}, {later, creation, yes()}}
-		}
+	at := c.NextEligibleAt
+	switch {
+	case at.IsZero() && pauses(c):
+		return []asked{{t.s, creation, yes()}}
+	case at.IsZero():
+		return nil
+	case !at.After(t.s.Now):
+		return []asked{{t.s, creation, []draft.Expected{{Key: "nextEligibleAt", Value: ""}}}}
 	}
-	return nil
+	later, still := t.s.Later(at), t.s.At(at)
+	again := t.creation(later)
+	if again.Allow || again.Reason != c.Reason || again.basis.Facts.Pair != t.creation(still).basis.Facts.Pair {
+		return nil // what fails in a later login may speak longer against this client: then it is another question
+	}
+	return []asked{{t.s, creation, nil}, {later, creation, yes()}}
+}
+
+// pauses reports whether a creation is refused for a time.
+func pauses(c *creationVerdict) bool {
+	return !c.Allow && slices.Contains([]string{"cooldown", "spacing", "budget"}, c.Reason)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/services/decision/draft"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/tablerow"
+	"github.com/keyward/keyward/services/decision/invariant/internal/waiver"
 )
 
 // Options say how much is sampled. The zero value samples nothing.
@@ -23,14 +24,22 @@ type Options struct {
 	Situations int
 	Seed       uint64
 	Parameters map[string]any // overrides of the bundle's, by name
+
+	// Each calls do with every number below count, in any order or at once, and returns when all calls have; nil = one after the other.
+	Each func(count int, do func(number int))
 }
 
 // Report is what was found.
 type Report struct {
 	Situations int      `json:"situations"` // fewer than were asked for if the time ran out
+	Asked      int      `json:"asked"`
 	Seed       uint64   `json:"seed"`
 	Invariants []Result `json:"invariants"`
+	Scenarios  string   `json:"scenarios,omitempty"` // the first situation that breaks each, as one scenario file
 }
+
+// Cut reports whether the time ran out before as many situations were sampled as were asked for.
+func (r *Report) Cut() bool { return r.Situations < r.Asked }
 
 // Result is how an invariant fared.
 type Result struct {
@@ -39,6 +48,8 @@ type Result struct {
 	Broken   int    `json:"broken"`             // situations that break it
 	Waived   string `json:"waived,omitempty"`   // why the bundle does not keep it; then it is not sampled
 	Scenario string `json:"scenario,omitempty"` // the first of them, as a scenario file
+
+	shown []draft.Scenario // what Scenario is written of
 }
 
 // ErrBroken says that a bundle breaks an invariant that it does not waive.
@@ -60,7 +71,12 @@ func (r *Report) Err() error {
 
 // Sample holds the invariants against situations. An error says that a waiver of the bundle or an option cannot be used.
 func Sample(ctx context.Context, bundle *engine.Engine, source fs.FS, opts Options) (*Report, error) {
-	waived, err := waivers(bundle)
+	all := claims()
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].name
+	}
+	waived, err := waiver.Of(bundle, names)
 	if err != nil {
 		return nil, err
 	}
@@ -80,50 +96,69 @@ func Sample(ctx context.Context, bundle *engine.Engine, source fs.FS, opts Optio
 			base.rows[action][row] = true
 		}
 	}
-	all := claims()
-	report := &Report{Seed: opts.Seed, Invariants: make([]Result, len(all))}
+	report := &Report{Seed: opts.Seed, Asked: opts.Situations, Invariants: make([]Result, len(all))}
 	for i, c := range all {
 		report.Invariants[i] = Result{Name: c.name, Says: c.says, Waived: waived[c.name]}
 	}
-	for n := range opts.Situations {
-		t := base.of(sample(opts.Seed, uint64(n), opts.Parameters))
-		for i := range all {
-			if err := report.Invariants[i].judge(t, &all[i], n); err != nil {
-				return nil, err
-			}
-		}
-		if t.ended() {
-			break // what was answered at the end may have been cut off
-		}
-		report.Situations = n + 1
+	if err := report.sample(&sampler{base, all, opts, waived}); err != nil {
+		return nil, err
 	}
-	return report, nil
+	return report, report.write()
 }
 
-// judge holds a claim against a situation.
-func (r *Result) judge(t *trial, c *claim, number int) error {
-	if r.Waived != "" || c.broken(t) == nil {
-		return nil
+// sample adds what is found in one situation after the other, until there are enough or the time ends.
+func (r *Report) sample(from *sampler) error {
+	for r.Situations < r.Asked {
+		for _, found := range from.hold(r.Situations, min(r.Asked-r.Situations, batch)) {
+			if found.cut {
+				return nil // what was answered at the end may have been cut off
+			}
+			for _, i := range found.broken {
+				if err := r.Invariants[i].add(from.trial(r.Situations), &from.claims[i], r.Situations); err != nil {
+					return err
+				}
+			}
+			r.Situations++
+		}
 	}
-	// What is broken is broken again, unless the time of the first answer ran out.
-	if t = t.of(t.s); c.broken(t) == nil || t.ended() {
-		return nil
-	}
+	return nil
+}
+
+// add counts a situation that breaks a claim. The first one is shown.
+func (r *Result) add(t *trial, c *claim, number int) error {
 	r.Broken++
-	if r.Scenario != "" {
+	if len(r.shown) > 0 {
 		return nil
 	}
 	broken := t.shrink(c)
-	scenarios := make([]draft.Scenario, 0, len(broken))
 	for i := range broken {
 		name := fmt.Sprintf("%s situation %d", c.name, number)
 		if len(broken) > 1 {
 			name += []string{" before", " after"}[i]
 		}
-		scenarios = append(scenarios, t.written(&broken[i], name))
+		r.shown = append(r.shown, t.written(&broken[i], name))
 	}
-	text, err := draft.Text(c.name+": "+c.says, scenarios...)
+	text, err := draft.Text(r.heading(), r.shown...)
 	r.Scenario = string(text)
+	return err
+}
+
+func (r *Result) heading() string { return r.Name + ": " + r.Says }
+
+// write puts what is shown of every invariant into one file.
+func (r *Report) write() error {
+	var headings []string
+	var shown []draft.Scenario
+	for i := range r.Invariants {
+		if one := &r.Invariants[i]; len(one.shown) > 0 {
+			headings, shown = append(headings, one.heading()), append(shown, one.shown...)
+		}
+	}
+	if len(shown) == 0 {
+		return nil
+	}
+	text, err := draft.Text(strings.Join(headings, "\n"), shown...)
+	r.Scenarios = string(text)
 	return err
 }
 
@@ -133,12 +168,12 @@ func (t *trial) written(a *asked, name string) draft.Scenario {
 	if expect == nil {
 		switch a.action {
 		case login:
-			v := t.login(a.s, a.s.strategy)
+			v := t.login(a.s, a.s.Strategy)
 			expect = append(v.same(), draft.Expected{Key: "rule", Value: v.Rule})
 		case creation:
 			v := t.creation(a.s)
 			expect = []draft.Expected{{Key: "allow", Value: v.Allow}, {Key: "tag", Value: string(v.Tag)}, {Key: "rule", Value: v.Rule}}
 		}
 	}
-	return a.s.scenario(name, a.action, expect...)
+	return a.s.Scenario(name, a.action, expect...)
 }

@@ -1,6 +1,7 @@
 package invariant
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/invariant/internal/situation"
 )
 
 // The questions, as scenarios call them.
@@ -36,13 +38,31 @@ type trial struct {
 	ctx    context.Context //nolint:containedctx // a trial lives as long as the call that made it
 	engine *engine.Engine
 	rows   map[string]map[string]bool // that the tables can answer with, by action
-	s      *situation
+	s      *situation.Situation
 
 	logins    map[rest.CrossDeviceAuthenticationStrategy]*loginVerdict // of s itself
 	creations *creationVerdict
+	mediated  *mediationVerdict
+
+	last put // several questions in a row are about one situation
 }
 
-func (t *trial) of(s *situation) *trial {
+// put is a situation as questions are put about it. Whoever has asked about a situation leaves it as it is.
+type put struct {
+	s        *situation.Situation
+	question service.Question
+	evidence engine.Evidence
+}
+
+// about returns what questions about a situation have in common.
+func (t *trial) about(s *situation.Situation) *put {
+	if t.last.s != s {
+		t.last = put{s, s.Question(), s.Evidence()}
+	}
+	return &t.last
+}
+
+func (t *trial) of(s *situation.Situation) *trial {
 	return &trial{ctx: t.ctx, engine: t.engine, rows: t.rows, s: s, logins: map[rest.CrossDeviceAuthenticationStrategy]*loginVerdict{}}
 }
 
@@ -68,43 +88,65 @@ type mediationVerdict struct {
 	err   error
 }
 
-func (t *trial) login(s *situation, strategy rest.CrossDeviceAuthenticationStrategy) *loginVerdict {
+func (t *trial) login(s *situation.Situation, strategy rest.CrossDeviceAuthenticationStrategy) *loginVerdict {
 	if known := t.logins[strategy]; s == t.s && known != nil {
 		return known
 	}
 	var v loginVerdict
-	q := service.LoginQuestion{Question: s.question(), Strategy: strategy, Source: s.source}
-	v.LoginVerdict, v.basis, v.err = t.engine.Login(t.ctx, q, s.evidence())
-	v.knowledge = t.engine.Knowledge(projectID)
+	known := t.about(s)
+	q := service.LoginQuestion{Question: known.question, Strategy: strategy, Source: s.Source}
+	v.LoginVerdict, v.basis, v.err = t.engine.Login(t.ctx, q, known.evidence)
+	v.knowledge = t.engine.Knowledge(situation.Project)
 	if s == t.s {
 		t.logins[strategy] = &v
 	}
 	return &v
 }
 
-func (t *trial) creation(s *situation) *creationVerdict {
+func (t *trial) creation(s *situation.Situation) *creationVerdict {
 	if s == t.s && t.creations != nil {
 		return t.creations
 	}
 	var v creationVerdict
-	q := service.AppendQuestion{Question: s.question(), Flags: s.flags, Situation: s.entry}
-	v.AppendVerdict, v.basis, v.err = t.engine.Append(t.ctx, q, s.evidence())
+	known := t.about(s)
+	q := service.AppendQuestion{Question: known.question, Flags: s.Flags, Situation: s.Entry}
+	v.AppendVerdict, v.basis, v.err = t.engine.Append(t.ctx, q, known.evidence)
 	if s == t.s {
 		t.creations = &v
 	}
 	return &v
 }
 
-func (t *trial) mediation(s *situation) *mediationVerdict {
+func (t *trial) mediation(s *situation.Situation) *mediationVerdict {
+	if s == t.s && t.mediated != nil {
+		return t.mediated
+	}
 	var v mediationVerdict
-	v.Verdict, v.basis, v.err = t.engine.Mediation(t.ctx, s.question())
+	known := t.about(s)
+	v.Verdict, v.basis, v.err = t.engine.Mediation(t.ctx, known.question, known.evidence.Now)
+	if s == t.s {
+		t.mediated = &v
+	}
 	return &v
 }
 
 // barredHard reports whether the environment is barred, and not softly.
-func (t *trial) barredHard(s *situation) bool {
-	listed := t.mediation(s).basis.Facts.Environment.Listed
-	return listed != facts.ListedNot && !slices.Contains(t.engine.Knowledge(projectID).Parameters.SoftBars, listed)
+func (t *trial) barredHard(v *mediationVerdict) bool {
+	listed := v.basis.Facts.Environment.Listed
+	return listed != facts.ListedNot && !slices.Contains(t.engine.Knowledge(situation.Project).Parameters.SoftBars, listed)
+}
+
+// Where a bundle keeps its parameters.
+const (
+	spaceKey      = "keyward"
+	parametersKey = "parameters"
+)
+
+// parameter is what the bundle says, as everybody here sees it.
+func (t *trial) parameter(name string) any {
+	space, _ := t.engine.Bundle(situation.Project).Data[spaceKey].(map[string]any)
+	parameters, _ := space[parametersKey].(map[string]any)
+	return parameters[name]
 }
 
 func (v *loginVerdict) names(r detect.Reach) bool {
@@ -116,11 +158,14 @@ func (v *loginVerdict) same() []draft.Expected {
 	return []draft.Expected{{Key: "allow", Value: v.Allow}, {Key: "tag", Value: string(v.Tag)}}
 }
 
-// difference returns the facts of one that another has otherwise.
-func difference(one, other *loginVerdict) map[string]any {
-	facts, others := one.basis.Facts.Flat(), other.basis.Facts.Flat()
-	maps.DeleteFunc(facts, func(path string, value any) bool { return others[path] == value })
-	return facts
+// difference returns the facts of one that another has otherwise; nil if there are none.
+func difference(one, other *facts.Facts) map[string]any {
+	if bytes.Equal(one.AppendJSON(nil), other.AppendJSON(nil)) {
+		return nil
+	}
+	found, others := one.Flat(), other.Flat()
+	maps.DeleteFunc(found, func(path string, value any) bool { return others[path] == value })
+	return found
 }
 
 // ended reports whether time has run out.

@@ -6,11 +6,12 @@ import (
 	"io/fs"
 )
 
-// tables are where a bundle may have its table: in the file at its root, or in one of a folder named after the keys.
+// tables are where a bundle may have its table: in a file of its own, in the one at the root, or in one of a folder named after the keys.
 var tables = []struct {
 	name string
 	keys []string
 }{
+	{"aaguids.json", []string{"keyward", "aaguids"}},
 	{"data.json", []string{"keyward", "aaguids"}},
 	{"keyward/data.json", []string{"aaguids"}},
 	{"keyward/aaguids/data.json", nil},

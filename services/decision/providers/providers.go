@@ -43,16 +43,21 @@ type Provider struct {
 type List map[string]Provider
 
 // Read reads a published list: an object with an object for each AAGUID, whose member "name" counts and whose icons and the like do not; or
-// one that holds such an object as its member "aaguids", as bundles and copies of their tables do. Errors name the AAGUID and are ErrList.
+// one that holds such an object as its member "aaguids", below "keyward" or not, as bundles and copies of their tables do. Errors name the
+// AAGUID and are ErrList.
 func Read(raw []byte) (List, error) {
 	var whole map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &whole); err != nil {
 		return nil, fmt.Errorf("%w: not a JSON object: %w", ErrList, err)
 	}
-	if inner, ok := whole["aaguids"]; ok {
+	for _, member := range [...]string{"keyward", "aaguids"} {
+		inner, ok := whole[member]
+		if !ok {
+			continue
+		}
 		whole = nil
 		if err := json.Unmarshal(inner, &whole); err != nil {
-			return nil, fmt.Errorf("%w: aaguids: not a JSON object: %w", ErrList, err)
+			return nil, fmt.Errorf("%w: %s: not a JSON object: %w", ErrList, member, err)
 		}
 	}
 	if len(whole) == 0 || len(whole) > mostEntries {

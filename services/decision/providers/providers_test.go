@@ -107,7 +107,7 @@ func TestAPublishedListBringsNamesAndNothingElse(t *testing.T) {
 
 func TestTheDefaultBundleStaysAsItIsByItsOwnTable(t *testing.T) {
 	t.Parallel()
-	content, err := policies.Bundle.ReadFile("data.json")
+	content, err := policies.Bundle.ReadFile("aaguids.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +208,12 @@ func TestTheTableIsFoundWhereverABundleHasIt(t *testing.T) {
 		want  string // the file; empty = there is no table
 	}{
 		"in the file at the root": {fstest.MapFS{"data.json": {Data: []byte(file)}}, "data.json"},
+		"in the file that is named after it": {
+			fstest.MapFS{"data.json": {Data: []byte(`{"keyward": {}}`)}, "aaguids.json": {Data: []byte(file)}}, "aaguids.json",
+		},
+		"in the file at the root, beside a published list": {
+			fstest.MapFS{"data.json": {Data: []byte(file)}, "aaguids.json": {Data: []byte(`{"` + keeper + `": {"name": "Keeper"}}`)}}, "data.json",
+		},
 		"in a folder's file": {
 			fstest.MapFS{"data.json": {Data: []byte(`{}`)}, "keyward/data.json": {Data: []byte(`{"aaguids": {}}`)}}, "keyward/data.json",
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/explain"
+	"github.com/keyward/keyward/services/decision/internal/causes"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -103,27 +104,35 @@ func (d *detector) facts(ctx context.Context, record *Record, policy *explain.Po
 	if d.detectAlike(record, own, policy) {
 		return record.Facts, nil
 	}
-	if record.Schema < kept.Schema || record.Question == nil {
-		return nil, ErrRecordedBefore
-	}
-	found := engine.Recorded{
-		Action: record.Action, Project: record.Project, User: record.User, Process: record.Process, Made: record.Time,
-		Question: record.Question, Facts: &facts.Facts{},
-	}
-	if err := json.Unmarshal(record.Facts, found.Facts); err != nil {
-		return nil, fmt.Errorf("decision %s: read the recorded facts: %w", record.ID, err)
+	found, err := d.recorded(ctx, record)
+	if err != nil {
+		return nil, err
 	}
 	if own != nil {
 		found.Own = own.Engine().Knowledge(record.Project)
-	}
-	if found.Events, err = d.read(ctx, record); err != nil {
-		return nil, err
 	}
 	again, err := policy.Engine().Detect(found)
 	if err != nil {
 		return nil, err
 	}
 	return again.AppendJSON(nil), nil
+}
+
+// recorded returns a decision with everything that it was made from.
+func (d *detector) recorded(ctx context.Context, record *Record) (*engine.Recorded, error) {
+	if record.Schema < kept.Schema || record.Question == nil {
+		return nil, ErrRecordedBefore
+	}
+	found := &engine.Recorded{
+		Action: record.Action, Project: record.Project, User: record.User, Process: record.Process, Made: record.Time,
+		Question: record.Question, Facts: &facts.Facts{},
+	}
+	if err := json.Unmarshal(record.Facts, found.Facts); err != nil {
+		return nil, fmt.Errorf("decision %s: read the recorded facts: %w", record.ID, err)
+	}
+	var err error
+	found.Events, err = d.read(ctx, record)
+	return found, err
 }
 
 // detectAlike reports whether the policy finds the facts that were found. A revision that is not in the archive cannot tell.
@@ -136,7 +145,7 @@ func (d *detector) detectAlike(record *Record, own, policy *explain.Policy) bool
 	defer d.mu.Unlock()
 	same, known := d.same[key]
 	if !known {
-		same = own.Engine().Knowledge(record.Project).Same(policy.Engine().Knowledge(record.Project))
+		same = own.Engine().FindsAs(policy.Engine(), record.Project)
 		d.same[key] = same
 	}
 	return same
@@ -200,6 +209,16 @@ func (d *detector) policy(ctx context.Context, hash string) (*explain.Policy, er
 	return policy, nil
 }
 
+// Causes returns what the policy's answer to a recorded question came from: the events that count, what worked, and what would change it.
+// Without the user's events, or the question, there is nothing to be told, and the error wraps one that says why.
+func (r *Records) Causes(ctx context.Context, record *Record, policy *explain.Policy) (*causes.Found, error) {
+	found, err := newDetector(r).recorded(ctx, record)
+	if err != nil {
+		return nil, err
+	}
+	return causes.Find(ctx, policy.Engine(), found)
+}
+
 // Circumstances returns what the record tells beyond its facts, as the policy sees it; nothing of records of the version before.
 func (r *Record) Circumstances(policy *explain.Policy) explain.Circumstances {
 	var found struct {
@@ -210,7 +229,9 @@ func (r *Record) Circumstances(policy *explain.Policy) explain.Circumstances {
 	}
 	k, q := policy.Engine().Knowledge(r.Project), r.Question.Restore(r.Project, r.User, r.Process)
 	seen := k.Login(detect.Input{Question: q, Complete: true, Now: r.Time, Strategy: r.Question.Strategy, Source: r.Question.Source})
+	identity := seen.Client.Identity()
 	return explain.Circumstances{
-		Passkeys: seen.Reaches(k), Barring: k.Clients.Barring(found.Environment.Listed, q.Client, r.Question.Network(), q.Environment),
+		Passkeys: seen.Reaches(k), Client: &identity,
+		Lists: k.Clients.Matches(found.Environment.Listed, q.Client, r.Question.Network(), q.Environment),
 	}
 }

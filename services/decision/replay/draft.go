@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/services/decision/draft"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/experiment"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -29,6 +30,7 @@ import (
 var (
 	ErrPolicyFailed = errors.New("the policy gave no answer and the safe default was answered, so there is no row to expect")
 	ErrNotStated    = errors.New("it rests on something that a scenario cannot say")
+	ErrJudgedAtEnd  = errors.New("it was judged at the end of a ceremony, of which a scenario cannot say when the passkey was last used")
 )
 
 // Drafts writes recorded decisions down. It is safe for concurrent use.
@@ -51,8 +53,10 @@ func (d *Drafts) write(ctx context.Context, record *Record) ([]byte, error) {
 	switch {
 	case record.PolicyFailed():
 		return nil, ErrPolicyFailed
+	case record.Action == engine.ActionRisk:
+		return nil, ErrJudgedAtEnd
 	case record.Schema < kept.Schema || record.Question == nil:
-		return nil, ErrRecordedBefore
+		return nil, ErrRecordedBefore // before the archive is asked, which may not have the revision
 	}
 	policy, err := d.policy(ctx, record.PolicyHash)
 	switch {
@@ -61,14 +65,15 @@ func (d *Drafts) write(ctx context.Context, record *Record) ([]byte, error) {
 	case policy == nil:
 		return nil, ErrNotArchived
 	}
-	events, err := d.read(ctx, record)
+	found, err := d.recorded(ctx, record)
 	if err != nil {
 		return nil, err
 	}
-	told, err := tell(record, policy.Engine(), events)
+	told, err := tell(record, policy.Engine(), found)
 	if err != nil {
 		return nil, err
 	}
+	told.Expect = append(told.Expect, ends(ctx, record, policy.Engine(), found)...)
 	text, err := draft.Text(comment(record), told.Anonymous())
 	if err != nil {
 		return nil, err
@@ -104,11 +109,8 @@ func proven(ctx context.Context, policy *explain.Policy, text []byte) error {
 }
 
 // tell says what was asked, known and decided.
-func tell(record *Record, by *engine.Engine, events []event.Event) (draft.Scenario, error) {
-	var found facts.Facts
-	if err := json.Unmarshal(record.Facts, &found); err != nil {
-		return draft.Scenario{}, fmt.Errorf("read the recorded facts: %w", err)
-	}
+func tell(record *Record, by *engine.Engine, made *engine.Recorded) (draft.Scenario, error) {
+	found := made.Facts
 	q := record.Question.Restore(record.Project, record.User, record.Process)
 	q.LookupFailed = q.LookupFailed || !found.Complete
 	if private := q.Client.PrivateMode; !q.Environment.Known && (private == nil || !*private) {
@@ -117,6 +119,7 @@ func tell(record *Record, by *engine.Engine, events []event.Event) (draft.Scenar
 	s := draft.Scenario{
 		Name: record.Action + " is answered by " + record.Rule, Action: record.Action, Now: record.Time.Truncate(time.Millisecond),
 		Question: q, Strategy: record.Question.Strategy, Source: record.Question.Source, Situation: record.Question.Situation,
+		Provider: providers(by.Knowledge("")),
 	}
 	if record.Question.Flags != nil {
 		s.Flags = *record.Question.Flags
@@ -125,10 +128,10 @@ func tell(record *Record, by *engine.Engine, events []event.Event) (draft.Scenar
 	if record.Question.Read != nil {
 		offers = record.Question.Read.Restored(record.Process)
 	}
-	s.Events = joined(event.NewSet(events).Live(), offers)
+	s.Events = joined(event.NewSet(made.Events).Live(), offers)
 	s.Deleted = deleted(&q, s.Events)
 	var err error
-	if s.Parameters, err = stated(record, by, &found); err != nil {
+	if s.Parameters, err = stated(record, by, found); err != nil {
 		return draft.Scenario{}, err
 	}
 	if found.Rollout != nil {
@@ -136,6 +139,20 @@ func tell(record *Record, by *engine.Engine, events []event.Event) (draft.Scenar
 	}
 	s.Expect, err = decided(record)
 	return s, err
+}
+
+// providers returns the name that means an AAGUID to the bundle. Of several that one provider has the name means the first alone.
+func providers(k *detect.Knowledge) func(string) string {
+	return func(aaguid string) string {
+		name := k.Authenticators[aaguid].Name
+		if name == "" {
+			return ""
+		}
+		if meant, _ := k.ProviderOf(name); meant != aaguid {
+			return ""
+		}
+		return name
+	}
 }
 
 // joined returns events and offers as a scenario says them: what belongs to a ceremony has the same challenge as its offer. An offer that
@@ -176,6 +193,9 @@ func deleted(q *service.Question, events []event.Event) []draft.Deleted {
 	}
 	var gone []draft.Deleted
 	for _, d := range q.Account.Deleted {
+		if d.GivenUp() {
+			continue
+		}
 		created := d.DeletedMs
 		for i := range events {
 			if events[i].Credential == string(d.ID) {
@@ -291,6 +311,37 @@ func letIn(found *facts.Rollout, parameters *rollout.Parameters) map[string]any 
 		state["invitations"] = map[string]any{found.Invitation: hex.EncodeToString(sum[:])}
 	}
 	return state
+}
+
+// ends is why a login was not offered, and until when nothing was. No record says so, but the question answers it again: where it is
+// answered as it was.
+func ends(ctx context.Context, record *Record, by *engine.Engine, found *engine.Recorded) []draft.Expected {
+	var again service.Verdict
+	var want []draft.Expected
+	switch record.Action {
+	case scenario.Login:
+		v, _, err := by.Login(ctx, found.Login(), found.Evidence())
+		if err != nil {
+			return nil
+		}
+		again, want = v.Verdict, []draft.Expected{{Key: "reason", Value: v.Reason}}
+	case scenario.Append:
+		v, _, err := by.Append(ctx, found.Append(), found.Evidence())
+		if err != nil {
+			return nil
+		}
+		again = v.Verdict
+	default:
+		return nil
+	}
+	if again.Rule != record.Rule || again.Allow != record.Allow {
+		return nil
+	}
+	at := ""
+	if !again.NextEligibleAt.IsZero() {
+		at = again.NextEligibleAt.UTC().Format(time.RFC3339)
+	}
+	return append(want, draft.Expected{Key: "nextEligibleAt", Value: at})
 }
 
 // answer is what a recorded answer says that a scenario can expect.

@@ -29,7 +29,8 @@ type Record struct {
 	decision.Judgement
 	Question *kept.Question  `json:"question,omitempty"` // nil in records of the version before
 	Facts    json.RawMessage `json:"facts"`
-	Answer   json.RawMessage `json:"answer"` // null if the policy failed and the safe default was answered
+	Answer   json.RawMessage `json:"answer"`         // null if the policy failed and the safe default was answered
+	Risk     json.RawMessage `json:"risk,omitempty"` // the answer of the rules of risk, if there were any
 }
 
 // PolicyFailed reports that the policy gave no answer, so that the safe default was answered.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/explain"
+	"github.com/keyward/keyward/services/decision/internal/engine"
 )
 
 // Summary is what came of a replay.
@@ -27,6 +28,14 @@ type Summary struct {
 	NotJudged map[Reason]int `json:"notJudged,omitempty"`   // decisions left out by why other parameters cannot find their facts anew
 	Changes   []Change       `json:"changes"`               // the most frequent first
 	Revisions map[string]int `json:"revisions,omitempty"`   // decisions by the revision that made them
+	Risk      Risk           `json:"risk"`                  // how the same decisions are judged for risk beside what they are about
+}
+
+// Risk is what came of judging again what recorded decisions were judged for risk. Those that were recorded without are left out.
+type Risk struct {
+	Same      int      `json:"same"`
+	Different int      `json:"different"`
+	Changes   []Change `json:"changes"` // the most frequent first
 }
 
 // Change is a group of decisions that went from one row to another. From and To are equal if only other parts of the answer differ.
@@ -66,6 +75,7 @@ type replayer struct {
 	tally   sync.Mutex // guards what follows
 	summary Summary
 	changes map[changeKey]*Change
+	risks   map[changeKey]*Change
 }
 
 type changeKey struct{ action, from, to string }
@@ -73,22 +83,28 @@ type changeKey struct{ action, from, to string }
 // Replay evaluates recorded decisions again and says which answers differ. Records are streamed and evaluated side by side.
 func (r *Records) Replay(ctx context.Context, opts Options) (*Summary, error) {
 	opts.Examples = cmp.Or(opts.Examples, 3)
-	p := &replayer{detector: newDetector(r), opts: opts, changes: map[changeKey]*Change{}}
+	p := &replayer{detector: newDetector(r), opts: opts, changes: map[changeKey]*Change{}, risks: map[changeKey]*Change{}}
 	p.summary.Missing, p.summary.Revisions, p.summary.NotJudged = map[string]int{}, map[string]int{}, map[Reason]int{}
-	p.summary.Changes = []Change{}
 	if opts.Candidate != nil {
 		p.summary.Candidate = opts.Candidate.Revision()
 	}
 	if err := p.run(ctx); err != nil {
 		return nil, err
 	}
-	for _, change := range p.changes {
-		p.summary.Changes = append(p.summary.Changes, *change)
+	p.summary.Changes, p.summary.Risk.Changes = frequent(p.changes), frequent(p.risks)
+	return &p.summary, nil
+}
+
+// frequent returns the changes, the most frequent first.
+func frequent(found map[changeKey]*Change) []Change {
+	changes := make([]Change, 0, len(found))
+	for _, change := range found {
+		changes = append(changes, *change)
 	}
-	slices.SortFunc(p.summary.Changes, func(a, b Change) int {
+	slices.SortFunc(changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Action, b.Action), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
-	return &p.summary, nil
+	return changes
 }
 
 func (p *replayer) run(ctx context.Context) error {
@@ -165,6 +181,30 @@ func (p *replayer) evaluate(ctx context.Context, record *Record) error {
 		return err
 	}
 	p.count(record, was, is, err)
+	return p.judge(ctx, record, policy, found)
+}
+
+// judge answers again how risky a recorded decision was.
+func (p *replayer) judge(ctx context.Context, record *Record, policy *explain.Policy, found json.RawMessage) error {
+	if record.Risk == nil {
+		return nil
+	}
+	was, err := document(record.Risk)
+	if err != nil {
+		return fmt.Errorf("decision %s: %w", record.ID, err)
+	}
+	is, err := policy.Evaluate(ctx, engine.ActionRisk, record.Project, found)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.tally.Lock()
+	defer p.tally.Unlock()
+	if err == nil && reflect.DeepEqual(was, is) {
+		p.summary.Risk.Same++
+		return nil
+	}
+	p.summary.Risk.Different++
+	p.changed(p.risks, engine.ActionRisk, record, was, is, err)
 	return nil
 }
 
@@ -184,15 +224,20 @@ func (p *replayer) count(record *Record, was, is map[string]any, err error) {
 		return
 	}
 	p.summary.Different++
-	key := changeKey{record.Action, rowOf(was), rowOf(is)}
+	p.changed(p.changes, record.Action, record, was, is, err)
+}
+
+// changed counts a decision that would be another among those that would be so, too.
+func (p *replayer) changed(changes map[changeKey]*Change, action string, record *Record, was, is map[string]any, err error) {
+	key := changeKey{action, rowOf(was), rowOf(is)}
 	example := Example{ID: record.ID, Time: record.Time, Project: record.Project, User: record.User, Was: was, Is: is}
 	if err != nil {
 		key.to, example.Error = "error", err.Error()
 	}
-	change, ok := p.changes[key]
+	change, ok := changes[key]
 	if !ok {
 		change = &Change{Action: key.action, From: key.from, To: key.to}
-		p.changes[key] = change
+		changes[key] = change
 	}
 	change.Count++
 	if len(change.Examples) < p.opts.Examples {

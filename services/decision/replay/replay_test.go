@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -162,12 +163,31 @@ func question(random *rand.Rand, n int) service.Question {
 			CreatedMs:      time.Now().Add(-100 * 24 * time.Hour).UnixMilli(),
 		})
 	}
+	deletedMs := time.Now().Add(-24 * time.Hour).UnixMilli()
+	if n%2 == 0 {
+		q.Account.Deleted = append(q.Account.Deleted, account.Tombstone{ID: "cre-8", CredentialID: []byte("was here"), DeletedMs: deletedMs})
+	}
+	if n%3 == 0 { // a creation that was given up
+		q.Account.Deleted = append(q.Account.Deleted, account.Tombstone{ID: "cre-9", DeletedMs: deletedMs})
+	}
 	return q
 }
 
 func ask(ctx context.Context, svc service.Decision, random *rand.Rand, n int) (ident.DecisionID, string, error) {
 	q := question(random, n)
-	switch random.IntN(6) {
+	switch random.IntN(7) {
+	case 6:
+		if q.Account == nil || len(q.Account.Credentials) == 0 {
+			break
+		}
+		v, err := svc.Finish(ctx, finish(random, q))
+		if err == nil && v.Risk == nil {
+			err = errors.New("nobody judged")
+		}
+		if err != nil {
+			return "", "", err
+		}
+		return v.Decision, v.Risk.Rule, nil
 	case 5:
 		v, err := svc.Rollout(ctx, service.RolloutQuestion{
 			Question:   q,
@@ -186,11 +206,25 @@ func ask(ctx context.Context, svc service.Decision, random *rand.Rand, n int) (i
 			},
 		)
 		return v.Decision, v.Rule, err
-	default:
-		v, err := svc.Login(ctx, service.LoginQuestion{Question: q, Strategy: pick(random, rest.CrossDeviceAuthenticationStrategyStandard,
-			rest.CrossDeviceAuthenticationStrategyMinimize, rest.CrossDeviceAuthenticationStrategyMaximize)})
-		return v.Decision, v.Rule, err
 	}
+	v, err := svc.Login(ctx, service.LoginQuestion{Question: q, Strategy: pick(random, rest.CrossDeviceAuthenticationStrategyStandard,
+		rest.CrossDeviceAuthenticationStrategyMinimize, rest.CrossDeviceAuthenticationStrategyMaximize)})
+	return v.Decision, v.Rule, err
+}
+
+// finish is about an answer of one of the account's passkeys, to a login or at its creation.
+func finish(random *rand.Rand, q service.Question) service.FinishQuestion {
+	f := service.FinishQuestion{Question: q, Passkey: pick(random, q.Account.Credentials...), UV: random.IntN(2) == 0}
+	if random.IntN(3) == 0 {
+		f.Conditional = random.IntN(2) == 0
+		return f
+	}
+	f.Login = &service.FinishedLogin{
+		Route:         pick(random, event.Local, event.CDA, event.SecurityKey),
+		Counter:       pick(random, service.CounterNone, service.CounterOK, service.CounterRegressed, service.CounterReset),
+		BackupChanged: random.IntN(4) == 0,
+	}
+	return f
 }
 
 func openBus(t *testing.T) *bus.Bus {
@@ -314,6 +348,9 @@ func TestRecordedDecisionsAreTheSameUnderTheirOwnRevisionAndDifferUnderAnother(t
 		other.Candidate != candidate.Revision() {
 		t.Errorf("replay with another revision: %+v", other)
 	}
+	if own.Risk.Same == 0 || own.Risk.Different != 0 || other.Risk.Same+other.Risk.Different != own.Risk.Same {
+		t.Errorf("judged for risk again: %+v, with another revision %+v", own.Risk, other.Risk)
+	}
 	total := 0
 	for _, change := range other.Changes {
 		total += change.Count
@@ -328,6 +365,32 @@ func TestRecordedDecisionsAreTheSameUnderTheirOwnRevisionAndDifferUnderAnother(t
 	}
 	if total != other.Different {
 		t.Errorf("%d changes are listed, %d were counted", total, other.Different)
+	}
+}
+
+func TestWhatIsJudgedOfRiskIsReplayedBesideWhatIsDecided(t *testing.T) {
+	b := openBus(t)
+	const n = 100
+	record(t, b.JS, policyDir(t, map[string]any{"positiveSeconds": 15552001}), n, 7)
+	graver := map[string]any{}
+	for _, reason := range []string{
+		"bot", "deceptive-agent", "fresh-account", "incomplete", "new-environment", "new-network", "private-window",
+	} {
+		graver[reason] = 4
+	}
+	parameters := map[string]any{"positiveSeconds": 15552001, "risk": map[string]any{"severities": graver}}
+	summary, err := replay.NewRecords(b.JS).Replay(t.Context(), replay.Options{Candidate: load(t, policyDir(t, parameters))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if summary.Different == 0 || summary.Risk.Different == 0 || summary.Risk.Same == 0 {
+		t.Fatalf("%+v", summary)
+	}
+	// Of what is decided, judged ends of ceremonies alone.
+	for _, change := range slices.Concat(summary.Changes, summary.Risk.Changes) {
+		if change.Action != "risk" || change.To != "R1" || len(change.Examples) == 0 || change.Examples[0].Is["action"] != "deny" {
+			t.Errorf("%+v", change)
+		}
 	}
 }
 

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
@@ -22,8 +25,10 @@ type Facts struct {
 	Tags     []string       `json:"detectionTags"`
 	Passkeys []detect.Reach `json:"passkeys"` // in the account's order
 
-	OS, OSVersion           string `json:"-"` // as the client or its user agent says, before the tables
-	Browser, BrowserVersion string `json:"-"`
+	// What the client was taken for, and by what: names as they were said, before the tables.
+	Client recognition.Identity `json:"client"`
+	// Entries of the parameters' lists that name the client.
+	Lists []recognition.Match `json:"lists,omitempty"`
 }
 
 // Flat returns the facts by their paths.
@@ -49,7 +54,10 @@ func (b *Bundle) Facts(ctx context.Context, suite Suite, name string, client *re
 	if at < 0 {
 		return nil, fmt.Errorf("%q: %w", name, ErrNoScenario)
 	}
-	one := Suite{scenarios: suite.scenarios[at : at+1]}
+	one, err := b.known(Suite{scenarios: suite.scenarios[at : at+1]})
+	if err != nil {
+		return nil, err
+	}
 	engines, err := b.engines(one)
 	if err != nil {
 		return nil, err
@@ -63,9 +71,18 @@ func (b *Bundle) Facts(ctx context.Context, suite Suite, name string, client *re
 		return nil, err
 	}
 	tags, _ := actual[written.KeyDetectionTags].([]string)
-	c := &basis.Found.Client
+	k := engines[0].Knowledge(s.Question.Project)
 	return &Facts{
-		Facts: basis.Facts, Tags: tags, Passkeys: basis.Found.Reaches(engines[0].Knowledge(s.Question.Project)),
-		OS: c.OSName, OSVersion: c.OSVersion, Browser: c.BrowserName, BrowserVersion: c.BrowserVersion,
+		Facts: basis.Facts, Tags: tags, Passkeys: basis.Found.Reaches(k), Client: basis.Found.Client.Identity(),
+		Lists: k.Clients.Matches(basis.Found.Client.Listed, s.Question.Client, whole(s.Question.Client.RemoteAddress), s.Question.Environment),
 	}, nil
+}
+
+// whole is an address as the network of it alone; an invalid one of none.
+func whole(text string) netip.Prefix {
+	from, ok := address.Client(text)
+	if !ok {
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(from, from.BitLen())
 }

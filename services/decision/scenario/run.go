@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/tablerow"
 	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
@@ -46,8 +48,12 @@ func By(loaded *engine.Engine) *Bundle { return &Bundle{engine: loaded} }
 func (b *Bundle) Revision() string { return b.engine.Revision() }
 
 // Run tries every scenario of the suite against the bundle. The error is Problems if a scenario overrides a parameter that the bundle
-// does not have or that does not fit; then nothing was tried.
+// does not have or that does not fit, or names a provider that it does not know; then nothing was tried.
 func (b *Bundle) Run(ctx context.Context, suite Suite) (*Report, error) {
+	suite, err := b.known(suite)
+	if err != nil {
+		return nil, err
+	}
 	engines, err := b.engines(suite)
 	if err != nil {
 		return nil, err
@@ -149,15 +155,56 @@ func ask(ctx context.Context, s *written.Scenario, e *engine.Engine) (map[string
 	case Append:
 		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.Question, Flags: s.Flags, Situation: s.Situation}, evidence)
 		return appendAnswer(s, v), basis, err
+	case Risk:
+		return judged(ctx, s, e, evidence)
 	case Rollout:
 		q := s.Rollout
 		q.Question = s.Question
 		v, basis, err := e.Rollout(ctx, q)
 		return rolledOut(v, basis.Answer), basis, err
 	default:
-		v, basis, err := e.Mediation(ctx, s.Question)
+		v, basis, err := e.Mediation(ctx, s.Question, s.Now)
 		// Nobody is named yet, so there is nothing to prefer, hint at or list.
 		return loginAnswer(s, service.LoginVerdict{Verdict: v}), basis, err
+	}
+}
+
+// judged asks how the start is judged beside what it asks for, or the finish, whichever the stage of the scenario is.
+func judged(ctx context.Context, s *written.Scenario, e *engine.Engine, evidence engine.Evidence) (map[string]any, engine.Basis, error) {
+	v, basis, err := stage(ctx, s, e, evidence)
+	switch {
+	case err != nil:
+		return map[string]any{}, basis, err
+	case v.Risk == nil:
+		return map[string]any{}, basis, errors.New("the bundle has no rules of risk")
+	}
+	names := make([]string, len(v.Risk.Reasons))
+	for i, r := range v.Risk.Reasons {
+		names[i] = r.Code
+	}
+	return map[string]any{
+		"verdict": string(v.Risk.Action), "level": string(v.Risk.Level), "rule": v.Risk.Rule, written.KeyReasons: names, "enforced": false,
+	}, basis, basis.Risk.Err
+}
+
+func stage(ctx context.Context, s *written.Scenario, e *engine.Engine, evidence engine.Evidence) (service.Verdict, engine.Basis, error) {
+	switch s.Stage {
+	case facts.LoginFinish, facts.AppendFinish:
+		if !e.JudgesRisk() {
+			return service.Verdict{}, engine.Basis{}, nil
+		}
+		q := s.Finish
+		q.Question = s.Question
+		v, basis := e.Finish(ctx, q, evidence)
+		return v, basis, nil
+	case facts.AppendStart:
+		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.Question}, evidence)
+		return v.Verdict, basis, err
+	case facts.MediationStart:
+		return e.Mediation(ctx, s.Question, s.Now)
+	default:
+		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.Question}, evidence)
+		return v.Verdict, basis, err
 	}
 }
 
@@ -206,6 +253,7 @@ func shared(v service.Verdict) map[string]any {
 
 func loginAnswer(s *written.Scenario, v service.LoginVerdict) map[string]any {
 	actual := shared(v.Verdict)
+	actual["reason"] = v.Reason
 	actual["isCDACandidate"], actual["preferImmediatelyAvailable"] = v.IsCDACandidate, v.PreferImmediatelyAvailable
 	actual["hints"], actual["allowCredentials"] = offered(v.Allow, v.Hints), offered(v.Allow, namesOf(s, v.AllowCredentials))
 	return actual

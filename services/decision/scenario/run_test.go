@@ -89,6 +89,32 @@ func TestTheBundlesOwnScenariosPass(t *testing.T) {
 	}
 }
 
+// The rows that guard edited bundles are the only ones that no scenario can reach.
+func TestEveryRowOfTheBundleAnswersThreeScenarios(t *testing.T) {
+	t.Parallel()
+	const atLeast = 3
+	guards := map[string]bool{"L14": true, "A14": true, "M5": true, "R6": true}
+	suite, err := Own(policies.Bundle, "policies")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle := defaultBundle(t)
+	answered := map[string]int{}
+	for _, r := range mustRun(t, bundle, suite).Scenarios {
+		answered[r.Action+" "+r.Rule]++
+	}
+	for _, action := range written.Actions() {
+		for _, row := range bundle.rows[action] {
+			switch n := answered[action+" "+row]; {
+			case guards[row] && n > 0:
+				t.Errorf("%s of %s guards edited bundles, and answers %d scenarios", row, action, n)
+			case !guards[row] && n < atLeast:
+				t.Errorf("%s of %s answers %d scenarios, want at least %d", row, action, n, atLeast)
+			}
+		}
+	}
+}
+
 func TestEveryTagThatIsDetectedCanBeExpected(t *testing.T) {
 	t.Parallel()
 	bundle := defaultBundle(t)
@@ -373,6 +399,37 @@ func TestParametersThatTheBundleDoesNotHaveAreRefusedWithTheirLines(t *testing.T
 	}
 }
 
+// A name means what the AAGUID that it stands for means, to one bundle and the next.
+func TestAProviderIsMeantByItsName(t *testing.T) {
+	t.Parallel()
+	named := func(holder string) Suite {
+		return mustParse(t, `  - name: a
+    action: login
+    client: MAC
+    passkeys:
+      - { credentialID: Yml0dw, `+holder+`, transports: [internal], backupEligible: true, createdOS: Windows, created: -3d }
+    expect: { rule: L11, facts: { "credentials.uncertain": 1 }, detectionTags: [passkey/password-manager] }
+`)
+	}
+	bundle := defaultBundle(t)
+	for _, holder := range []string{"aaguid: d548826e-79b4-db40-a3d8-11116f7e8349", "provider: Bitwarden", "provider: bitwarden"} {
+		for range 2 {
+			if r := mustRun(t, bundle, named(holder)).Scenarios[0]; !r.Passed {
+				t.Errorf("%s: %s %v", holder, r.Error, r.Mismatches)
+			}
+		}
+	}
+	suite := named("provider: Bit Warden of the East")
+	_, err := bundle.Run(t.Context(), suite)
+	var problems Problems
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Line != 20 || !strings.Contains(err.Error(), "Bitwarden") {
+		t.Errorf("err = %v", err)
+	}
+	if _, err := bundle.Facts(t.Context(), suite, "a", nil); !errors.As(err, &problems) {
+		t.Errorf("facts: %v", err)
+	}
+}
+
 func TestReportsNameWhatWasExpectedAndWhatCame(t *testing.T) {
 	t.Parallel()
 	report := mustRun(t, defaultBundle(t), mustParse(t, `  - { name: good, action: login, client: OLD, expect: { rule: L1 } }
@@ -471,8 +528,8 @@ func TestAPolicyThatFailsIsReported(t *testing.T) {
 	t.Parallel()
 	files := fstest.MapFS{}
 	for _, name := range []string{
-		"data.json", "schemas/parameters.jsonschema", "schemas/login.jsonschema", "schemas/append.jsonschema", "schemas/mediation.jsonschema",
-		"append/append.rego", "mediation/mediation.rego",
+		"data.json", "aaguids.json", "schemas/parameters.jsonschema", "schemas/login.jsonschema", "schemas/append.jsonschema",
+		"schemas/mediation.jsonschema", "append/append.rego", "mediation/mediation.rego",
 	} {
 		content, err := policies.Bundle.ReadFile(name)
 		if err != nil {

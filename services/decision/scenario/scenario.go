@@ -24,6 +24,7 @@ const (
 	Login     = written.Login
 	Append    = written.Append
 	Mediation = written.Mediation
+	Risk      = written.Risk
 	Rollout   = written.Rollout
 )
 

@@ -52,7 +52,13 @@ func (e *Explanations) ExplainDecision(ctx context.Context, req service.ForProje
 	if err != nil {
 		return frontend.TrialDecision{}, unread(err)
 	}
-	explanation, err := policy.ExplainIn(ctx, record.Action, record.Project, record.Facts, record.Circumstances(policy))
+	known := record.Circumstances(policy)
+	if known.Causes, err = e.records.Causes(ctx, &record, policy); err != nil {
+		if _, lacking := replay.ReasonOf(err); !lacking {
+			return frontend.TrialDecision{}, unread(err)
+		}
+	}
+	explanation, err := policy.ExplainIn(ctx, record.Action, record.Project, record.Facts, known)
 	if err != nil {
 		return frontend.TrialDecision{}, fmt.Errorf("explain decision %s: %w", record.ID, err)
 	}
@@ -96,12 +102,13 @@ func told(record *replay.Record, explanation *explain.Explanation) (frontend.Tri
 		DecisionID: string(record.ID), Action: frontend.TrialDecisionAction(record.Action), CreatedMs: record.Time.UnixMilli(),
 		Allow: record.Allow, Tag: string(record.Tag), Row: record.Rule, PolicyRevision: record.PolicyRevision,
 		Title: explanation.Row.Title, Reason: explanation.Row.Reason, Rows: rows(explanation), Facts: facts(explanation), HistoryData: history,
-		Passkeys: passkeys(explanation),
+		Passkeys: passkeys(explanation), Story: some(explanation.Row.Story), Causes: causes(explanation),
 	}
+	d.Client, d.Lists = client(explanation)
 	if record.PolicyFailed() {
 		// The rules would answer now, but they did not answer then.
 		d.Title, d.Reason = "The policy failed, and the safe default was answered", "the policy failed or ran out of time"
-		d.Rows = []frontend.TrialRow{}
+		d.Rows, d.Story, d.Causes = []frontend.TrialRow{}, nil, nil
 	}
 	return d, nil
 }
@@ -116,7 +123,15 @@ func rows(e *explain.Explanation) []frontend.TrialRow {
 }
 
 func row(r *explain.Row, outcome frontend.TrialRowOutcome) frontend.TrialRow {
-	return frontend.TrialRow{Row: r.Name, Tag: r.Tag, Title: r.Title, Why: r.Reason, Outcome: outcome}
+	return frontend.TrialRow{Row: r.Name, Tag: r.Tag, Title: r.Title, Why: r.Reason, Story: some(r.Story), Outcome: outcome}
+}
+
+// some is a list that is left out if it is empty.
+func some[T any](list []T) *[]T {
+	if len(list) == 0 {
+		return nil
+	}
+	return &list
 }
 
 // facts returns what was read on the way to the answer, each fact once: first what the row that answered read, then what those above it
@@ -143,19 +158,54 @@ func facts(e *explain.Explanation) []frontend.TrialFact {
 	return all
 }
 
+// client says what the client was taken for, and which entries of lists name it.
+func client(e *explain.Explanation) (*frontend.TrialClient, *[]string) {
+	if e.Client == nil {
+		return nil, nil
+	}
+	var lists []string
+	for _, match := range e.Lists {
+		lists = append(lists, match.String())
+	}
+	return &frontend.TrialClient{System: e.Client.System.String(), Browser: e.Client.Browser.String()}, some(lists)
+}
+
 // passkeys says of each passkey of the account what holds it and whether it could be used; nothing of records that do not tell of them.
 func passkeys(e *explain.Explanation) *[]frontend.TrialPasskey {
-	if len(e.Passkeys) == 0 {
-		return nil
-	}
 	all := make([]frontend.TrialPasskey, 0, len(e.Passkeys))
 	for i := range e.Passkeys {
-		p := explain.InWords(e.Passkeys[i])
-		one := frontend.TrialPasskey{CredentialID: string(p.Credential), Kind: p.Kind, Where: p.Where, Why: p.Why}
+		found := &e.Passkeys[i]
+		p := explain.InWords(*found)
+		var shut []string
+		for _, by := range found.Shut {
+			shut = append(shut, string(by))
+		}
+		one := frontend.TrialPasskey{
+			CredentialID: string(p.Credential), Kind: p.Kind, Where: p.Where, Why: p.Why,
+			LocalReason: &found.LocalReason, ByPhoneReason: &found.ByPhoneReason, Shut: some(shut),
+			History: some(found.History),
+		}
 		if p.Provider != "" {
 			one.Provider = &p.Provider
 		}
 		all = append(all, one)
+	}
+	return some(all)
+}
+
+// causes says what the answer came from beyond the facts; nothing of records that cannot tell.
+func causes(e *explain.Explanation) *[]frontend.TrialCause {
+	var all []frontend.TrialCause
+	for _, section := range e.Causes.Sections() {
+		section = section.Plain()
+		one := frontend.TrialCause{Heading: section.Heading, Items: []frontend.TrialCauseItem{}}
+		for _, item := range section.Items {
+			one.Items = append(one.Items, frontend.TrialCauseItem{Text: item.Text, Events: append([]string{}, item.Events...)})
+		}
+		all = append(all, one)
+	}
+	if all == nil {
+		return nil
 	}
 	return &all
 }

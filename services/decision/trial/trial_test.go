@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,12 +164,19 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 		time.Since(time.UnixMilli(d.CreatedMs)) > time.Hour {
 		t.Errorf("the words: %q, %q, made at %d", d.Title, d.Reason, d.CreatedMs)
 	}
+	if d.Story == nil || !slices.Equal(*d.Story, []string{"The window is private"}) {
+		t.Errorf("the story: %v", d.Story)
+	}
+	if d.Client == nil || !strings.HasPrefix(d.Client.System, "macOS (user agent; version unknown") ||
+		d.Client.Browser != "Safari 18.1 (user agent)" {
+		t.Errorf("the client: %+v", d.Client)
+	}
 	last := d.Rows[len(d.Rows)-1]
 	if last.Row != d.Row || last.Outcome != frontend.TrialRowOutcomeAnswered || len(d.Rows) < 2 {
 		t.Errorf("rows: %+v", d.Rows)
 	}
 	for _, row := range d.Rows[:len(d.Rows)-1] {
-		if row.Outcome != frontend.TrialRowOutcomePassed || row.Why == "" {
+		if row.Outcome != frontend.TrialRowOutcomePassed || row.Why == "" || row.Story == nil {
 			t.Errorf("a row above: %+v", row)
 		}
 	}
@@ -192,6 +200,8 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 		Provider:     &provider,
 		Where:        "out of reach from here",
 		Why:          (*d.Passkeys)[0].Why,
+
+		LocalReason: new("other-os"), ByPhoneReason: new("never-on-a-phone"),
 	}
 	if got := (*d.Passkeys)[0]; !reflect.DeepEqual(got, want) || !strings.Contains(got.Why, "macOS") {
 		t.Errorf("the passkey: %+v, want %+v", got, want)

@@ -18,7 +18,7 @@ func (c *Config) callSettings() []Setting {
 			Key:     "call_hedge_after",
 			Value:   value.Duration{P: &c.Calls.HedgeAfter},
 			Doc: "After how long a call that may be made twice (reads, decisions) is made to another instance as well, and after four times as " +
-				"long one that may be with an ID (starts of logins, events); 0s = never.",
+				"long one that may be with an ID (starts of logins and of creations, events); 0s = never.",
 			Note: "Nine of ten calls take a tenth of the default, so it adds little work, and a person does not notice the wait. Each further " +
 				"time comes four times as late.",
 		},

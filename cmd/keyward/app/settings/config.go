@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
+	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/services/ceremony"
@@ -73,6 +74,7 @@ type Config struct {
 	Ceremony  ceremony.Config
 	Decision  decision.Config
 	Events    historycache.Config
+	Unproven  ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
 	Webhooks  events.WebhookConfig
 	Delivery  delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
 	NATS      NATS
@@ -139,6 +141,7 @@ func DefaultConfig() Config {
 		Ceremony:      ceremony.DefaultConfig(),
 		Decision:      decision.DefaultConfig(),
 		Events:        historycache.DefaultConfig(),
+		Unproven:      events.DefaultUnproven(),
 		Webhooks:      events.DefaultWebhookConfig(),
 		Delivery:      delivery.DefaultConfig(),
 		NATS:          NATS{Config: bus.DefaultConfig()},
@@ -228,6 +231,9 @@ func (c Config) Validate() error {
 	}
 	if c.ShutdownGrace <= 0 {
 		errs = append(errs, errors.New("shutdown_grace: must be above 0"))
+	}
+	if err := c.Unproven.Validate(); err != nil || c.Unproven.Requests > events.MaxUnproven {
+		errs = append(errs, fmt.Errorf("unproven_events: must be off, or 1 to %d in 1s to 24h, not %s", events.MaxUnproven, c.Unproven))
 	}
 	if c.Ceremony.ChallengeTTL > c.NATS.ChallengeMaxAge {
 		errs = append(errs, errors.New("challenge_ttl: must not be above challenge_max_age"))

@@ -293,6 +293,12 @@ func (c *Config) ceremonySettings() []Setting {
 			Doc:  "How many passkeys a user may have: 1 to 1000; who has as many is offered no other.",
 			Note: "People have a handful. Passkeys that are there already, or imported, stay.",
 		},
+		{
+			Section: "Ceremonies", Key: "address_storage", Value: value.Text{P: &c.Ceremony.AddressStorage},
+			Doc: "How much of a client's address events keep: truncated (the first address of its network, which is the first 24 bits of IPv4, " +
+				"48 of IPv6) or full.",
+			Note: "Events that were written before keep what they have.",
+		},
 	}
 }
 

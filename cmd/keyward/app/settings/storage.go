@@ -108,6 +108,13 @@ func (c *Config) retentionSettings() []Setting {
 			Note: "At least 64MiB; an offer takes about 1 kB.",
 		},
 		{
+			Section: "Storage", Key: "unproven_events", Value: value.Limit{P: &c.Unproven},
+			Doc: "How many refused logins of a user are recorded in how long, and how many events that clients tell without a proof, or off.",
+			Note: "Whoever knows a user's name can cause them without end. What comes beyond is answered alike and counted in a metric, and one " +
+				"login-events-limited tells subscribers; nobody's login is refused for it. A process may have a quarter. Events without a proof are " +
+				"counted by themselves for each environment that the user has signed in from. At most 1000 in 1s to 24h.",
+		},
+		{
 			Section: "Storage",
 			Key:     "challenge_max_age",
 			Value:   value.Duration{P: &c.NATS.ChallengeMaxAge},

@@ -134,7 +134,7 @@ func TestWhatNamesNoDecisionIsRefusedBeforeAnythingIsTried(t *testing.T) {
 		"no project": {[]string{"decisions", "list", "--project", "x"}, "--project: must be of the form pro-<number>"},
 		"no user":    {[]string{"decisions", "tail", "--user", "ada"}, "--user: must be of the form usr-<number>"},
 		"no action": {
-			[]string{"decisions", "list", "--action", "logout"}, "--action: must be login, append, mediation or rollout",
+			[]string{"decisions", "list", "--action", "logout"}, "--action: must be login, append, mediation, rollout or risk",
 		},
 		"no time":                      {[]string{"decisions", "show", "--since", "yesterday"}, "--since: must be a duration"},
 		"fewer than none":              {[]string{"decisions", "list", "--limit", "-1"}, "--limit must not be negative"},

@@ -29,7 +29,7 @@ func TestAPublishedListIsBroughtIntoABundle(t *testing.T) {
 		args    []string
 		code    int
 		want    string // in what is printed, or in the complaint if the exit code is not 0
-		changed string // what data.json has afterwards that it had not; empty = the file is as before
+		changed string // what aaguids.json has afterwards that it had not; empty = the file is as before
 	}{
 		"from standard input": {
 			publishedList, []string{"-"}, cli.ExitOK, added + renamed + "1 new, 1 renamed, 1 the same, ",
@@ -54,7 +54,7 @@ func TestAPublishedListIsBroughtIntoABundle(t *testing.T) {
 			t.Parallel()
 			dir := policiestest.Dir(t, policiestest.Files(t))
 			read := func() string {
-				content, err := os.ReadFile(filepath.Join(dir, "data.json"))
+				content, err := os.ReadFile(filepath.Join(dir, "aaguids.json"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -72,7 +72,7 @@ func TestAPublishedListIsBroughtIntoABundle(t *testing.T) {
 			after := read()
 			if (c.changed == "") != (before == after) || strings.Contains(before, c.changed) == (c.changed != "") ||
 				!strings.Contains(after, c.changed) {
-				t.Errorf("data.json is changed: %v; want %q in it", before != after, c.changed)
+				t.Errorf("aaguids.json is changed: %v; want %q in it", before != after, c.changed)
 			}
 		})
 	}

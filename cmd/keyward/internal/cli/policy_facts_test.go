@@ -42,7 +42,8 @@ func TestTheFactsOfAClientArePrinted(t *testing.T) {
 		want []string // in what is printed, or in the complaint if the exit code is not 0
 	}{
 		"in words": {windowsClient, []string{"--client", "-"}, cli.ExitOK, []string{
-			"client.os  ", "windows", "client.osVersion  ", "Major version", "clientEnv/unknown", "The client says", "Chrome 142",
+			"client.os  ", "windows", "client.osVersion  ", "Major version", "clientEnv/unknown", "The client was taken for",
+			"Chrome 142.0.0.0 (user agent)", "version unknown; 10.0 in the user agent", "The client has no local authenticator",
 		}},
 		"of a body, as JSON": {iPhoneBody, []string{"--client", "-", "--json"}, cli.ExitOK, []string{
 			`"os": "ios"`, `"osVersion": 18`, `"browser": "app"`, `"device": "phone"`, `"support/native"`, `"passkeys": []`,

@@ -24,4 +24,16 @@ func TestAnOfferIsExplainedWithWhatCameOfIt(t *testing.T) {
 	if asJSON := run(t, environ, "policy", "explain", "--user", user, "--last", "--json"); !strings.Contains(asJSON.out, `"outcome": [`) {
 		t.Errorf("as JSON: %s", asJSON.out)
 	}
+	for _, tc := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"the record says so too", nil, "\nWhat came of it\n"},
+		{"as JSON", []string{"--json"}, `"outcome": [`},
+	} {
+		if shown := run(t, environ, append([]string{"decisions", "show", "--user", user}, tc.args...)...); !strings.Contains(shown.out, tc.want) {
+			t.Errorf("%s: %+v", tc.name, shown)
+		}
+	}
 }

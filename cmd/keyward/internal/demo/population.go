@@ -81,10 +81,20 @@ func Populate(ctx context.Context, opts Options, crowd Population) error {
 	return nil
 }
 
-// live is the history of one user: some create a passkey, most come back, some fail, a few change their device.
+// live is the history of one user, for most an ordinary one.
 func live(ctx context.Context, api *client.Client, origin string, i int, random *rand.Rand, seen *tally) error {
+	v := &visitor{api: api, origin: origin, name: fmt.Sprintf("User %04d", i+1)}
+	const ordinaryShare = 70 // percent
+	if random.IntN(100) >= ordinaryShare {
+		return eventful(ctx, v, random, seen)
+	}
+	return ordinary(ctx, v, random, seen)
+}
+
+// ordinary is a history with one device at a time: some create a passkey, most come back, some fail, a few change their device.
+func ordinary(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) error {
 	m := draw(random)
-	v := &visitor{api: api, origin: origin, name: fmt.Sprintf("User %04d", i+1), device: m.device(), browser: m.browser()}
+	v.device, v.browser = m.device(), m.browser()
 	seen.count(func(t *tally) { t.devices[m.name]++ })
 	if err := v.signUp(ctx); err != nil {
 		return err
@@ -95,13 +105,13 @@ func live(ctx context.Context, api *client.Client, origin string, i int, random 
 		}
 	}
 	for range random.IntN(6) {
-		if err := visit(ctx, v, random, seen); err != nil {
+		if err := comesBack(ctx, v, random, seen); err != nil {
 			return err
 		}
 	}
 	switch n := random.IntN(100); {
 	case n < 4:
-		if err := event(ctx, v, rest.PasskeyEventTypeUserLoginBlacklisted, "", "", nil, seen); err != nil {
+		if err := event(ctx, v, rest.PasskeyEventTypeUserLoginBlacklisted, "", "", seen); err != nil {
 			return err
 		}
 	case n < 24:
@@ -112,7 +122,7 @@ func live(ctx context.Context, api *client.Client, origin string, i int, random 
 			v.device = other.device()
 		}
 	}
-	return visit(ctx, v, random, seen)
+	return comesBack(ctx, v, random, seen)
 }
 
 // passwordVisit is a login with a password, after which a passkey may be offered.
@@ -133,13 +143,13 @@ func passwordVisit(ctx context.Context, v *visitor, random *rand.Rand, seen *tal
 	}
 	if random.IntN(100) < 25 {
 		return event(
-			ctx, v, rest.PasskeyEventTypeAppendExplicitAbort, process, offer.AttestationOptions, offer.DetectionInsights.ClientEnvIds, seen,
+			ctx, v, rest.PasskeyEventTypeAppendExplicitAbort, process, offer.AttestationOptions, seen,
 		)
 	}
 	err = v.appendFinish(ctx, process, offer.AttestationOptions)
 	if errors.Is(err, authenticator.ErrExcluded) {
 		return event(
-			ctx, v, rest.PasskeyEventTypeAppendCredentialExists, process, offer.AttestationOptions, offer.DetectionInsights.ClientEnvIds, seen,
+			ctx, v, rest.PasskeyEventTypeAppendCredentialExists, process, offer.AttestationOptions, seen,
 		)
 	}
 	if err == nil {
@@ -148,8 +158,8 @@ func passwordVisit(ctx context.Context, v *visitor, random *rand.Rand, seen *tal
 	return err
 }
 
-// visit is a login with a passkey, if that is offered.
-func visit(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) error {
+// comesBack is a login with a passkey, if that is offered.
+func comesBack(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) error {
 	process := v.arrive()
 	strategies := []rest.CrossDeviceAuthenticationStrategy{
 		rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyStandard,
@@ -168,11 +178,11 @@ func visit(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) erro
 		failure = rest.PasskeyEventTypeLoginError
 	}
 	if random.IntN(100) < 25 {
-		return event(ctx, v, failure, process, start.AssertionOptions, start.DetectionInsights.ClientEnvIds, seen)
+		return event(ctx, v, failure, process, start.AssertionOptions, seen)
 	}
 	err = v.loginFinish(ctx, process, start.AssertionOptions)
 	if errors.Is(err, authenticator.ErrNoCredentials) {
-		return event(ctx, v, rest.PasskeyEventTypeLoginNoCredentials, process, start.AssertionOptions, start.DetectionInsights.ClientEnvIds, seen)
+		return event(ctx, v, rest.PasskeyEventTypeLoginNoCredentials, process, start.AssertionOptions, seen)
 	}
 	if err == nil {
 		seen.count(func(t *tally) { t.used++ })
@@ -180,9 +190,9 @@ func visit(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) erro
 	return err
 }
 
-func event(ctx context.Context, v *visitor, kind rest.PasskeyEventType, process, options string, environments []string, seen *tally) error {
+func event(ctx context.Context, v *visitor, kind rest.PasskeyEventType, process, options string, seen *tally) error {
 	seen.count(func(t *tally) { t.events[string(kind)]++ })
-	return v.report(ctx, kind, process, options, environments)
+	return v.report(ctx, kind, process, options)
 }
 
 func (t *tally) print(p *page, users int) {

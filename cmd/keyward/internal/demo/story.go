@@ -134,7 +134,7 @@ func (s *story) failures(ctx context.Context) error {
 			return err
 		}
 		if err := s.ada.report(
-			ctx, rest.PasskeyEventTypeLoginError, process, start.AssertionOptions, start.DetectionInsights.ClientEnvIds,
+			ctx, rest.PasskeyEventTypeLoginError, process, start.AssertionOptions,
 		); err != nil {
 			return err
 		}
@@ -165,7 +165,7 @@ func (s *story) afterSuccess(ctx context.Context) error {
 }
 
 func (s *story) barred(ctx context.Context) error {
-	if err := s.ada.report(ctx, rest.PasskeyEventTypeUserLoginBlacklisted, "", "", nil); err != nil {
+	if err := s.ada.report(ctx, rest.PasskeyEventTypeUserLoginBlacklisted, "", ""); err != nil {
 		return err
 	}
 	_, err := s.loginStart(ctx, s.ada.arrive(), false)

@@ -102,9 +102,9 @@ func (v *visitor) mediationFinish(ctx context.Context, process, options string) 
 	return err
 }
 
-// report posts an event about a ceremony that was started with options; options may be empty.
+// report posts an event about a ceremony that was started with options, which tell where it was; options may be empty.
 func (v *visitor) report(
-	ctx context.Context, kind rest.PasskeyEventType, process, options string, environments []string,
+	ctx context.Context, kind rest.PasskeyEventType, process, options string,
 ) error {
 	req := rest.PasskeyEventCreateReq{EventType: kind}
 	if process != "" {
@@ -116,9 +116,6 @@ func (v *visitor) report(
 			return err
 		}
 		req.Challenge = &challenge
-	}
-	if len(environments) > 0 {
-		req.ClientEnvID = &environments[0]
 	}
 	_, err := v.api.ReportEvent(ctx, v.id, req)
 	return err

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/transfer"
 )
@@ -42,7 +43,12 @@ func (ex Export) Run(ctx context.Context, out io.Writer, from Position) (Positio
 	accounts := place{
 		stream: "KV_" + bus.AccountsBucket, subject: "$KV." + bus.AccountsBucket + "." + string(ex.Project) + ".*", after: &at.Users,
 	}
-	if err := ex.follow(ctx, out, &at, accounts, userRecord); err != nil {
+	log, err := eventlog.NewLog(ctx, ex.JS)
+	if err != nil {
+		return at, err
+	}
+	users := func(data []byte) (transfer.Record, bool, error) { return userRecord(ctx, log, data) }
+	if err := ex.follow(ctx, out, &at, accounts, users); err != nil {
 		return at, err
 	}
 	events := place{stream: bus.EventsStream, subject: bus.EventsPrefix + "." + string(ex.Project) + ".>", after: &at.Events}
@@ -66,7 +72,11 @@ func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) err
 	if err != nil {
 		return fmt.Errorf("read the account: %w", err)
 	}
-	record, ok, err := userRecord(entry.Value())
+	log, err := eventlog.NewLog(ctx, ex.JS)
+	if err != nil {
+		return err
+	}
+	record, ok, err := userRecord(ctx, log, entry.Value())
 	if err != nil {
 		return err
 	}
@@ -169,7 +179,8 @@ func writeLine(out io.Writer, record transfer.Record) error {
 	return nil
 }
 
-func userRecord(data []byte) (transfer.Record, bool, error) {
+// userRecord has the account take up what logins say that the log has alone.
+func userRecord(ctx context.Context, logins account.Logins, data []byte) (transfer.Record, bool, error) {
 	var a account.Account
 	if err := json.Unmarshal(data, &a); err != nil {
 		return transfer.Record{}, false, fmt.Errorf("decode an account: %w", err)
@@ -177,6 +188,11 @@ func userRecord(data []byte) (transfer.Record, bool, error) {
 	if a.Erasing {
 		return transfer.Record{}, false, nil
 	}
+	lacking, err := logins.Logins(ctx, a.Project, a.ID, a.UsedTo)
+	if err != nil {
+		return transfer.Record{}, false, fmt.Errorf("read the logins of %s: %w", a.ID, err)
+	}
+	a.TakeUp(lacking)
 	user := transfer.Of(a)
 	return transfer.Record{User: &user}, true, nil
 }

@@ -251,6 +251,34 @@ func (m *Memory) AccountChanged(_ context.Context, of entry.Owner) (string, erro
 	return m.vouch(k), nil
 }
 
+// Vouches reports whether an entry that can be trusted under the epoch has the stamp.
+func (m *Memory) Vouches(of entry.Owner, epoch uint64, stamp string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.vouching(of, epoch, stamp) != nil
+}
+
+// AccountUsed does what AccountChanged does, if Vouches. Otherwise it returns "".
+func (m *Memory) AccountUsed(of entry.Owner, epoch uint64, stamp string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.vouching(of, epoch, stamp)
+	if k == nil {
+		return ""
+	}
+	k.changes++
+	return m.vouch(k)
+}
+
+// vouching returns the entry that has a stamp, or nil. The lock is held.
+func (m *Memory) vouching(of entry.Owner, epoch uint64, stamp string) *kept {
+	k, result := m.look(entry.Shelf{Owner: of}, epoch)
+	if stamp == "" || result != entry.Trusted || k.stamp != stamp {
+		return nil
+	}
+	return k
+}
+
 // vouch gives the account the stamp that it has by the entry, and returns it if the entry is whole. The lock is held.
 func (m *Memory) vouch(k *kept) string {
 	k.stamp = m.life + "." + strconv.FormatUint(k.fill, 10) + "." + strconv.FormatUint(k.changes, 10)

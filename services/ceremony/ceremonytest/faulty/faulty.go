@@ -102,3 +102,28 @@ func (k Keys) ListKeys(ctx context.Context) ([]string, error) {
 	}
 	return all, nil
 }
+
+// Watched is a bucket in which something happens once after a call, as another instance would have it happen.
+type Watched struct {
+	jetstream.KeyValue
+	AfterGet, AfterCreate func() // nil: nothing does
+}
+
+// Get reads, and then has happen what happens after it.
+func (w *Watched) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+	defer once(&w.AfterGet)
+	return w.KeyValue.Get(ctx, key)
+}
+
+// Create writes, and then has happen what happens after it.
+func (w *Watched) Create(ctx context.Context, key string, value []byte, opts ...jetstream.KVCreateOpt) (uint64, error) {
+	defer once(&w.AfterCreate)
+	return w.KeyValue.Create(ctx, key, value, opts...)
+}
+
+func once(do *func()) {
+	if happens := *do; happens != nil {
+		*do = nil
+		happens()
+	}
+}

@@ -3,7 +3,9 @@
 package ledger
 
 import (
+	"context"
 	"slices"
+	"sync"
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
@@ -56,7 +58,34 @@ func (l *Ledger) Recent(project ident.ProjectID, user ident.UserID, types ...eve
 	return r
 }
 
+// Logins returns the user's completed logins after a sequence.
+func (l *Ledger) Logins(project ident.ProjectID, user ident.UserID, known uint64) []event.Found {
+	logins := l.Recent(project, user, event.LoginCompleted)
+	if known > logins.Last {
+		known = 0
+	}
+	return slices.DeleteFunc(logins.Events, func(e event.Found) bool { return e.Sequence <= known })
+}
+
+// Everyone returns the completed logins of all users after a sequence.
+func (l *Ledger) Everyone(after uint64) []event.Found {
+	return slices.DeleteFunc(slices.Clone(l.found), func(e event.Found) bool { return e.Sequence <= after || e.Type != event.LoginCompleted })
+}
+
 // Erase removes the user's events.
 func (l *Ledger) Erase(project ident.ProjectID, user ident.UserID) {
 	l.found = slices.DeleteFunc(l.found, func(e eventlog.Found) bool { return e.Project == project && e.User == user })
+}
+
+// Shared is a ledger that several read at once.
+type Shared struct {
+	Mu *sync.Mutex
+	Of *Ledger
+}
+
+// Logins implements account.Logins.
+func (s Shared) Logins(_ context.Context, project ident.ProjectID, user ident.UserID, known uint64) ([]event.Found, error) {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	return s.Of.Logins(project, user, known), nil
 }

@@ -73,18 +73,25 @@ func (t Taken) unknown() []eventlog.Found {
 // unspent returns a challenge that its event spends, unless it is spent already, or somebody has set its status.
 func (s *Store) unspent(ctx context.Context, r Record, known uint64) (Taken, error) {
 	marked := make(chan error, 1)
-	go func() {
-		_, err := s.marks.Get(ctx, r.markKey())
-		marked <- err
-	}()
+	go func() { marked <- s.unmarked(ctx, r) }()
 	t, err := s.look(ctx, r, known, false)
-	switch mark := <-marked; {
-	case mark == nil:
-		return Taken{Record: r}, ErrUsed
-	case !errors.Is(mark, kv.ErrNotFound):
+	if mark := <-marked; mark != nil {
 		return Taken{Record: r}, mark
 	}
 	return t, err
+}
+
+// unmarked returns ErrUsed of a challenge that a mark has spent, or whose status somebody has set.
+func (s *Store) unmarked(ctx context.Context, r Record) error {
+	_, err := s.marks.Get(ctx, r.markKey())
+	switch {
+	case err == nil:
+		return ErrUsed
+	case errors.Is(err, kv.ErrNotFound):
+		return nil
+	default:
+		return err
+	}
 }
 
 // look reads the user's completed logins that may have been this one, or are not known. The clock of the log may differ from that of the

@@ -8,6 +8,12 @@
 // looked up by the ID that its passkey will have. Logins and mediations that an earlier version started have random challenges, too; their
 // state is read from where that version put it.
 //
+// The start of a creation waits for two messages: the record, which is not flushed, and the event that a passkey was offered, which is. The
+// record could tell of the offer until the event has followed in the background, but that is not enough for what is promised of events.
+// Who finds the cache empty reads the log, on whichever instance, and would have to read the user's records before it, from the leader of
+// the bucket. An erasure would have to wait for what other instances have under way, or be followed by it. What the user does next would
+// stand in the log before the offer that it answers, and so reach subscribers. And it would be flushed all the same.
+//
 // A challenge is finished at most once. The challenge of a login is spent by the event that completes it, which names the ceremony: it is
 // appended on the condition that the user has completed no other login since what was judged (End; core/eventlog has the argument), so any
 // number of instances may try at the same moment, and a challenge is used by whoever's event is there. An end is looked for from as long
@@ -15,19 +21,27 @@
 // refused spends the challenge by a mark, which each finish asks for: a right answer that is being judged at that very moment may be taken
 // all the same, as if it had come first.
 //
+// The challenge of a creation is spent by the account: the passkey that comes of it has an ID that comes of the ceremony, and an account
+// takes it in if it has none of that ID and had none (package enrolment). The account is one document that is written upon the revision
+// that was judged, so of any number of answers, on whichever instances, one makes a passkey. Every version keeps the IDs of passkeys and of
+// those that were deleted. An answer that is refused spends the challenge by a mark, as that of a login does.
+//
 // The challenge of a mediation is spent by a mark: nobody is named in it, so the events of two users could end it. So are those of
-// creations, those that an earlier version has sealed, and all where the log drops young events (Places.Forgetful). The mark is on disk
+// creations and logins that an earlier version has made, and all where the log drops young events (Places.Forgetful). The mark is on disk
 // when it has been made, whoever makes it finishes the challenge, and the bucket decides. The mark of a sealed challenge has the ID of its
 // ceremony, which is in the seal: nobody can name another one, or none. Marks are kept for longer than any challenge is valid, so that one
 // whose mark is gone has expired by its own word.
 //
-// A challenge is completed if the log has the event of that; what somebody sets the status to is a mark, which each finish asks for. One
-// that is set while the challenge is being finished may come too late. Instances of an earlier version do not know what an event has spent,
-// but do not open what an event spends either; they list it as pending. A challenge is good only under the project and the user it was
-// given to.
+// A challenge is completed if the log has the event of that, or the account the passkey; what somebody sets the status to is a mark,
+// which each finish asks for. One that is set while the challenge is being finished may come too late. Instances of an earlier version do
+// not know what an event or an account has spent, but do not open such challenges either: those of creations are longer than what they
+// take for random. They list them as pending. A challenge is good only under the project and the user it was given to.
 package challenge
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +49,7 @@ import (
 	"strconv"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -66,7 +81,7 @@ type Record struct {
 	Username     string `json:"username,omitempty"` // of appends: the name for the authenticator
 	// Of appends: the user was waiting for an identifier to be verified, and has to be still
 	Unverified bool `json:"unverified,omitempty"`
-	// Of appends that were started by RegisterPasskey: the ID that the passkey will have
+	// Of appends that were started by RegisterPasskey: the ID that the passkey will have; see PasskeyID
 	Passkey        ident.CredentialID `json:"passkey,omitempty"`
 	AllowedAAGUIDs []string           `json:"allowedAAGUIDs,omitempty"` // of appends: the only authenticators that are taken; empty = any
 	OS             string             `json:"os,omitempty"`             // as detected at start
@@ -126,6 +141,37 @@ func open(c Claim) (Record, error) {
 // Sealed returns what the challenge itself says of the request that it was given out with; nil: the record has a Session.
 func (r Record) Sealed() *seal.Opened { return r.opened }
 
+// PasskeyID is the ID of the passkey that a creation makes: what an account has under it, or had, shows that the creation has ended. Each
+// ceremony has another one.
+func (r Record) PasskeyID() ident.CredentialID {
+	if r.Passkey != "" {
+		return r.Passkey
+	}
+	return ident.Seed(r.ID).CredentialID()
+}
+
+// Outcome is what an account tells of a creation: it is completed if the account has the passkey, or had it, consumed if it was given up,
+// and pending otherwise.
+func (r Record) Outcome(a *account.Account) rest.PasskeyChallengeStatus {
+	id := r.PasskeyID()
+	if slices.ContainsFunc(a.Credentials, func(c account.Credential) bool { return c.ID == id }) {
+		return rest.PasskeyChallengeStatusCompleted
+	}
+	switch i := slices.IndexFunc(a.Deleted, func(t account.Tombstone) bool { return t.ID == id }); {
+	case i < 0:
+		return rest.PasskeyChallengeStatusPending
+	case a.Deleted[i].GivenUp():
+		return rest.PasskeyChallengeStatusConsumed
+	default:
+		return rest.PasskeyChallengeStatusCompleted
+	}
+}
+
+// EndsByAccount reports whether the account that has the passkey of a creation spends the challenge.
+func (r Record) EndsByAccount() bool {
+	return len(r.Value) == base64.RawURLEncoding.EncodedLen(drawnSize)
+}
+
 // EndsByEvent reports whether the event that ends the ceremony spends the challenge; otherwise a mark does.
 func (r Record) EndsByEvent() bool { return r.opened != nil && r.opened.ByEvent }
 
@@ -146,12 +192,12 @@ func (r Record) inProcess(process string, any bool) bool {
 	return r.Process == process || any && r.Process == ""
 }
 
-// mark names the mark of a challenge: by its ceremony if it is sealed, else by itself, as every version has.
+// mark names the mark of a challenge: by its ceremony, or by itself if it is one of those that every version spends by a mark.
 func (r Record) mark() string {
-	if isSealed(r.Value) {
-		return string(r.ID)
+	if isMarked(r.Value) {
+		return r.Value
 	}
-	return r.Value
+	return string(r.ID)
 }
 
 // Session is the WebAuthn library's own state of a ceremony, kept whole: a field that a later version of the library adds is kept as well.
@@ -220,4 +266,10 @@ func rank(s rest.PasskeyChallengeStatus) int {
 	default:
 		return 2
 	}
+}
+
+// EventID derives the ID of a ceremony's event from the ID of its challenge, so that the same fact is never two events.
+func EventID(id ident.ChallengeID, t event.Type) ident.EventID {
+	sum := sha256.Sum256([]byte(string(id) + "/" + string(t)))
+	return ident.EventID("pke-" + strconv.FormatUint(binary.BigEndian.Uint64(sum[:8])>>1, 10))
 }

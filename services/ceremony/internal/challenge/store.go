@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"slices"
@@ -30,10 +31,22 @@ var (
 	ErrExpired   = fault.Refuse("the challenge has expired")
 )
 
-// valueSize is how many bytes a random challenge has: go-webauthn draws 32. One that is sealed is longer.
-const valueSize = 32
+// How many bytes a random challenge has. One that is sealed is longer.
+const (
+	markedSize = 32 // of an earlier version, which spends it by a mark
+	drawnSize  = 40
+)
 
-func isSealed(value string) bool { return len(value) > base64.RawURLEncoding.EncodedLen(valueSize) }
+func isMarked(value string) bool { return len(value) == base64.RawURLEncoding.EncodedLen(markedSize) }
+
+func isSealed(value string) bool { return len(value) > base64.RawURLEncoding.EncodedLen(drawnSize) }
+
+// Draw returns a new random challenge of a creation.
+func Draw() []byte {
+	value := make([]byte, drawnSize)
+	rand.Read(value)
+	return value
+}
 
 // Offers is the stream of login offers. eventlog.Store is one.
 type Offers interface {
@@ -89,6 +102,9 @@ func NewStore(p Places) *Store {
 	}
 }
 
+// Forgetful reports whether the log drops events however young they are.
+func (s *Store) Forgetful() bool { return s.places.Forgetful }
+
 // Claim says what a finished ceremony claims to be bound to.
 type Claim struct {
 	Keys       *keyring.Ring // of the project
@@ -103,7 +119,7 @@ type Claim struct {
 }
 
 // Taken is a challenge that is the caller's to finish. If a mark spends it, no other caller gets it again, whatever this one does with it.
-// If its event does, others may have it too until one of them ends it.
+// If its event or the account does, others may have it too until one of them ends it.
 type Taken struct {
 	Record
 	ends  *eventlog.Recent // of the user's logins, beyond known; nil: they have not been looked at
@@ -129,14 +145,23 @@ func (s *Store) Take(ctx context.Context, c Claim, now time.Time) (Taken, error)
 	if err != nil {
 		return Taken{Record: r}, err
 	}
-	spend := s.Spend
+	return s.TakeFound(ctx, r, c.Known)
+}
+
+// TakeFound is Take of a challenge that Find has returned. Known is up to which sequence of the log the caller knows the user's logins.
+func (s *Store) TakeFound(ctx context.Context, r Record, known uint64) (Taken, error) {
+	byMark := s.places.Forgetful || !r.EndsByEvent() && !r.EndsByAccount()
 	switch {
-	case r.EndsByEvent() && !s.places.Forgetful:
-		return s.unspent(ctx, r, c.Known)
-	case r.EndsByEvent():
-		spend = func(ctx context.Context, r Record) (Taken, error) { return s.mark(ctx, r, taken) }
+	case !byMark && r.EndsByEvent():
+		return s.unspent(ctx, r, known)
+	case !byMark:
+		return Taken{Record: r}, s.unmarked(ctx, r)
 	}
-	t, err := spend(ctx, r)
+	status := rest.PasskeyChallengeStatusConsumed
+	if r.EndsByEvent() || r.EndsByAccount() {
+		status = taken
+	}
+	t, err := s.mark(ctx, r, status)
 	if err != nil {
 		return Taken{Record: r}, err
 	}
@@ -180,7 +205,7 @@ func (s *Store) mark(ctx context.Context, r Record, status rest.PasskeyChallenge
 // stored finds the record of a random challenge. It looks first where challenges of the claimed type are; one of the other type is to
 // be told from an unknown one.
 func (s *Store) stored(ctx context.Context, c Claim) (Record, error) {
-	if raw, err := base64.RawURLEncoding.DecodeString(c.Value); err != nil || len(raw) != valueSize {
+	if raw, err := base64.RawURLEncoding.DecodeString(c.Value); err != nil || len(raw) != markedSize && len(raw) != drawnSize {
 		return Record{}, ErrUnknown
 	}
 	places := []func(context.Context, Claim) (Record, error){s.kept, s.offered}

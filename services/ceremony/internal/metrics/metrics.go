@@ -30,6 +30,7 @@ type Passkeys struct {
 	LeftIncomplete  prometheus.Counter
 	LookupsReplaced prometheus.Counter
 	StartsUnstored  prometheus.Counter
+	Unjudged        prometheus.Counter
 }
 
 // Outbox is what can go wrong when an account's changes are told.
@@ -64,6 +65,8 @@ func New(registry prometheus.Registerer) (Metrics, error) {
 				"Starts that were judged without the account because it could not be read. Healthy: 0."),
 			StartsUnstored: f.counter("keyward_ceremony_starts_unstored_total",
 				"Login starts that the log did not take in time; they were answered with the safe default. Healthy: 0."),
+			Unjudged: f.counter("keyward_ceremony_finishes_unjudged_total",
+				"Finishes that were not judged for risk because the decision service could not be asked. Healthy: 0."),
 		},
 		Outbox: Outbox{
 			Repeated: f.counter("keyward_ceremony_event_retries_total",
@@ -96,7 +99,8 @@ func (f *factory) connect() Connect {
 				"manual-retry; untold if it does not say.", "completion"),
 		Events: f.counters("keyward_ceremony_connect_events_total",
 			"Events that Connect clients sent by type and what became of them: recorded, or not, since the client "+
-				"has not been told of a user (unnamed), or has no proof of being the user's and may not tell this without one (unproven).",
+				"has not been told of a user (unnamed), or has no proof of being the user's and may not tell this without one (unproven), or as "+
+				"much without a proof is in the user's history as is recorded (withheld).",
 			"type", "outcome"),
 		Durations: durations,
 	}

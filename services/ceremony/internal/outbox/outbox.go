@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/keyward/keyward/core/account"
@@ -37,6 +36,7 @@ func (s *Store) Apply(
 	ctx context.Context, tidings event.Event, change func(*account.Account) error,
 ) (account.Account, service.Appended, error) {
 	a, err := s.accounts.Update(ctx, tidings.Project, tidings.User, func(a *account.Account) error {
+		s.Untold(a)
 		if len(a.Unannounced) >= maxUnannounced {
 			return fault.Unavailable(retryAfter, "earlier changes of the user are not in the event log yet")
 		}
@@ -62,8 +62,8 @@ func Note(a *account.Account, tidings event.Event) {
 	}
 }
 
-// Announce appends what the account has to tell, oldest first, and removes it from the account. That the log has them is what counts:
-// events that cannot be removed now are appended once more later, under the same IDs.
+// Announce appends what the account has to tell, oldest first, and removes it from the account, at once or a moment later. That the log has
+// them is what counts: events that cannot be removed are appended once more later, under the same IDs.
 func (s *Store) Announce(ctx context.Context, a account.Account) error {
 	_, err := s.publish(ctx, a)
 	return err
@@ -74,33 +74,20 @@ func (s *Store) publish(ctx context.Context, a account.Account) (last service.Ap
 	if len(a.Unannounced) == 0 {
 		return service.Appended{}, nil
 	}
+	ref := refOf(&a)
 	for _, e := range a.Unannounced {
+		if s.settling.has(ref, e.ID) {
+			continue
+		}
 		if last, err = s.Append(ctx, e); err != nil {
 			return service.Appended{}, err
 		}
 	}
-	if err := s.settle(ctx, a); err != nil {
-		s.metrics.Unsettled.Inc()
-		s.log.WarnContext(
-			ctx, "events that are in the log could not be removed from the account; they will be appended again", "project", a.Project, "user", a.ID,
-			"error", err,
-		)
+	if s.settling.later(ref, a.Unannounced) {
+		return last, nil
 	}
+	_ = s.settle(ctx, ref, ids(a.Unannounced)) // told by it; the log has them
 	return last, nil
-}
-
-// settle removes from the account the events that a has, which are in the log. No decision reads them, so none needs to hear of it.
-func (s *Store) settle(ctx context.Context, a account.Account) error {
-	_, err := s.accounts.Amend(ctx, a.Project, a.ID, false, func(now *account.Account) error {
-		now.Unannounced = slices.DeleteFunc(now.Unannounced, func(e event.Event) bool {
-			return slices.ContainsFunc(a.Unannounced, func(told event.Event) bool { return told.ID == e.ID })
-		})
-		return nil
-	})
-	if errors.Is(err, account.ErrUnknown) {
-		return nil
-	}
-	return err
 }
 
 // How often and how soon the append of an event is tried again: the passkey has been stored or used by then, and the challenge cannot be

@@ -1,6 +1,8 @@
 // Package outbox changes accounts and tells of it through the event log. The event is stored with the change, so that no crash separates
-// the two; a change that has returned without error is in the log. It touches the bucket of accounts and the log of passkey events, and
-// calls no room.
+// the two; a change that has returned without error is in the log. That it is there, the account learns later: with its next change, or
+// from Run. Who does not know it, as another instance or the process after a crash, appends the event once more: that makes it late or
+// double, under one ID, and never lost, since an event leaves the account only if the log has acknowledged it. It touches the bucket of
+// accounts and the log of passkey events, and calls no room.
 package outbox
 
 import (
@@ -36,6 +38,7 @@ type Store struct {
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  metrics.Outbox
+	settling settling
 }
 
 // New returns a store on what it works with.

@@ -108,6 +108,7 @@ func (p *Party) Create(a account.Account, c Creation) (Options, error) {
 			UserVerification:        verification,
 		}),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
+			o.Challenge = challenge.Draw()
 			o.Timeout = cmp.Or(c.TimeoutMs, timeoutMs)
 			return nil
 		})

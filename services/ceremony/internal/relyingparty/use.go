@@ -16,21 +16,10 @@ import (
 func CountAfter(
 	a account.Account, lacking []eventlog.Found, passkey ident.CredentialID, counter uint32,
 ) (stored uint32, counted Counted) {
-	a.Credentials = slices.Clone(a.Credentials)
-	TakeUp(&a, lacking)
+	a = a.Knowing(lacking...)
 	i := slices.IndexFunc(a.Credentials, func(c account.Credential) bool { return c.ID == passkey })
 	stored = a.Credentials[i].SignCount
 	return stored, CountSignature(&a.Credentials[i], counter)
-}
-
-// TakeUp has an account take up completed logins that it may lack, in the order of the log.
-func TakeUp(a *account.Account, lacking []eventlog.Found) {
-	if n := len(lacking); n > 0 && a.UsedTo > lacking[n-1].Sequence {
-		a.UsedTo = 0 // of a log that was, of which an older backup was restored; or of a later login, which is taken up once more then
-	}
-	for _, e := range lacking {
-		a.Take(e.Event, e.Sequence)
-	}
 }
 
 // Route derives how a passkey was used from what the client said of the authenticator and from what the passkey is. Clients that say

@@ -118,7 +118,12 @@ func credentialCount(a *account.Account) int32 {
 
 // Judged is an answer with the decision that it follows.
 func Judged[T any](body T, v service.Verdict) service.Judged[T] {
-	return service.Judged[T]{Body: body, Decision: v.Decision, PolicyRevision: v.PolicyRevision, Incomplete: v.Incomplete}
+	return service.Judged[T]{Body: body, Decision: v.Decision, PolicyRevision: v.PolicyRevision, Incomplete: v.Incomplete, Risk: v.Risk}
+}
+
+// Finished is an answer to a finish with how that was judged.
+func Finished[T any](body T, v service.Verdict) service.Finished[T] {
+	return service.Finished[T]{Judged: Judged(body, v)}
 }
 
 // Credential is a passkey as backends know it. The name is that of the model of its authenticator.

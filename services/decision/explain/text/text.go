@@ -10,7 +10,9 @@ import (
 	"text/tabwriter"
 
 	"github.com/keyward/keyward/services/decision/explain"
+	"github.com/keyward/keyward/services/decision/internal/causes"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 // Write writes an explanation. The error is the writer's.
@@ -24,12 +26,33 @@ func Write(w io.Writer, e *explain.Explanation) error {
 	p.details(e.Row.Details)
 	p.readings("Facts it read", e.Row.Facts)
 	p.readings("Parameters it read", e.Row.Parameters)
+	p.client(e.Client)
+	p.lists(e.Lists)
 	p.passkeys(e.Passkeys)
+	p.causes(e.Causes)
 	p.above(e.Above)
 	return p.err
 }
 
+// WriteRisk writes how a request was judged beside what it asked for: what the rules would do, and what is wrong.
+func WriteRisk(w io.Writer, e *explain.Explanation) error {
+	p := &page{w: w}
+	p.printf("\nRisk: %v   level %v   row %s   nothing is refused for it\n", e.Answer["action"], e.Answer["level"], e.Row.Name)
+	if len(e.Risk) == 0 || p.err != nil {
+		return p.err
+	}
+	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	for _, r := range e.Risk {
+		_, _ = fmt.Fprintf(table, "    %s\tseverity %d\t%s\n", r.Code, r.Severity, r.Title)
+	}
+	return table.Flush()
+}
+
+// allowed says how an answer came out, of risk what is to be done.
 func allowed(answer map[string]any) string {
+	if action, ok := answer["action"].(string); ok {
+		return action
+	}
 	if allow, ok := answer["allow"].(bool); ok && allow {
 		return "allowed"
 	}
@@ -118,6 +141,24 @@ func (p *page) readings(heading string, all []explain.Reading) {
 	p.err = table.Flush()
 }
 
+// client tells what the client was taken for, and by what.
+func (p *page) client(found *recognition.Identity) {
+	if found != nil {
+		p.printf("\nThe client\n    system   %s\n    browser  %s\n", found.System, found.Browser)
+	}
+}
+
+// lists names each entry of the parameters that names the client, also those whose version is another.
+func (p *page) lists(all []recognition.Match) {
+	if len(all) == 0 {
+		return
+	}
+	p.printf("\nLists that name the client\n")
+	for _, m := range all {
+		p.printf("    %s\n", m)
+	}
+}
+
 // passkeys tells of each passkey in a line what holds it, and why it can or cannot be used from the client.
 func (p *page) passkeys(all []detect.Reach) {
 	if len(all) == 0 || p.err != nil {
@@ -127,7 +168,10 @@ func (p *page) passkeys(all []detect.Reach) {
 	table := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	for _, one := range all {
 		line := explain.InWords(one)
-		_, _ = fmt.Fprintf(table, "    %s\t%s\t%s: %s\n", line.Credential, line.Held(), line.Where, line.Why)
+		_, _ = fmt.Fprintf(table, "    %s\t%s\t%s: %s [%s]\n", line.Credential, line.Held(), line.Where, line.Why, line.Reasons)
+		for _, happened := range one.History {
+			_, _ = fmt.Fprintf(table, "\t\t%s\n", happened)
+		}
 	}
 	p.err = table.Flush()
 }
@@ -147,4 +191,17 @@ func (p *page) above(rows []explain.Row) {
 		_, _ = fmt.Fprintf(table, "    %s\t%s\tdid not match: %s  %s\n", row.Name, row.Tag, row.Reason, at)
 	}
 	p.err = table.Flush()
+}
+
+// causes tells of the events that were counted, of what worked here, and of what would change the answer.
+func (p *page) causes(found *causes.Found) {
+	for _, section := range found.Sections() {
+		p.printf("\n%s\n", section.Heading)
+		for _, item := range section.Items {
+			p.printf("    %s\n", item.Text)
+			for _, one := range item.Events {
+				p.printf("        %s\n", one)
+			}
+		}
+	}
 }

@@ -4,14 +4,19 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/explain/text"
+	"github.com/keyward/keyward/services/decision/internal/causes"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // settled is a condition that says no more than the one that it asks.
 func settled(reason string, line int) explain.Condition {
@@ -41,8 +46,35 @@ func TestAnExplanationIsWritten(t *testing.T) {
 					{Name: "L0", Tag: "first", Reason: "a is false", File: "login.rego", Line: 2},
 					{Name: "L1", Tag: "bar", Reason: "b is false", File: "login.rego", Line: 4, Conditions: []explain.Condition{settled("b is false", 5)}},
 				},
+				Client: &recognition.Identity{System: recognition.Part{
+					Name: "macOS", From: recognition.FromHint, Version: "13.7", VersionFrom: recognition.FromHint,
+				}},
+				Lists: []recognition.Match{
+					{Parameter: "blockedOperatingSystems[0]", Entry: "macOS < 14", Client: "13.7 (hint)", Bars: true},
+					{Parameter: "blockedBrowsers[2]", Entry: "Chrome < 120", Client: "142 (user agent)"},
+				},
 				Passkeys: []detect.Reach{
-					{Credential: "cre-1", Class: facts.ClassApple, Authenticator: "iCloud", Availability: detect.Likely, Why: "iOS has it"},
+					{Credential: "cre-1", Class: facts.ClassApple, Authenticator: "iCloud", Availability: detect.Likely, LocalReason: "synced-here",
+						ByPhoneReason: "made-on-phone", Why: "iOS has it", History: []string{"it failed at noon"}},
+				},
+				Causes: &causes.Found{
+					Rule: "L2", Reason: "failing_here", NextEligibleAt: &noon,
+					Worked: []causes.Win{
+						{How: "worked", Credential: "cre-1", Provider: "iCloud", Route: "cda", At: noon, Used: true},
+						{How: "said-to-exist", Credential: "cre-2", Route: "local", At: noon, PassedOver: "manager-absent"},
+						{How: "made", Credential: "cre-3", Route: "security-key", At: noon},
+					},
+					Counted: []causes.Count{
+						{Of: "local-streak", Number: 3, Threshold: 2, WindowSeconds: 86400, Until: &noon, Events: []causes.Event{
+							{ID: "pke-1", Type: "login-error", At: noon, Route: "local", Ceremony: "was-1", Credential: "cre-1"},
+						}},
+						{Of: "login-blacklist", Number: 1, Events: []causes.Event{{ID: "pke-2", Type: "user-login-blacklisted", At: noon}}},
+					},
+					Changes: []causes.Change{
+						{Of: "strategy", To: "maximize", Allow: true, Row: "L12", Tag: "t"},
+						{Of: "time", To: "2026", Row: "L13", Tag: "t", Reason: "unreachable"},
+						{Of: "bar", To: "blockedBrowsers without Chrome", Row: "L9", Allow: true, Tag: "t"},
+					},
 				},
 			},
 			`login: allowed   row L2   tag ok   revision abc
@@ -64,8 +96,36 @@ Facts it read
 Parameters it read
     streakThreshold  2
 
+The client
+    system   macOS 13.7 (hint)
+    browser  unknown
+
+Lists that name the client
+    blockedOperatingSystems[0] macOS < 14, client 13.7 (hint)
+    blockedBrowsers[2] Chrome < 120, client 142 (user agent), which it does not bar
+
 Passkeys of the account
-    cre-1  a passkey of Apple's (iCloud)  expected here: iOS has it
+    cre-1  a passkey of Apple's (iCloud)  expected here: iOS has it [synced-here; by phone: made-on-phone]
+                                          it failed at noon
+
+Refused for this reason until 2026-11-22T12:00:00Z [failing_here]
+
+What worked here
+    iCloud (cre-1) worked, by another device, 2026-11-22T12:00:00Z: the answer rests on it
+    a passkey (cre-2) is here, as the client said, on this device, 2026-11-22T12:00:00Z: passed over [manager-absent]
+    a passkey (cre-3) was created, by security key, 2026-11-22T12:00:00Z
+
+What was counted
+    Failures with this device: 3 (2 decide) within 1 d, until 2026-11-22T12:00:00Z
+        2026-11-22T12:00:00Z  pke-1  login-error  route local  ceremony was-1  passkey cre-1
+        and 2 older
+    Logins barred: 1
+        2026-11-22T12:00:00Z  pke-2  user-login-blacklisted
+
+What would change the answer
+    with strategy maximize: allowed [row L12, tag t]
+    from 2026 on: not allowed, for another reason [unreachable, row L13, tag t]
+    with blockedBrowsers without Chrome: allowed [row L9, tag t]
 
 Rows above it
     L0  first  did not match: a is false  login.rego:2

@@ -4,52 +4,148 @@ package agent
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // Tables are the names of browsers, systems, in-app browsers, crawlers and devices: data.keyward.agents of a bundle. What no table knows is
-// the word other in facts.
+// the word other in facts. Bundles from before may lack those that may be absent: Complete gives them.
 type Tables struct {
 	Systems  map[string]string `json:"systems"`  // fact by the beginning of a name, in lower case without spaces
 	Browsers []Browser         `json:"browsers"` // the first whose token is in the user agent is the browser
 	InApp    []Tokens          `json:"inApp"`    // browsers within apps for something else
-	Bots     []string          `json:"bots"`     // parts of the user agents of declared crawlers, in lower case
+	Bots     []Pattern         `json:"bots"`     // in the user agents of declared crawlers, in lower case
 	Devices  []Device          `json:"devices"`  // the first whose token is in the user agent is the device
+
+	UserAgents  []UserAgent `json:"userAgents,omitempty"`  // where user agents name their system; the first that fits counts
+	Platforms   []Platform  `json:"platforms,omitempty"`   // what apps call their system
+	OwnVersions []Pattern   `json:"ownVersions,omitempty"` // browsers of iOS whose version beside Safari's is not the system's
+	Unsaid      []string    `json:"unsaid,omitempty"`      // names that say nothing, in any case: what parsers write for what they do not know
+	WebViews    []WebView   `json:"webViews,omitempty"`
+	Forms       *Forms      `json:"forms,omitempty"`
+	Samsung     *Samsung    `json:"samsung,omitempty"`
+
+	Frozen  []Frozen         `json:"frozen,omitempty"` // versions that tell nothing
+	Windows *WindowsVersions `json:"windows,omitempty"`
 
 	beginnings []string            // of Systems, the longest first
 	browsers   map[string]*Browser // by every name in lower case without spaces
+	spelt      map[string]spelling // names as most clients spell them
 }
 
 // Browser is how a browser is told.
 type Browser struct {
-	Name     string   `json:"name"`            // as facts have it
-	Label    string   `json:"label"`           // as records have it
-	Tokens   []string `json:"tokens"`          // in user agents, before the version
-	Version  string   `json:"version"`         // the token before the version, which has to be there too; empty = the one that was found
-	Names    []string `json:"names,omitempty"` // other names, in lower case without spaces
-	Chromium bool     `json:"chromium,omitempty"`
+	Name     string    `json:"name"`              // as facts have it
+	Label    string    `json:"label"`             // as records have it
+	Tokens   []Pattern `json:"tokens"`            // in user agents, before the version
+	Version  *Pattern  `json:"version,omitempty"` // what is before the version, which has to be there too; nil = the token that was found
+	Names    []string  `json:"names,omitempty"`   // other names, in lower case without spaces
+	Chromium bool      `json:"chromium,omitempty"`
 }
 
 // Tokens are the parts of user agents by which something is told.
 type Tokens struct {
-	Name   string   `json:"name"`
-	Tokens []string `json:"tokens"`
+	Name   string    `json:"name"`
+	Tokens []Pattern `json:"tokens"`
 }
 
 // Device is how a class of devices is told.
 type Device struct {
 	Class  facts.Device `json:"class"`
-	Tokens []string     `json:"tokens"`
-	System string       `json:"system,omitempty"` // what it runs, whatever the user agent says
+	Tokens []Pattern    `json:"tokens"`
+	System OS           `json:"system,omitempty"` // what it runs, whatever the user agent says
 }
 
-// Prepare makes the tables ready to be asked. The error is a *document.MisfitError.
+// UserAgent is how user agents name a system.
+type UserAgent struct {
+	Name    string       `json:"name"` // of the system, as records have it
+	System  OS           `json:"system"`
+	Tokens  []Pattern    `json:"tokens"`
+	With    []Pattern    `json:"with,omitempty"`    // of which one has to be there too
+	Version *Pattern     `json:"version,omitempty"` // what is before the version; nil = none is told
+	Device  facts.Device `json:"device,omitempty"`  // that it comes on; empty = the system tells
+}
+
+// Platform is what apps call a system, in nativeMeta and before a version in a user agent of their own, like NativeApp/1.4.0 (iOS 18.1;
+// iPhone; iPhone16,2; arm64).
+type Platform struct {
+	Name   string       `json:"name"`
+	Device facts.Device `json:"device,omitempty"` // that it comes on; empty = the system tells
+}
+
+// WebView is how the web views of apps are told from browsers.
+type WebView struct {
+	System  OS        `json:"system"`
+	Tokens  []Pattern `json:"tokens"`
+	Without []Pattern `json:"without,omitempty"` // of which none may be there
+}
+
+// Forms are how user agents say what they are held in.
+type Forms struct {
+	Tablet []Pattern `json:"tablet"`
+	Phone  []Pattern `json:"phone"`
+}
+
+// Samsung is how the devices of Samsung are told.
+type Samsung struct {
+	Brands  []string  `json:"brands"`  // that apps state, in any case
+	Models  []Pattern `json:"models"`  // in user agents
+	Unnamed []string  `json:"unnamed"` // what stands for any model, or where a model would
+
+	// What stands beside a model: parts of it, and languages. Bundles from before have none.
+	Beside    []Pattern `json:"beside,omitempty"`
+	Languages []string  `json:"languages,omitempty"`
+}
+
+type spelling struct {
+	system OS
+	device facts.Device
+}
+
+// Whole reports whether no table is missing that bundles from before lack.
+func (a *Tables) Whole() bool {
+	return a.UserAgents != nil && a.Platforms != nil && a.OwnVersions != nil && a.Unsaid != nil && a.WebViews != nil && a.Forms != nil &&
+		a.Samsung != nil && a.Samsung.Beside != nil && a.Samsung.Languages != nil && a.Frozen != nil && a.Windows != nil
+}
+
+// Complete takes the tables that a bundle from before lacks from those of another.
+func (a *Tables) Complete(by *Tables) {
+	if a.UserAgents == nil {
+		a.UserAgents = by.UserAgents
+	}
+	if a.Platforms == nil {
+		a.Platforms = by.Platforms
+	}
+	if a.OwnVersions == nil {
+		a.OwnVersions = by.OwnVersions
+	}
+	if a.Unsaid == nil {
+		a.Unsaid = by.Unsaid
+	}
+	if a.WebViews == nil {
+		a.WebViews = by.WebViews
+	}
+	if a.Frozen == nil {
+		a.Frozen = by.Frozen
+	}
+	a.Forms, a.Samsung, a.Windows = cmp.Or(a.Forms, by.Forms), cmp.Or(a.Samsung, by.Samsung), cmp.Or(a.Windows, by.Windows)
+	whole := *a.Samsung
+	if whole.Beside == nil {
+		whole.Beside = by.Samsung.Beside
+	}
+	if whole.Languages == nil {
+		whole.Languages = by.Samsung.Languages
+	}
+	a.Samsung = &whole
+}
+
+// Prepare makes the tables ready to be asked. The error is a *document.MisfitError that names the member at fault.
 func (a *Tables) Prepare() error {
+	if err := a.check(); err != nil {
+		return err
+	}
 	for beginning := range a.Systems {
 		a.beginnings = append(a.beginnings, beginning)
 	}
@@ -57,25 +153,25 @@ func (a *Tables) Prepare() error {
 	a.browsers = make(map[string]*Browser, len(a.Browsers))
 	for i := range a.Browsers {
 		b := &a.Browsers[i]
-		if b.Name == "" || len(b.Tokens) == 0 {
-			return misfit("browsers", "browser %d needs a name and a token", i)
-		}
 		for _, name := range append([]string{PlainName(b.Name), PlainName(b.Label)}, b.Names...) {
 			if name != "" {
 				a.browsers[name] = b
 			}
 		}
 	}
-	for _, d := range a.Devices {
-		if !d.Class.Known() {
-			return misfit("devices", "there is no device class %q; there are %s", d.Class, facts.KnownDevices())
+	a.spelt = map[string]spelling{}
+	for _, p := range a.Platforms {
+		a.spelt[p.Name] = a.spell(p.Name)
+	}
+	for i := range a.UserAgents {
+		u := &a.UserAgents[i]
+		s := a.spell(u.Name)
+		if _, known := a.beginning(PlainName(u.Name)); !known {
+			s.system = u.System // it need not be said twice
 		}
+		a.spelt[u.Name] = s
 	}
 	return nil
-}
-
-func misfit(table, form string, values ...any) error {
-	return &document.MisfitError{Keys: []string{"keyward", "agents", table}, Message: fmt.Sprintf(form, values...)}
 }
 
 // PlainName is a name as the tables are asked for it.
@@ -83,31 +179,57 @@ func PlainName(name string) string {
 	return strings.ToLower(strings.Join(strings.Fields(name), ""))
 }
 
+// Says reports whether a name says anything: parsers have words for what they do not know.
+func (a *Tables) Says(name string) bool {
+	name = strings.TrimSpace(name)
+	return name != "" && !slices.ContainsFunc(a.Unsaid, func(one string) bool { return strings.EqualFold(one, name) })
+}
+
 // System returns the operating system of a name in any of the usual spellings: what its beginning says.
 func (a *Tables) System(name string) OS {
-	// Most come in these spellings, and bringing others into one form costs allocations.
-	switch name {
-	case "":
+	if name == "" {
 		return ""
-	case "iOS", "iPadOS":
-		return IOS
-	case "macOS":
-		return MacOS
-	case "Android":
-		return Android
-	case "Windows":
-		return Windows
 	}
+	return a.spelling(name).system
+}
+
+// DeviceOf returns the class of device that a system of the name comes on; empty where the system alone does not tell.
+func (a *Tables) DeviceOf(name string) facts.Device { return a.spelling(name).device }
+
+// spelling finds a name. Most come in the spellings of the tables, and bringing others into one form costs allocations.
+func (a *Tables) spelling(name string) spelling {
+	if known, ok := a.spelt[name]; ok {
+		return known
+	}
+	return a.spell(name)
+}
+
+func (a *Tables) spell(name string) spelling {
 	plain := PlainName(name)
 	if plain == "" {
-		return ""
+		return spelling{}
 	}
-	for _, beginning := range a.beginnings {
-		if strings.HasPrefix(plain, beginning) {
-			return OS(a.Systems[beginning])
+	s := spelling{system: OtherOS}
+	if system, known := a.beginning(plain); known {
+		s.system = system
+	}
+	for i := range a.Platforms {
+		if strings.HasPrefix(plain, PlainName(a.Platforms[i].Name)) {
+			s.device = a.Platforms[i].Device
+			break
 		}
 	}
-	return OtherOS
+	return s
+}
+
+// beginning returns the system that a name's beginning says.
+func (a *Tables) beginning(plain string) (system OS, known bool) {
+	for _, beginning := range a.beginnings {
+		if strings.HasPrefix(plain, beginning) {
+			return OS(a.Systems[beginning]), true
+		}
+	}
+	return "", false
 }
 
 // Browser returns the browser of a name in any of the usual spellings, nil if no table knows it.
@@ -115,7 +237,11 @@ func (a *Tables) Browser(name string) *Browser {
 	if known, ok := a.browsers[name]; ok {
 		return known
 	}
-	return a.browsers[PlainName(name)]
+	plain := PlainName(name)
+	if known, ok := a.browsers[plain]; ok {
+		return known
+	}
+	return a.browsers[strings.TrimRight(plain, "0123456789.")] // some write the version behind it
 }
 
 // BrowserWord is how facts name a browser: other is one that no table knows.
@@ -128,156 +254,4 @@ func (a *Tables) BrowserWord(name string) string {
 	default:
 		return known.Name
 	}
-}
-
-// Reading is a user agent as the tables read it.
-type Reading struct {
-	Text           string
-	OSName         string // as records have it
-	OSVersion      string // as it is written, frozen or not
-	OS             OS
-	Browser        *Browser
-	BrowserVersion string
-	Device         facts.Device
-	InApp          string
-	Embedded       bool
-	Mobile, Tablet bool
-}
-
-// Other stands in facts for what no table knows.
-const Other = "other"
-
-// Read takes a user agent apart.
-func (a *Tables) Read(text string) Reading {
-	g := Reading{Text: text}
-	if text == "" {
-		return g
-	}
-	g.Device = a.deviceClass(text)
-	if g.Device == facts.DeviceScript {
-		return g
-	}
-	g.OSName, g.OS, g.OSVersion = systemOf(text)
-	for i := range a.Devices {
-		if d := &a.Devices[i]; d.Class == g.Device && d.System != "" && HasAny(text, d.Tokens) {
-			g.OSName, g.OS, g.OSVersion = "", OS(d.System), ""
-		}
-	}
-	g.readBrowser(a)
-	if g.OS == "" && (g.Device != "" || g.Browser != nil) && g.Device != facts.DeviceBot {
-		g.OS = OtherOS // what runs it is none that the tables know
-	}
-	for i := range a.InApp {
-		if HasAny(text, a.InApp[i].Tokens) {
-			g.InApp = a.InApp[i].Name
-			break
-		}
-	}
-	webKit := strings.Contains(text, "AppleWebKit")
-	g.Embedded = (g.OS == IOS && webKit && !strings.Contains(text, "Safari/")) || (g.OS == Android && strings.Contains(text, "; wv)"))
-	g.Tablet = strings.Contains(text, "iPad") || strings.Contains(text, "Tablet") || (g.OS == IOS && strings.Contains(text, "Macintosh"))
-	g.Mobile = strings.Contains(text, "Mobi") || strings.Contains(text, "Phone")
-	return g
-}
-
-func (a *Tables) deviceClass(text string) facts.Device {
-	lower := strings.ToLower(text)
-	if HasAny(lower, a.Bots) {
-		return facts.DeviceBot
-	}
-	for i := range a.Devices {
-		d := &a.Devices[i]
-		if d.Class == facts.DeviceScript && strings.Contains(text, "Mozilla/") {
-			continue
-		}
-		if HasAny(text, d.Tokens) {
-			return d.Class
-		}
-	}
-	return ""
-}
-
-func (g *Reading) readBrowser(a *Tables) {
-	for i := range a.Browsers {
-		b := &a.Browsers[i]
-		for _, token := range b.Tokens {
-			at := strings.Index(g.Text, token)
-			if at < 0 {
-				continue
-			}
-			if b.Version != "" {
-				if token = b.Version; !strings.Contains(g.Text, token) {
-					continue
-				}
-				at = strings.Index(g.Text, token)
-			}
-			g.Browser, g.BrowserVersion = b, numbers(g.Text[at+len(token):])
-			return
-		}
-	}
-}
-
-// systemTokens are where user agents name their system, in order of precedence, and what stands before the version.
-var systemTokens = [...]struct {
-	token, name string
-	os          OS
-	version     string
-}{
-	{"Windows Phone", "Windows Phone", OtherOS, "Windows Phone "},
-	{"Windows", "Windows", Windows, "Windows NT "},
-	{"OpenHarmony", "HarmonyOS", HarmonyOS, "OpenHarmony "},
-	{"HarmonyOS", "HarmonyOS", HarmonyOS, "HarmonyOS "},
-	{"iPhone", "iOS", IOS, " OS "},
-	{"iPad", "iOS", IOS, " OS "},
-	{"iPod", "iOS", IOS, " OS "},
-	{"Android", "Android", Android, "Android "},
-	{"CrOS", "ChromeOS", ChromeOS, ""},
-	{"BSD", "BSD", OtherOS, ""},
-	{"SunOS", "Solaris", OtherOS, ""},
-	{"Macintosh", "macOS", MacOS, "Mac OS X "},
-	{"Linux", "Linux", Linux, ""},
-	{"X11", "Linux", Linux, ""},
-}
-
-// systemOf finds the system that a user agent names. Safari and others on an iPad that asks for the desktop site say Macintosh; those that
-// name themselves are told by that.
-func systemOf(text string) (name string, os OS, version string) {
-	for i := range systemTokens {
-		s := &systemTokens[i]
-		if !strings.Contains(text, s.token) {
-			continue
-		}
-		if s.os == MacOS && HasAny(text, iPadTokens[:]) {
-			return "iOS", IOS, ""
-		}
-		if s.version != "" {
-			if _, after, found := strings.Cut(text, s.version); found {
-				version = numbers(after)
-			}
-		}
-		return s.name, s.os, version
-	}
-	return "", "", ""
-}
-
-// iPadTokens are in no user agent of a Mac.
-var iPadTokens = [...]string{"CriOS", "FxiOS", "EdgiOS", "Mobile/"}
-
-// numbers returns the version that a text begins with.
-func numbers(text string) string {
-	end := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' && r != '_' })
-	if end < 0 {
-		end = len(text)
-	}
-	return text[:end]
-}
-
-// HasAny reports whether a text has one of the parts.
-func HasAny(text string, parts []string) bool {
-	for _, part := range parts {
-		if strings.Contains(text, part) {
-			return true
-		}
-	}
-	return false
 }

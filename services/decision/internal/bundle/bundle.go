@@ -83,7 +83,7 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(content.CheckJSON(), content.CheckSchemas()); err != nil {
+	if err := errors.Join(content.CheckJSON(), content.CheckSchemas(), content.CheckProviders()); err != nil {
 		return nil, err
 	}
 	capabilities := limits.Capabilities()
@@ -99,7 +99,7 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 	if err := errors.Join(missing(parsed.Modules, entrypoints), checkCalls(parsed.Modules)); err != nil {
 		return nil, err
 	}
-	schemas, err := schemasIn(content, entrypoints)
+	schemas, err := schemasIn(content, entrypoints, b.labels())
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +157,9 @@ func (b *Bundle) AtRule(entrypoint, message, advice string) *Error {
 
 // At returns an Error for a place in the bundle's data, given as keys from the root.
 func (b *Bundle) At(keys []string, message, advice string) *Error {
+	if content, ok := b.files[bundlefile.ProvidersFile]; ok && len(keys) > 1 && keys[0] == spaceKey && keys[1] == "aaguids" {
+		return &Error{File: bundlefile.ProvidersFile, Line: bundlefile.Locate(content, keys), Message: message, Advice: advice}
+	}
 	for _, name := range b.files.Names() {
 		if path.Base(name) != "data.json" {
 			continue
@@ -262,7 +265,7 @@ func failed(result *tester.Result) *Error {
 }
 
 // schemasIn collects schemas/<name>.jsonschema as schema.<name>. Every entrypoint's package needs one.
-func schemasIn(f bundlefile.Files, entrypoints []string) (*ast.SchemaSet, error) {
+func schemasIn(f bundlefile.Files, entrypoints, labels []string) (*ast.SchemaSet, error) {
 	set := ast.NewSchemaSet()
 	for file, content := range f {
 		name, ok := bundlefile.SchemaName(file)
@@ -273,6 +276,7 @@ func schemasIn(f bundlefile.Files, entrypoints []string) (*ast.SchemaSet, error)
 		if err := json.Unmarshal(content, &schema); err != nil {
 			return nil, &Error{File: file, Message: err.Error()}
 		}
+		narrow(schema, labels)
 		ref := ast.Ref{ast.SchemaRootDocument}
 		for part := range strings.SplitSeq(name, "/") {
 			ref = ref.Append(ast.StringTerm(part))

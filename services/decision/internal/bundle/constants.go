@@ -51,6 +51,26 @@ func (b *Bundle) Constants(entrypoint, member string) []Constant {
 	return constants
 }
 
+// Contained returns the texts that rules of an entrypoint's package put into a set of the name.
+func (b *Bundle) Contained(entrypoint, set string) []Constant {
+	ref := ast.MustParseRef(entrypoint)
+	var found []Constant
+	for _, name := range slices.Sorted(maps.Keys(b.modules)) {
+		if !b.modules[name].Package.Path.Equal(ref[:len(ref)-1]) {
+			continue
+		}
+		for _, rule := range b.modules[name].Rules {
+			if rule.Head.Key == nil || rule.Head.Name.String() != set {
+				continue
+			}
+			if text, ok := rule.Head.Key.Value.(ast.String); ok {
+				found = append(found, Constant{Text: string(text), file: name, line: rule.Head.Location.Row})
+			}
+		}
+	}
+	return found
+}
+
 // argument is one of a function, by its place.
 type argument struct {
 	function string

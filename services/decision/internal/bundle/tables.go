@@ -13,11 +13,11 @@ import (
 	"golang.org/x/text/message"
 )
 
-// checkTables holds the tables of data.keyward that detection reads against the schemas that the bundle has for them, and names each member
+// checkTables holds the tables of data.keyward that Keyward reads against the schemas that the bundle has for them, and names each member
 // at fault. Bundles of before have none.
 func (b *Bundle) checkTables() error {
 	var refused []error
-	for _, table := range [...]string{"agents", "aaguids"} {
+	for _, table := range [...]string{"agents", "aaguids", "reasons"} {
 		file, content := b.files.Schema(table)
 		value, given := b.space()[table]
 		if content == nil || !given {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/policies/policiestest"
@@ -41,16 +42,78 @@ func TestTablesThatDoNotFitTheirSchemaAreRefusedWithTheirPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			files := policiestest.Files(t)
-			policiestest.Edit(t, files, "data.json", c.old, c.replacement)
+			file := "data.json"
+			if strings.HasPrefix(c.want, "keyward.aaguids") {
+				file = "aaguids.json"
+			}
+			policiestest.Edit(t, files, file, c.old, c.replacement)
 			_, err := bundle.Load(t.Context(), files, entrypoints)
 			var place *bundle.Error
 			if !errors.As(err, &place) || !strings.HasPrefix(place.Message, c.want) {
 				t.Fatalf("got %v, want %s", err, c.want)
 			}
-			changed := strings.Split(string(files["data.json"].Data), "\n")[place.Line-1]
-			if place.File != "data.json" || !strings.Contains(c.replacement, strings.Fields(changed)[0]) &&
+			changed := strings.Split(string(files[file].Data), "\n")[place.Line-1]
+			if place.File != file || !strings.Contains(c.replacement, strings.Fields(changed)[0]) &&
 				!strings.Contains(changed, c.replacement) {
 				t.Errorf("%s:%d is %q", place.File, place.Line, changed)
+			}
+		})
+	}
+}
+
+// Bundles from before the table of providers had a file have it in data.json, or in folders named after its keys.
+func TestTheTableOfProvidersIsTakenFromWhereverABundleHasIt(t *testing.T) {
+	t.Parallel()
+	const keeper = "0ea242b4-43c4-4a1b-8b17-dd6d0b6baec6"
+	const entry = `{"` + keeper + `": {"class": "password-manager", "name": "Ours"}}`
+	own := func(content string) func(fstest.MapFS) {
+		return func(files fstest.MapFS) { files["aaguids.json"] = &fstest.MapFile{Data: []byte(content)} }
+	}
+	inData := func(files fstest.MapFS) {
+		policiestest.Edit(t, files, "data.json", `"projects": {},`, `"projects": {}, "aaguids": `+entry+",")
+	}
+	folder := func(files fstest.MapFS) { files["keyward/aaguids/data.json"] = &fstest.MapFile{Data: []byte(entry)} }
+	type parts []func(fstest.MapFS)
+	const more = "aaguids.json:1: keyward.aaguids is not all that it holds"
+	for name, c := range map[string]struct {
+		parts   parts
+		refused string // empty = it is taken
+	}{
+		"a file of its own":                  {parts{own(`{"keyward": {"aaguids": ` + entry + `}}`)}, ""},
+		"data.json":                          {parts{inData}, ""},
+		"a folder":                           {parts{folder}, ""},
+		"data.json, beside a published list": {parts{inData, own(`{"` + keeper + `": {"name": "Theirs"}}`)}, ""},
+		"two files": {
+			parts{inData, own("{\"keyward\": {\n\"aaguids\": {}}}")}, "aaguids.json:2: keyward.aaguids is in data.json too",
+		},
+		"a folder and a file": {
+			parts{folder, own(`{"keyward": {"aaguids": {}}}`)}, "aaguids.json:1: keyward.aaguids is in keyward/aaguids/data.json too",
+		},
+		"a published list alone":               {parts{own(entry)}, more},
+		"a file that holds more":               {parts{own(`{"keyward": {"aaguids": {}, "parameters": {}}}`)}, more},
+		"a file with another root beside ours": {parts{own(`{"keyward": {"aaguids": {}}, "more": 1}`)}, more},
+		"a file that is no JSON":               {parts{own(`{"keyward": `)}, "aaguids.json:1: unexpected end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := policiestest.Files(t)
+			delete(files, "aaguids.json")
+			for _, add := range c.parts {
+				add(files)
+			}
+			b, err := bundle.Load(t.Context(), files, entrypoints)
+			if c.refused != "" {
+				if err == nil || !strings.HasPrefix(err.Error(), c.refused) {
+					t.Errorf("got %v, want %s", err, c.refused)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			table := b.Data["keyward"].(map[string]any)["aaguids"].(map[string]any)
+			if got := table[keeper].(map[string]any)["name"]; got != "Ours" || len(table) != 1 {
+				t.Errorf("%d entries, of which it is %v", len(table), got)
 			}
 		})
 	}

@@ -132,6 +132,9 @@ func belongs(name string) bool {
 	if strings.HasPrefix(path.Base(name), ".") {
 		return false
 	}
+	if name == ProvidersFile {
+		return true
+	}
 	return path.Ext(name) == ".rego" || isSchema(name)
 }
 
@@ -291,12 +294,14 @@ func (f Files) Loader() bundle.DirectoryLoader {
 
 // NextFile implements bundle.DirectoryLoader.
 func (l *loader) NextFile() (*bundle.Descriptor, error) {
-	if len(l.names) == 0 {
-		return nil, io.EOF
+	for len(l.names) > 0 {
+		name := l.names[0]
+		l.names = l.names[1:]
+		if as, content, ok := l.files.forOPA(name); ok {
+			return bundle.NewDescriptor(as, as, bytes.NewReader(content)), nil
+		}
 	}
-	name := l.names[0]
-	l.names = l.names[1:]
-	return bundle.NewDescriptor(name, name, bytes.NewReader(l.files[name])), nil
+	return nil, io.EOF
 }
 
 // The reader's options have no bearing on files that are in memory already.

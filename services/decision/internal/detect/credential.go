@@ -156,10 +156,10 @@ func (k *Knowledge) missing(p *passkey, client *recognition.Client) string {
 	}
 	foreign := p.class == facts.ClassUnknown && p.BackupEligible && !k.sameSystem(p, client)
 	switch {
+	case (manager || foreign) && k.belowManagers(client):
+		return "os-too-old" // where no manager serves passkeys, a word on managers means nothing
 	case (manager || foreign) && client.PasswordManager == recognition.No:
 		return "manager-absent"
-	case (manager || foreign) && k.belowManagers(client):
-		return "os-too-old"
 	case p.class == facts.ClassGoogle && client.Native && client.OS == agent.Android && client.PlayServices == recognition.No:
 		return "no-play-services"
 	}

@@ -2,7 +2,6 @@ package detect_test
 
 import (
 	"encoding/json"
-	"io/fs"
 	"math"
 	"strings"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
@@ -40,14 +40,7 @@ var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func knowledge(t testing.TB, changes ...func(parameters map[string]any)) *detect.Knowledge {
 	t.Helper()
-	raw, err := fs.ReadFile(policies.Bundle, "data.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var data map[string]any
-	if err := json.Unmarshal(raw, &data); err != nil {
-		t.Fatal(err)
-	}
+	data := policiestest.Data(t)
 	for _, change := range changes {
 		change(data["keyward"].(map[string]any)["parameters"].(map[string]any))
 	}
@@ -420,7 +413,7 @@ func TestFactsAreTheSameDocumentInBothForms(t *testing.T) {
 		if diff := cmp.Diff(parse(t, string(raw)), parse(t, string(hand))); diff != "" {
 			t.Errorf("%s (-json +value)\n%s", name, diff)
 		}
-		schema, err := fs.ReadFile(policies.Bundle, "schemas/"+name+".jsonschema")
+		schema, err := policies.Bundle.ReadFile("schemas/" + name + ".jsonschema")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -523,14 +516,14 @@ func TestLearnNamesWhatIsMissing(t *testing.T) {
 			t.Errorf("%s: expected %q, got %v", name, tc.want, err)
 		}
 	}
-	raw, err := fs.ReadFile(policies.Bundle, "data.json")
+	raw, err := json.Marshal(policiestest.Data(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string][2]string{
-		"an unknown class":       {`"class": "samsung"`, `"class": "sammy"`},
+		"an unknown class":       {`"class":"samsung"`, `"class":"sammy"`},
 		"an AAGUID in capitals":  {"fbfc3007", "FBFC3007"},
-		"an address that is not": {`"blockedAddresses": []`, `"blockedAddresses": ["10.0.0.0/40"]`},
+		"an address that is not": {`"blockedAddresses":[]`, `"blockedAddresses":["10.0.0.0/40"]`},
 	} {
 		var data map[string]any
 		if err := json.Unmarshal([]byte(strings.Replace(string(raw), change[0], change[1], 1)), &data); err != nil {

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -30,8 +29,7 @@ type Detection struct {
 	Facts       facts.Facts
 	Client      recognition.Client
 	Insights    rest.DetectionInsights
-	LastOffer   time.Time // of a creation, of any kind; zero = never
-	Experiments []string  // name:arm of those that run, sorted; shared, read only
+	Experiments []string // name:arm of those that run, sorted; shared, read only
 
 	passkeys []passkey
 }
@@ -39,13 +37,16 @@ type Detection struct {
 // DefaultSituation is where an append start comes from unless it says otherwise.
 const DefaultSituation = "post-login"
 
+// situations are those that mean something to the rules of every bundle.
+var situations = [...]string{DefaultSituation, "sign-up", "mfa", "in-app", "passkey-list", "current-user"}
+
 // Login finds the facts of a login start.
 func (k *Knowledge) Login(in Input) Detection {
 	if in.Strategy == "" {
 		in.Strategy = rest.CrossDeviceAuthenticationStrategyStandard
 	}
 	d := k.detect(in)
-	d.Facts.Strategy, d.Facts.Source = string(in.Strategy), cmp.Or(in.Source, facts.SourceUnknown)
+	d.Facts.Strategy, d.Facts.Source = string(in.Strategy), source(in.Source)
 	return d
 }
 
@@ -53,9 +54,7 @@ func (k *Knowledge) Login(in Input) Detection {
 func (k *Knowledge) Append(in Input, flags rest.PasskeyIntelFlags, situation string) Detection {
 	in.Strategy = rest.CrossDeviceAuthenticationStrategyStandard
 	d := k.detect(in)
-	if situation == "" {
-		situation = DefaultSituation
-	}
+	situation = k.situation(situation)
 	d.Facts.Situation = &situation
 	d.Facts.Flags = &facts.Flags{
 		Force: flags.ForcePasskeyAppend, Auto: is(flags.AskForAutoAppend), ConditionalCreate: is(flags.AskForConditionalCreate),
@@ -63,12 +62,39 @@ func (k *Knowledge) Append(in Input, flags rest.PasskeyIntelFlags, situation str
 		LoginMethod: loginMethod(flags.LoginMethod),
 	}
 	if flags.AskForInAppAppend != nil {
-		d.Facts.Flags.InApp = *flags.AskForInAppAppend
+		d.Facts.Flags.InApp = k.trigger(*flags.AskForInAppAppend)
 	}
 	d.Facts.Process = d.process(in.History.Process)
 	d.Facts.Nudges = k.nudges(in)
-	d.LastOffer = in.History.Append.LastOffer
 	return d
+}
+
+// situation is where an append start comes from. What neither the product nor the bundle has a name for is one and the same.
+func (k *Knowledge) situation(said string) string {
+	switch {
+	case said == "":
+		return DefaultSituation
+	case slices.Contains(situations[:], said) || slices.Contains(k.Parameters.Situations, said):
+		return said
+	default:
+		return facts.Other
+	}
+}
+
+// trigger is the moment at which an app asks; empty = it names none. What the bundle does not name is one and the same.
+func (k *Knowledge) trigger(said string) string {
+	if said == "" || slices.Contains(k.Parameters.InAppTriggers, said) {
+		return said
+	}
+	return facts.Other
+}
+
+// source is how a login start came about.
+func source(said event.Source) event.Source {
+	if slices.Contains(event.Sources(), said) {
+		return said
+	}
+	return facts.SourceUnknown
 }
 
 // loginMethod is how a caller says that the login was done; empty = it does not.

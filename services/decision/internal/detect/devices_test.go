@@ -3,6 +3,7 @@ package detect_test
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,7 +17,17 @@ import (
 // give.
 func TestFactsOfRealDevices(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("testdata/devices.json")
+	for _, corpus := range []string{"devices.json", "more-devices.json"} {
+		t.Run(corpus, func(t *testing.T) {
+			t.Parallel()
+			holdAgainst(t, corpus)
+		})
+	}
+}
+
+func holdAgainst(t *testing.T, file string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}

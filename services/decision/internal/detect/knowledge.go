@@ -3,7 +3,12 @@
 package detect
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
+	_ "time/tzdata" // a zone is the same on every machine that has none
 
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/services/decision/internal/document"
@@ -19,13 +24,34 @@ type Parameters struct {
 	recognition.Bars
 	experiment.Shares
 
+	InAppTriggers       []string                    `json:"inAppTriggers"`
 	InAppSpacingSeconds int64                       `json:"inAppSpacingSeconds"`
+	Situations          []string                    `json:"situations,omitempty"`          // beside those that every bundle knows
 	ShownSpacingSeconds int64                       `json:"shownSpacingSeconds,omitempty"` // bundles from before it have none: 0
 	MinimumVersions     recognition.MinimumVersions `json:"minimumVersions"`
 	AllowedAAGUIDs      []string                    `json:"allowedAaguids"`    // of authenticators that may create passkeys; empty = any
 	Rollout             rollout.Parameters          `json:"rollout,omitempty"` // bundles without rules of rollout have none
 
+	Labels   []string `json:"labels,omitempty"`   // that users may have; bundles from before have none
+	Risk     Risk     `json:"risk,omitempty"`     // the same
+	TimeZone string   `json:"timeZone,omitempty"` // of hours and weekdays; bundles from before have none: UTC
+
 	PasskeyReplacesSecondFactor bool `json:"passkeyReplacesSecondFactor,omitempty"` // bundles from before have none: no
+}
+
+// Risk is what detection reads of the parameters of risk.
+type Risk struct {
+	OfficeHours struct {
+		Labels []string `json:"labels,omitempty"`
+	} `json:"officeHours,omitempty"`
+	RequireAAL map[string]int `json:"requireAal,omitempty"` // by label
+}
+
+// labels returns the names that users may be given, sorted: those that are declared, and those that a parameter is about.
+func (p *Parameters) labels() []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(
+		p.Labels, p.Risk.OfficeHours.Labels, slices.Collect(maps.Keys(p.Risk.RequireAAL)),
+	))))
 }
 
 // Authenticator is what is known of an AAGUID.
@@ -40,6 +66,8 @@ type Knowledge struct {
 	Parameters     Parameters
 	Authenticators map[string]Authenticator // by AAGUID in lower case
 	Clients        recognition.Rules
+	Zone           *time.Location // of TimeZone
+	Labels         []string       // that users may have, sorted
 
 	experiments experiment.Experiments
 	rollout     rollout.Rollout
@@ -68,8 +96,22 @@ func Learn(data map[string]any) (*Knowledge, error) {
 	if k.experiments, err = experiment.Learn(k.Parameters.Shares); err != nil {
 		return nil, err
 	}
+	k.Labels = k.Parameters.labels()
+	if k.Zone, err = zone(k.Parameters.TimeZone); err != nil {
+		return nil, err
+	}
 	if k.rollout, err = rollout.Learn(&k.Parameters.Rollout, experiment.Division{Salt: k.Parameters.ExperimentSalt}); err != nil {
 		return nil, err
 	}
 	return k, nil
+}
+
+// zone finds a zone of the IANA's database by its name. Local is none: where a process runs must not matter.
+func zone(name string) (*time.Location, error) {
+	found, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		message := fmt.Sprintf("parameter timeZone: %q is no zone of the IANA's database, such as Europe/Berlin", name)
+		return nil, &document.MisfitError{Keys: []string{"keyward", "parameters", "timeZone"}, Message: message}
+	}
+	return found, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
 // Reach says of one passkey what holds it, and why it can or cannot be used from a client.
@@ -13,9 +14,31 @@ type Reach struct {
 	Class         facts.Class        `json:"class"`
 	Authenticator string             `json:"authenticator,omitempty"` // the name of it, if it is known
 	Availability  Availability       `json:"availability"`
-	Local         string             `json:"local"`   // what this client may hold: likely, uncertain or none
-	ByPhone       string             `json:"byPhone"` // what a phone may hold: high, low or none
-	Why           string             `json:"why"`
+	Local         string             `json:"local"`         // what this client may hold: likely, uncertain or none
+	LocalReason   string             `json:"localReason"`   // in the words of the reference: manager-absent
+	ByPhone       string             `json:"byPhone"`       // what a phone may hold: high, low or none
+	ByPhoneReason string             `json:"byPhoneReason"` // in the words of the reference: no-hybrid-transport
+	// What keeps the way to a phone closed, all of it, where a phone may hold the passkey; empty = it is open.
+	Shut []Shut `json:"shut,omitempty"`
+	Why  string `json:"why"`
+	// What failed on the ways to it from this client, in words; empty = nothing, or it was not looked for.
+	History []string `json:"history,omitempty"`
+}
+
+// Reasons are those of both ways in a line: "manager-absent; by phone: no-hybrid-transport".
+func (r *Reach) Reasons() string {
+	said := r.LocalReason
+	if r.ByPhoneReason != r.LocalReason {
+		said += "; by phone: " + r.ByPhoneReason
+	}
+	for i, shut := range r.Shut {
+		if i == 0 {
+			said += ", shut: " + string(shut)
+			continue
+		}
+		said += ", " + string(shut)
+	}
+	return said
 }
 
 // Reaches returns what was found of each passkey, in the account's order.
@@ -25,22 +48,25 @@ func (d *Detection) Reaches(k *Knowledge) []Reach {
 		p := &d.passkeys[i]
 		all = append(all, Reach{
 			Credential: p.ID, Class: p.class, Authenticator: k.Authenticators[p.AAGUID].Name, Availability: p.availability,
-			Local: p.local.value, ByPhone: p.byPhone.value, Why: d.why(p),
+			Local: p.local.value, LocalReason: p.local.why, ByPhone: p.byPhone.value, ByPhoneReason: p.byPhone.why,
 		})
+		r := &all[i]
+		r.Shut = d.shut(p, &k.Parameters.MinimumVersions)
+		r.Why = d.why(p, r.Shut)
 	}
 	return all
 }
 
-func (d *Detection) why(p *passkey) string {
+func (d *Detection) why(p *passkey, shut []Shut) string {
 	switch p.availability {
 	case SecurityKey:
 		return "whoever carries the key can use it anywhere"
 	case Likely, Uncertain:
 		return d.sayLocal(p.local.why)
 	case Remote:
-		way := "the way to a phone is closed"
-		if d.Facts.AccountFacts.CDA.Route {
-			way = "this client can use it from there"
+		way := "this client can use it from there"
+		if len(shut) > 0 {
+			way = "the way to a phone is closed: " + sayShut(shut)
 		}
 		return d.sayLocal(p.local.why) + "; " + sayByPhone(p.byPhone.why) + ", and " + way
 	default:
@@ -53,7 +79,7 @@ func (d *Detection) system() string {
 	if d.Client.OSName == "" {
 		return "the system, which is not known,"
 	}
-	return strings.TrimSpace(d.Client.OSName + " " + d.Client.OSVersion)
+	return strings.TrimSpace(d.Client.OSName + " " + recognition.Dotted(d.Client.OSVersion))
 }
 
 // sayLocal puts into words why this client may or cannot hold a passkey.

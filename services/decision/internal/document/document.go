@@ -1,5 +1,5 @@
 // Package document reads the data documents of a policy bundle into Go values. It promises that nothing a value needs is silently left at
-// its zero, and says at which key a document does not fit. It is pure.
+// its zero, and says at which key a document does not fit; and it writes the documents that rules answer. It is pure.
 package document
 
 import (

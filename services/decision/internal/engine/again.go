@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/detect"
@@ -28,28 +29,22 @@ type Recorded struct {
 // Detect finds the facts of a recorded decision anew, with this engine's parameters: the user's events are folded again as of the moment of
 // the decision, and the client is looked at again. The error is or wraps recognition.ErrAddressNotKept or rollout.ErrNotKept if the record
 // lacks what the parameters make matter.
-func (e *Engine) Detect(r Recorded) (*facts.Facts, error) {
+func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	v := e.view(r.Project)
 	if err := v.knowledge.Clients.TellsNetwork(r.Question.Network()); err != nil {
 		return nil, err
 	}
-	q := r.Question.Restore(r.Project, r.User, r.Process)
-	ev := Evidence{Events: event.NewSet(r.Events), Complete: r.Facts.Complete, Now: r.Made}
-	if r.Question.Read != nil {
-		ev.Offers = r.Question.Read.Restored(r.Process)
-	}
+	q := r.asked()
 	var d detect.Detection
 	switch r.Action {
 	case ActionLogin:
-		d = v.login(service.LoginQuestion{Question: q, Strategy: r.Question.Strategy, Source: r.Question.Source}, ev)
+		d = v.login(r.Login(), r.Evidence())
 	case ActionAppend:
-		asked := service.AppendQuestion{Question: q, Situation: r.Question.Situation}
-		if r.Question.Flags != nil {
-			asked.Flags = *r.Question.Flags
-		}
-		d = v.append(asked, ev)
+		d = v.append(r.Append(), r.Evidence())
 	case ActionMediation:
-		d = v.knowledge.Mediation(q)
+		d = v.mediation(q, r.Made)
+	case ActionRisk:
+		d = v.finish(r.Finish(), r.Evidence())
 	case ActionRollout:
 		again, err := v.knowledge.RolloutAgain(service.RolloutQuestion{Question: q}, r.Facts.Rollout, r.Own)
 		if err != nil {
@@ -60,4 +55,48 @@ func (e *Engine) Detect(r Recorded) (*facts.Facts, error) {
 		return nil, fmt.Errorf("unknown action %q", r.Action)
 	}
 	return &d.Facts, nil
+}
+
+func (r *Recorded) asked() service.Question { return r.Question.Restore(r.Project, r.User, r.Process) }
+
+// Login returns what was asked, if it was a login.
+func (r *Recorded) Login() service.LoginQuestion {
+	return service.LoginQuestion{Question: r.asked(), Strategy: r.Question.Strategy, Source: r.Question.Source}
+}
+
+// Append returns what was asked, if it was an append.
+func (r *Recorded) Append() service.AppendQuestion {
+	asked := service.AppendQuestion{Question: r.asked(), Situation: r.Question.Situation}
+	if r.Question.Flags != nil {
+		asked.Flags = *r.Question.Flags
+	}
+	return asked
+}
+
+// Finish returns what was asked, if it was the end of a ceremony.
+func (r *Recorded) Finish() service.FinishQuestion {
+	asked := service.FinishQuestion{Question: r.asked()}
+	if r.Question.Finish != nil {
+		r.Question.Finish.Restore(&asked)
+	}
+	return asked
+}
+
+// Evidence returns what had been looked up.
+func (r *Recorded) Evidence() Evidence {
+	ev := Evidence{Events: event.NewSet(r.Events), Complete: r.Facts.Complete, Now: r.Made}
+	if r.Question.Read != nil {
+		ev.Offers = r.Question.Read.Restored(r.Process)
+	}
+	return ev
+}
+
+// Tell returns what the history of a recorded decision was made of, as of a moment from its own on.
+func (e *Engine) Tell(r *Recorded, at time.Time) []history.Counted {
+	q := r.asked()
+	if q.Account == nil || !r.Facts.Complete {
+		return nil
+	}
+	_, told := history.Tell(e.view(r.Project).evidence(q, r.Evidence().At(at)))
+	return told
 }

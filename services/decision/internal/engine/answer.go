@@ -42,6 +42,7 @@ func (a *answer) value(key string) ast.Value {
 var keys = terms(
 	"rule", "allow", "tag", "route", "isCDACandidate", "preferImmediatelyAvailable", "credentials", "hints",
 	"kind", "variant", "auto", "conditional", "manualAllowed", "isRestrictedBrowser", "reason", "attachment", "userVerification",
+	"action", "level", "reasons",
 )
 
 func terms(names ...string) map[string]*ast.Term {
@@ -89,7 +90,7 @@ func (a *answer) texts(key string) []string {
 func (a *answer) verdict(known func(rest.DecisionTag) bool, want string) verdict {
 	v := verdict{rule: a.text("rule"), allow: a.boolean("allow"), tag: rest.DecisionTag(a.text("tag"))}
 	if v.rule == "" || len(v.rule) > maxRule {
-		a.wrong("rule", fmt.Sprintf("a name of at most %d bytes", maxRule))
+		a.wrong("rule", wantRule)
 	}
 	if !known(v.tag) {
 		a.wrong("tag", want)

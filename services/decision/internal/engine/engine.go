@@ -13,11 +13,11 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
@@ -34,9 +34,10 @@ const (
 	ActionAppend    = "append"
 	ActionMediation = "mediation"
 	ActionRollout   = "rollout"
+	ActionRisk      = "risk" // beside what a start is about, and by itself of a finish
 )
 
-// Actions returns the names of all actions.
+// Actions returns the names of all actions that decisions are about. Each but a rollout is judged for ActionRisk, too.
 func Actions() []string { return slices.Clone(actions[:]) }
 
 // question is an action as an index.
@@ -47,18 +48,23 @@ const (
 	appending
 	mediation
 	rollout
+	risky
 	questions
 )
 
 // actions are the names of the questions.
-var actions = [questions]string{login: ActionLogin, appending: ActionAppend, mediation: ActionMediation, rollout: ActionRollout}
+var actions = [questions]string{
+	login: ActionLogin, appending: ActionAppend, mediation: ActionMediation, rollout: ActionRollout, risky: ActionRisk,
+}
 
-// entrypoints are the documents that a bundle defines. It may lack that of rollout: bundles are older than the question.
+// entrypoints are the documents that a bundle defines. It may lack those of rollout and risk: bundles are older than the
+// questions.
 var entrypoints = [questions]string{
 	login:     "data.keyward.login.decision",
 	appending: "data.keyward.append.decision",
 	mediation: "data.keyward.mediation.decision",
 	rollout:   "data.keyward.rollout.decision",
+	risky:     "data.keyward.risk.decision",
 }
 
 // DefaultEvalTimeout is the most that one policy evaluation may take unless options say otherwise.
@@ -69,6 +75,7 @@ type Options struct {
 	EvalTimeout time.Duration // most that one policy evaluation may take; 0 = DefaultEvalTimeout
 	MemoEntries int           // answers to remember; 0 = none, every question is put to the rules
 	Admitted    bool          // the very same files have passed their tests already, elsewhere
+	Unjudged    bool          // what is asked is not judged for risk beside it
 	Evicted     func()        // called when an answer makes room for another; may be nil; must not call the engine
 }
 
@@ -87,7 +94,9 @@ type view struct {
 	*bundle.Bundle
 	knowledge *detect.Knowledge
 	inputs    *facts.Inputs
-	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
+	reasons   map[string]reason // that something can be wrong, by name
+	network   bool              // rules read request.network
+	number    uint64            // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
 // Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers every question in the right form. An
@@ -115,7 +124,7 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 		}
 		e.reads[q] = facts.NewProjection(paths)
 	}
-	if e.base, err = learn(loaded, bundle.BaseParameters, facts.NewInputs()); err != nil {
+	if e.base, err = e.learn(loaded, bundle.BaseParameters, facts.NewInputs()); err != nil {
 		return nil, err
 	}
 	if err := e.learnProjects(ctx); err != nil {
@@ -134,10 +143,34 @@ func (e *Engine) With(parameters map[string]any) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if changed.base, err = learn(overridden, bundle.NoPlace, e.base.inputs); err != nil {
+	if changed.base, err = changed.learn(overridden, bundle.NoPlace, e.base.inputs); err != nil {
 		return nil, err
 	}
 	return changed, changed.learnProjects(context.Background())
+}
+
+// Knowing returns an engine with the same rules and parameters that detects by changed knowledge, in every project. The change gets a copy
+// of the knowledge, in which it may put other things and must not write into those that there are; its error is returned.
+func (e *Engine) Knowing(change func(*detect.Knowledge) error) (*Engine, error) {
+	changed := &Engine{opts: e.opts, reads: e.reads, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: e.overrides}
+	knowing := func(v *view) (view, error) {
+		seen, knowledge := *v, *v.knowledge
+		seen.knowledge = &knowledge
+		return seen, change(&knowledge)
+	}
+	var err error
+	if changed.base, err = knowing(&e.base); err != nil {
+		return nil, err
+	}
+	changed.projects = make(map[ident.ProjectID]*view, len(e.projects))
+	for id, project := range e.projects {
+		seen, err := knowing(project)
+		if err != nil {
+			return nil, err
+		}
+		changed.projects[id] = &seen
+	}
+	return changed, nil
 }
 
 // learnProjects makes the views of the projects that override parameters. What With overrides has the last word.
@@ -151,7 +184,7 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 		if project, err = project.Override(ctx, bundle.ProjectParameters(id), e.overrides); err != nil {
 			return err
 		}
-		seen, err := learn(project, bundle.ProjectParameters(id), e.base.inputs)
+		seen, err := e.learn(project, bundle.ProjectParameters(id), e.base.inputs)
 		if err != nil {
 			return err
 		}
@@ -162,13 +195,30 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 }
 
 // learn takes the knowledge out of a bundle whose parameters come from the place.
-func learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.Inputs) (view, error) {
+func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.Inputs) (view, error) {
 	knowledge, err := detect.Learn(loaded.Data)
+	var reasons map[string]reason
+	if err == nil {
+		reasons, err = learnReasons(loaded.Data)
+	}
 	var misfit *document.MisfitError
 	if errors.As(err, &misfit) {
 		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
 	}
-	return view{Bundle: loaded, knowledge: knowledge, inputs: inputs}, err
+	return view{Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: reasons, network: e.readsNetwork()}, err
+}
+
+// readsNetwork reports whether rules read the network of an address, which is found for those alone.
+func (e *Engine) readsNetwork() bool {
+	return slices.ContainsFunc(e.reads[:], func(reads *facts.Projection) bool {
+		return reads != nil && slices.Contains(reads.Paths(), "request.network")
+	})
+}
+
+// FindsAs reports whether another engine finds the same facts in a question of a project.
+func (e *Engine) FindsAs(other *Engine, project ident.ProjectID) bool {
+	a, b := e.view(project), other.view(project)
+	return a.network == b.network && a.knowledge.Same(b.knowledge)
 }
 
 // Revision names the policy: the revision of the bundle's manifest, otherwise a hash of its content. With does not change it.
@@ -210,7 +260,7 @@ func (e *Engine) MemoPaths() map[string][]string {
 func (e *Engine) Evaluate(ctx context.Context, action string, project ident.ProjectID, f *facts.Facts) (map[string]any, error) {
 	q := slices.Index(actions[:], action)
 	if q < 0 {
-		return nil, fmt.Errorf("action %q: want %s, %s, %s or %s", action, ActionLogin, ActionAppend, ActionMediation, ActionRollout)
+		return nil, fmt.Errorf("action %q: want one of %s", action, strings.Join(actions[:], ", "))
 	}
 	if answer := e.Undefined(action); answer != nil {
 		return answer, nil
@@ -244,13 +294,15 @@ func (e *Engine) probe(ctx context.Context) error {
 
 func (v *view) probe(ctx context.Context, timeout time.Duration) error {
 	nobody := service.Question{Account: &account.Account{Status: account.StatusActive}}
-	in := detect.Input{Question: nobody, Complete: true}
-	l, a, m := v.knowledge.Login(in), v.knowledge.Append(in, rest.PasskeyIntelFlags{}, ""), v.knowledge.Mediation(nobody)
+	ev := Evidence{Complete: true}
+	l, a := v.login(service.LoginQuestion{Question: nobody}, ev), v.append(service.AppendQuestion{Question: nobody}, ev)
+	m := v.mediation(nobody, ev.Now)
 	_, loginErr := direct(ctx, v, timeout, login, &l.Facts, readLogin)
 	_, appendErr := direct(ctx, v, timeout, appending, &a.Facts, readAppend)
 	_, mediationErr := direct(ctx, v, timeout, mediation, &m.Facts, readMediation)
 	return errors.Join(
 		v.advise(login, loginErr), v.advise(appending, appendErr), v.advise(mediation, mediationErr), v.probeRollout(ctx, timeout),
+		v.probeRisk(ctx, timeout, &l.Facts, &a.Facts, &m.Facts, v.probedFinish(nobody, ev, true), v.probedFinish(nobody, ev, false)),
 	)
 }
 

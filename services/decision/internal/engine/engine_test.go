@@ -226,7 +226,7 @@ func TestEvaluateRefusesAnUnknownAction(t *testing.T) {
 	if _, err := e.Evaluate(
 		t.Context(), "logon", "pro-1", rows()["L1"],
 	); err == nil ||
-		!strings.Contains(err.Error(), "want login, append, mediation or rollout") {
+		!strings.Contains(err.Error(), "want one of login, append, mediation, rollout, risk") {
 		t.Errorf("got %v", err)
 	}
 }

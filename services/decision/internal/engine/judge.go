@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/span"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
@@ -32,6 +33,7 @@ type Basis struct {
 	Answer   json.RawMessage // the policy's answer document; nil if the policy gave no usable answer
 	Memoised bool            // the answer was known from equal facts before
 	Found    *detect.Detection
+	Risk     *Risk // nil of rollout, and of bundles without rules of risk
 }
 
 // Login judges whether to offer a passkey login. The verdict has no decision ID. If the policy gives no usable answer, the error says why
@@ -55,6 +57,8 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 		}
 		return loginReason(known.answer.verdict), nil
 	})
+	judged := e.judge(ctx, v, &d.Facts)
+	said.Risk = judged.told()
 	otherDevice := ""
 	if a.cda {
 		otherDevice = v.knowledge.OtherDevice(&d)
@@ -62,7 +66,7 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 	return service.LoginVerdict{
 		Verdict: said, OtherDevice: otherDevice, Reason: reason, Route: a.route, IsCDACandidate: a.cda, PreferImmediatelyAvailable: a.immediately,
 		AllowCredentials: d.Select(a.credentials), Hints: a.hints,
-	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
+	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
 }
 
 // Append judges whether to offer the creation of a passkey, under the same terms as Login.
@@ -83,25 +87,29 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 			return "", err
 		}
 		return known.answer.reason, nil
-	}, v.offerEnds(q, ev, d.LastOffer)...)
+	}, v.offerEnds(q, ev)...)
+	judged := e.judge(ctx, v, &d.Facts)
+	said.Risk = judged.told()
 	return service.AppendVerdict{
 		Verdict: said, Kind: a.kind, Variant: a.variant, Auto: a.auto, Conditional: a.conditional, ManualAllowed: a.manualAllowed,
 		IsRestrictedBrowser: a.restrictedBrowser, Reason: a.reason, ExcludeCredentials: d.All(), Attachment: a.attachment, Hints: a.hints,
 		UserVerification: a.userVerification, AllowedAAGUIDs: v.knowledge.Parameters.AllowedAAGUIDs,
-	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
+	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
 }
 
 // Mediation judges whether to offer passkeys in autofill, under the same terms as Login. There is no user yet, so the account of the
 // question does not matter.
-func (e *Engine) Mediation(ctx context.Context, q service.Question) (service.Verdict, Basis, error) {
+func (e *Engine) Mediation(ctx context.Context, q service.Question, now time.Time) (service.Verdict, Basis, error) {
 	v := e.view(q.Project)
 	q.Account = nil
-	d := v.knowledge.Mediation(q)
+	d := v.mediation(q, now)
 	known, memoised, err := ask(ctx, e, v, mediation, &d.Facts, readMediation)
 	if err != nil {
 		known = &answered[verdict]{answer: safeDefault()}
 	}
-	return v.verdict(known.answer, &d), Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d}, err
+	said, judged := v.verdict(known.answer, &d), e.judge(ctx, v, &d.Facts)
+	said.Risk = judged.told()
+	return said, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
 }
 
 // Rollout judges whether passkeys are switched on, under the same terms as Login. A bundle without rules of rollout switches them on for
@@ -123,11 +131,21 @@ func (e *Engine) Rollout(ctx context.Context, q service.RolloutQuestion) (servic
 func (v *view) login(q service.LoginQuestion, ev Evidence) detect.Detection {
 	in := v.input(q.Question, ev)
 	in.Strategy, in.Source = q.Strategy, q.Source
-	return v.knowledge.Login(in)
+	d := v.knowledge.Login(in)
+	v.findRisk(facts.LoginStart, q.Question, ev, &d, nil)
+	return d
 }
 
 func (v *view) append(q service.AppendQuestion, ev Evidence) detect.Detection {
-	return v.knowledge.Append(v.input(q.Question, ev), q.Flags, q.Situation)
+	d := v.knowledge.Append(v.input(q.Question, ev), q.Flags, q.Situation)
+	v.findRisk(facts.AppendStart, q.Question, ev, &d, nil)
+	return d
+}
+
+func (v *view) mediation(q service.Question, now time.Time) detect.Detection {
+	d := v.knowledge.Mediation(q)
+	v.findRisk(facts.MediationStart, q, Evidence{Now: now}, &d, nil)
+	return d
 }
 
 // input folds the evidence.
@@ -219,7 +237,7 @@ func direct[T any](
 	result := &answered[T]{answer: read(a)}
 	if a.err == nil {
 		const usual = 256
-		result.document, a.err = appendJSON(make([]byte, 0, usual), object)
+		result.document, a.err = document.AppendJSON(make([]byte, 0, usual), object)
 	}
 	if a.err != nil {
 		return nil, fmt.Errorf("answer of %s: %w", entrypoints[q], a.err)

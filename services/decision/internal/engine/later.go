@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
 )
@@ -49,58 +50,78 @@ func loginReason(v verdict) string {
 // causeOf returns what a refusal that ends by itself comes from.
 func causeOf(reason string) (history.Cause, bool) {
 	switch reason {
-	case userBarred, userBlacklisted:
+	case userBarred:
 		return history.Barred, true
 	case failingHere:
 		return history.FailedRun, true
-	case coolingDown, spacedOut:
+	case coolingDown, spacedOut, budgetSpent, userBlacklisted:
 		return history.Declined, true
-	case budgetSpent:
-		return history.Spent, true
 	default:
 		return 0, false
 	}
 }
 
+// maxTurns bounds how often the rules are asked again.
+const maxTurns = 40
+
 // eligible returns when the same question is no longer refused for the same reason, if nothing else changes but the time; zero if it is not
-// a matter of time. It asks the rules themselves, at each moment at which an event of the cause ceases to count, so it is true of any
-// bundle.
+// a matter of time. It asks the rules themselves, at each moment from which the history may mean something else, so it is true of any
+// bundle. The moments are whole seconds, rounded up. Beside what the history knows, the answer may change at the given ones.
 func (v *view) eligible(
-	q service.Question, ev Evidence, reason string, again func(Evidence) (string, error), more ...time.Duration,
+	q service.Question, ev Evidence, reason string, again func(Evidence) (string, error), more ...time.Time,
 ) time.Time {
 	cause, ends := causeOf(reason)
 	if !ends || q.Account == nil || !ev.Complete {
 		return time.Time{}
 	}
-	for _, at := range history.Moments(v.evidence(q, ev), cause, more...) {
-		later := ev
-		later.Now, later.asked = at, ev.Now
+	later := ev.At(ev.Now)
+	for range maxTurns {
+		next, changes := history.Turn(v.evidence(q, later), cause)
+		for _, at := range more {
+			if at.After(later.Now) && (!changes || at.Before(next)) {
+				next, changes = at, true
+			}
+		}
+		if !changes {
+			return time.Time{}
+		}
+		later.Now = roundUp(next)
 		if found, err := again(later); err != nil {
-			break
+			return time.Time{}
 		} else if found != reason {
-			return at.Truncate(time.Second).Add(roundUp(at))
+			return later.Now
 		}
 	}
 	return time.Time{}
 }
 
-// roundUp is what a moment lacks of a whole second.
-func roundUp(at time.Time) time.Duration {
-	if at.Truncate(time.Second).Equal(at) {
-		return 0
+// At returns the evidence as of a moment to come. The process stands still until then.
+func (ev Evidence) At(later time.Time) Evidence {
+	if ev.asked.IsZero() {
+		ev.asked = ev.Now
 	}
-	return time.Second
+	ev.Now = later
+	return ev
 }
 
-// offerEnds returns how long, from now on, the distance between offers holds one back that was shown by this client or made in an app.
-func (v *view) offerEnds(q service.AppendQuestion, ev Evidence, last time.Time) []time.Duration {
+// roundUp returns the moment in whole seconds.
+func roundUp(at time.Time) time.Time {
+	if whole := at.Truncate(time.Second); !whole.Equal(at) {
+		return whole.Add(time.Second)
+	}
+	return at
+}
+
+// offerEnds returns when the distance between offers ends that holds one back which was shown by this client or made in an app.
+func (v *view) offerEnds(q service.AppendQuestion, ev Evidence) []time.Time {
 	p := &v.knowledge.Parameters
-	var ends []time.Duration
-	if !last.IsZero() {
-		ends = append(ends, last.Add(time.Duration(p.InAppSpacingSeconds)*time.Second).Sub(ev.Now))
+	var ends []time.Time
+	if offers := ev.Events.Of(event.AppendOffered); len(offers) > 0 {
+		last := time.UnixMilli(offers[len(offers)-1].CreatedMs).UTC()
+		ends = append(ends, last.Add(time.Duration(p.InAppSpacingSeconds)*time.Second))
 	}
 	if shown := q.Flags.AppendShown; shown != nil {
-		ends = append(ends, time.Unix(*shown+p.ShownSpacingSeconds, 0).Sub(ev.Now))
+		ends = append(ends, time.Unix(*shown+p.ShownSpacingSeconds, 0).UTC())
 	}
 	return ends
 }

@@ -63,7 +63,7 @@ decision := {
 		"login/login.rego": {Data: []byte(login)},
 	}
 	for _, name := range []string{
-		".manifest", "data.json", "schemas/login.jsonschema", "schemas/append.jsonschema", "schemas/mediation.jsonschema",
+		".manifest", "data.json", "aaguids.json", "schemas/login.jsonschema", "schemas/append.jsonschema", "schemas/mediation.jsonschema",
 		"schemas/parameters.jsonschema",
 	} {
 		content, err := fs.ReadFile(policies.Bundle, name)
@@ -285,7 +285,7 @@ func TestASecondEqualQuestionIsAnsweredFromMemory(t *testing.T) {
 			t.Errorf("call %d: answer %s, want %s", i, basis.Answer, want)
 		}
 	}
-	if remembering.MemoLen() != 1 || forgetful.MemoLen() != 0 {
+	if remembering.MemoLen() != 2 || forgetful.MemoLen() != 0 {
 		t.Errorf("%d and %d are remembered", remembering.MemoLen(), forgetful.MemoLen())
 	}
 }

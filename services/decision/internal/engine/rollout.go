@@ -20,8 +20,12 @@ func unruled() verdict {
 // answer.
 func (e *Engine) Undefined(action string) map[string]any {
 	q := slices.Index(actions[:], action)
-	if q != int(rollout) || e.base.Defines(entrypoints[q]) {
+	if q < int(rollout) || e.base.Defines(entrypoints[q]) {
 		return nil
+	}
+	if q == int(risky) {
+		r := unjudged()
+		return map[string]any{"rule": unruledRow, "action": string(r.Action), "level": string(r.Level), "reasons": []any{}}
 	}
 	v := unruled()
 	return map[string]any{"rule": v.rule, "allow": v.allow, "tag": string(v.tag), "reason": ""}

@@ -92,7 +92,7 @@ func TestWhatDoesNotMatterToARolloutChangesNeitherAnswerNorMemoKey(t *testing.T)
 		rules[v.Rule] = true
 	})
 	for _, rule := range []string{"R2", "R3", "R4", "R5"} {
-		if !rules[rule] {
+		if !rules[rule] && !testing.Short() { // few are drawn then
 			t.Errorf("no question led to %s", rule)
 		}
 	}
@@ -201,7 +201,7 @@ decision := {"rule": "R", "allow": true, "tag": "rollout-allowed", "reason": ""}
 
 func TestActionsAreAllThatThereAre(t *testing.T) {
 	t.Parallel()
-	want := []string{ActionLogin, ActionAppend, ActionMediation, ActionRollout}
+	want := []string{ActionLogin, ActionAppend, ActionMediation, ActionRollout, ActionRisk}
 	if got := Actions(); !slices.Equal(got, want) {
 		t.Errorf("%v", got)
 	}

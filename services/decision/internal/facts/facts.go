@@ -34,6 +34,8 @@ type Facts struct {
 	Nudges        *Nudges      `json:"nudges,omitempty"`
 
 	Rollout *Rollout `json:"rollout,omitempty"` // of rollout only
+
+	*RiskFacts // nil of rollout, and of what was recorded before there were any
 }
 
 // AccountFacts are what is known of the account and its history.
@@ -78,6 +80,8 @@ type Environment struct {
 	Known    bool    `json:"known"`
 	Rejected bool    `json:"rejected"`
 	Listed   Listing `json:"listed"`
+	// Hours since the account was first used in it; nil = nobody is known, or it was recorded before
+	AgeHours *int `json:"ageHours,omitempty"`
 }
 
 // Counts are the account's passkeys by availability. What counts in no column but Total cannot be reached.

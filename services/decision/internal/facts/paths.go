@@ -22,7 +22,7 @@ func (m *member) paths(above string, all []string) []string {
 			all = m.members[i].paths(above+m.name+".", all)
 		}
 		return all
-	case arms:
+	case arms, names:
 		return append(all, above+m.name+".")
 	default:
 		return append(all, above+m.name)
@@ -34,6 +34,19 @@ func KnownPath(path string) bool {
 	return slices.ContainsFunc(Paths(), func(known string) bool {
 		return known == path || (strings.HasSuffix(known, ".") && strings.HasPrefix(path, known) && len(path) > len(known))
 	})
+}
+
+// Steps returns the only values that a fact moves in, smallest first; nil of those that move in none.
+func Steps(path string) []int {
+	m := &root
+	for name := range strings.SplitSeq(path, ".") {
+		at := slices.IndexFunc(m.members, func(inner member) bool { return inner.name == name })
+		if at < 0 {
+			return nil
+		}
+		m = &m.members[at]
+	}
+	return slices.Clone(m.steps)
 }
 
 // Flat returns the facts by their paths: each is a bool, an int64 or a string.
@@ -54,6 +67,10 @@ func (m *member) flatten(at string, f *Facts, into map[string]any) {
 	case arms:
 		for _, one := range m.arms(f) {
 			into[at+"."+one.Experiment] = string(one.Arm)
+		}
+	case names:
+		for _, one := range m.names(f) {
+			into[at+"."+one.Name] = one.Has
 		}
 	default:
 		for i := range m.members {

@@ -16,7 +16,7 @@ type Projection struct {
 // step writes one value, or skips what follows if a part of the facts is absent.
 type step struct {
 	*member
-	arm  string // of arms: the only experiment that counts; empty = all
+	arm  string // of arms and names: the only one that counts; empty = all
 	skip int    // of an optional member: how many steps belong to it
 }
 
@@ -43,7 +43,7 @@ func (p *Projection) add(m *member, at []string, paths [][]string) {
 		p.steps = append(p.steps, step{member: m})
 	}
 	switch {
-	case m.kind == arms && !whole:
+	case (m.kind == arms || m.kind == names) && !whole:
 		for _, path := range paths {
 			p.leaf(step{member: m, arm: path[0]}, slices.Concat(at, path[:1]))
 		}
@@ -101,6 +101,8 @@ func (p *Projection) Append(to []byte, f *Facts) []byte {
 			to = appendString(to, s.text(f))
 		case arms:
 			to = s.appendArms(to, f)
+		case names:
+			to = s.appendNames(to, f)
 		}
 	}
 	return to
@@ -124,6 +126,24 @@ func (s *step) appendArms(to []byte, f *Facts) []byte {
 		to = append(to, 0)
 	}
 	return to
+}
+
+func (s *step) appendNames(to []byte, f *Facts) []byte {
+	all := s.names(f)
+	if s.arm == "" {
+		to = binary.AppendUvarint(to, uint64(len(all)))
+		for _, one := range all {
+			to = appendBool(appendString(to, one.Name), one.Has)
+		}
+		return to
+	}
+	const absent = 2
+	for _, one := range all {
+		if one.Name == s.arm {
+			return appendBool(to, one.Has)
+		}
+	}
+	return append(to, absent)
 }
 
 func appendBool(to []byte, b bool) []byte {

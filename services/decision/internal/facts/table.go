@@ -15,7 +15,8 @@ const (
 	boolean
 	integer
 	text
-	arms // an object whose keys are the bundle's own
+	arms  // an object whose keys are the bundle's own
+	names // the same, of what holds or not
 )
 
 // member is one named value of the facts. The table of all members is what the input of policies, the JSON of records and the keys of
@@ -29,7 +30,9 @@ type member struct {
 	integer func(*Facts) int
 	text    func(*Facts) string
 	arms    func(*Facts) Assignments
+	names   func(*Facts) Labels
 	members []member
+	steps   []int // of an integer that is rounded down to one of them; nil = it is not
 
 	key    *ast.Term // of the name
 	quoted string    // the name as JSON has it, with the colon
@@ -47,12 +50,21 @@ func word[T ~string](name string, get func(*Facts) T) member {
 	return named(member{name: name, kind: text, text: func(f *Facts) string { return string(get(f)) }})
 }
 
+func flags(name string, get func(*Facts) Labels) member {
+	return named(member{name: name, kind: names, names: get})
+}
+
 func group(name string, members ...member) member {
 	return named(member{name: name, kind: object, members: members})
 }
 
 func (m member) when(present func(*Facts) bool) member {
 	m.present = present
+	return m
+}
+
+func (m member) in(steps ...int) member {
+	m.steps = steps
 	return m
 }
 
@@ -72,8 +84,7 @@ func nudge(name string, get func(*Facts) Nudge) member {
 func ofAccount(f *Facts) bool { return f.AccountFacts != nil }
 
 // root is the facts as a whole, in the order of their JSON form. It is never changed.
-var root = group(
-	"input",
+var root = group("input", append([]member{
 	flag("complete", func(f *Facts) bool { return f.Complete }),
 	word("account", func(f *Facts) Status { return f.Account }).when(func(f *Facts) bool { return f.Account != "" }),
 	word("strategy", func(f *Facts) string { return f.Strategy }).when(func(f *Facts) bool { return f.Strategy != "" }),
@@ -107,6 +118,8 @@ var root = group(
 		flag("known", func(f *Facts) bool { return f.Environment.Known }),
 		flag("rejected", func(f *Facts) bool { return f.Environment.Rejected }),
 		word("listed", func(f *Facts) Listing { return f.Environment.Listed }),
+		count("ageHours", func(f *Facts) int { return *f.Environment.AgeHours }).in(ages...).
+			when(func(f *Facts) bool { return f.Environment.AgeHours != nil }),
 	),
 	group(
 		"credentials",
@@ -192,4 +205,4 @@ var root = group(
 		named(member{name: "samples", kind: arms, arms: func(f *Facts) Assignments { return f.Rollout.Samples }}),
 		named(member{name: "flags", kind: arms, arms: func(f *Facts) Assignments { return f.Rollout.Flags }}),
 	).when(func(f *Facts) bool { return f.Rollout != nil }),
-)
+}, riskMembers()...)...)

@@ -42,6 +42,13 @@ func (m *member) value(f *Facts) *ast.Term {
 			items[i] = [2]*ast.Term{term(one.Experiment), term(string(one.Arm))}
 		}
 		return ast.ObjectTerm(items...)
+	case names:
+		all := m.names(f)
+		items := make([][2]*ast.Term, len(all))
+		for i, one := range all {
+			items[i] = [2]*ast.Term{term(one.Name), ast.InternedTerm(one.Has)}
+		}
+		return ast.ObjectTerm(items...)
 	default:
 		return ast.NewTerm(m.object(f))
 	}
@@ -64,6 +71,14 @@ func (m *member) appendJSON(to []byte, f *Facts) []byte {
 		for _, one := range m.arms(f) {
 			to = AppendText(to, one.Experiment)
 			to = AppendText(append(to, ':'), string(one.Arm))
+			to = append(to, ',')
+		}
+		return closed(to, open)
+	case names:
+		open := len(to)
+		to = append(to, '{')
+		for _, one := range m.names(f) {
+			to = strconv.AppendBool(append(AppendText(to, one.Name), ':'), one.Has)
 			to = append(to, ',')
 		}
 		return closed(to, open)

@@ -20,17 +20,12 @@ import (
 // Schema is the version of records that keep a question. Those of the version before say nothing of their version.
 const Schema = 2
 
-// Of an address as much is kept as log_addresses calls a network: enough for lists of networks, and of no use to find a person.
-const (
-	networkIPv4 = 24
-	networkIPv6 = 48
-)
-
 // Question is what was asked, and what was looked up for it. What stands in the record beside it is not repeated: project, user, process
 // and time.
 type Question struct {
 	Client       rest.ClientInformation                 `json:"client"` // its remote address is a network
 	Environment  service.Environment                    `json:"environment"`
+	Frontend     bool                                   `json:"frontend,omitempty"` // records of before do not say
 	LookupFailed bool                                   `json:"lookupFailed,omitempty"`
 	Strategy     rest.CrossDeviceAuthenticationStrategy `json:"strategy,omitempty"`  // of a login
 	Source       event.Source                           `json:"source,omitempty"`    // of a login; empty = its caller did not say
@@ -38,6 +33,32 @@ type Question struct {
 	Situation    string                                 `json:"situation,omitempty"` // empty = that which detection takes then
 	Account      *Account                               `json:"account,omitempty"`   // nil = there was no such user, or none was asked about
 	Read         *Read                                  `json:"read,omitempty"`      // nil = no history was looked up, or it could not be
+	Finish       *Finish                                `json:"finish,omitempty"`    // of the end of a ceremony
+}
+
+// Finish is what ended a ceremony. Of a passkey it has what Passkey has not.
+type Finish struct {
+	Passkey
+	BackupState bool                   `json:"backupState"`
+	LastUsedMs  int64                  `json:"lastUsedMs,omitempty"`
+	UV          bool                   `json:"uv"`
+	Login       *service.FinishedLogin `json:"login,omitempty"` // nil of a creation
+	Conditional bool                   `json:"conditional,omitempty"`
+}
+
+// KeepFinish returns what is kept of what ended a ceremony.
+func KeepFinish(q *service.FinishQuestion) *Finish {
+	return &Finish{
+		Passkey: passkey(&q.Passkey), BackupState: q.Passkey.BackupState, LastUsedMs: q.Passkey.LastUsedMs, UV: q.UV, Login: q.Login,
+		Conditional: q.Conditional,
+	}
+}
+
+// Restore puts into a question what had ended the ceremony.
+func (f *Finish) Restore(q *service.FinishQuestion) {
+	q.Passkey = f.Passkey.credential()
+	q.Passkey.BackupState, q.Passkey.LastUsedMs = f.BackupState, f.LastUsedMs
+	q.UV, q.Login, q.Conditional = f.UV, f.Login, f.Conditional
 }
 
 // Account is what was known of the user.
@@ -45,6 +66,9 @@ type Account struct {
 	Status   account.Status      `json:"status"`
 	Passkeys []Passkey           `json:"passkeys,omitempty"`
 	Deleted  []account.Tombstone `json:"deleted,omitempty"`
+	// When it was made, in Unix ms; records from before there were rules of risk do not say
+	CreatedMs int64    `json:"createdMs,omitempty"`
+	Labels    []string `json:"labels,omitempty"` // records from before there were any have none
 }
 
 // Passkey is what detection and the fold read of a credential.
@@ -90,31 +114,58 @@ func (q *Question) AppendJSON(to []byte) []byte {
 
 // Keep returns what is kept of a question. Nothing in it is changed when the account is.
 func Keep(q *service.Question) *Question {
-	k := &Question{Client: client(q.Client), Environment: q.Environment, LookupFailed: q.LookupFailed}
+	whole := &struct { // at once: there is one for every decision
+		Question
+		account Account
+	}{}
+	k := &whole.Question
+	k.Client, k.Environment, k.LookupFailed, k.Frontend = client(q.Client), q.Environment, q.LookupFailed, q.Frontend
 	if q.Account == nil {
 		return k
 	}
-	k.Account = &Account{Status: q.Account.Status, Deleted: slices.Clone(q.Account.Deleted)}
+	k.Account = &whole.account
+	*k.Account = Account{
+		Status: q.Account.Status, Deleted: slices.Clone(q.Account.Deleted), CreatedMs: q.Account.CreatedMs, Labels: q.Account.Labels,
+	}
 	if len(q.Account.Credentials) > 0 {
 		k.Account.Passkeys = make([]Passkey, len(q.Account.Credentials))
 	}
 	for i := range q.Account.Credentials {
-		c := &q.Account.Credentials[i]
-		k.Account.Passkeys[i] = Passkey{
-			ID:             c.ID,
-			CredentialID:   c.CredentialID,
-			AAGUID:         c.AAGUID,
-			Transports:     c.Transports,
-			Attachment:     c.Attachment,
-			BackupEligible: c.BackupEligible,
-			CreatedOS:      c.CreatedOS,
-			CreatedBrowser: c.CreatedBrowser,
-			Environment:    c.Environment,
-			CreatedMs:      c.CreatedMs,
-			UsedOn:         c.UsedOn,
-		}
+		k.Account.Passkeys[i] = passkey(&q.Account.Credentials[i])
 	}
 	return k
+}
+
+func passkey(c *account.Credential) Passkey {
+	return Passkey{
+		ID:             c.ID,
+		CredentialID:   c.CredentialID,
+		AAGUID:         c.AAGUID,
+		Transports:     c.Transports,
+		Attachment:     c.Attachment,
+		BackupEligible: c.BackupEligible,
+		CreatedOS:      c.CreatedOS,
+		CreatedBrowser: c.CreatedBrowser,
+		Environment:    c.Environment,
+		CreatedMs:      c.CreatedMs,
+		UsedOn:         c.UsedOn,
+	}
+}
+
+func (p *Passkey) credential() account.Credential {
+	return account.Credential{
+		ID:             p.ID,
+		CredentialID:   p.CredentialID,
+		AAGUID:         p.AAGUID,
+		Transports:     p.Transports,
+		Attachment:     p.Attachment,
+		BackupEligible: p.BackupEligible,
+		CreatedOS:      p.CreatedOS,
+		CreatedBrowser: p.CreatedBrowser,
+		Environment:    p.Environment,
+		CreatedMs:      p.CreatedMs,
+		UsedOn:         p.UsedOn,
+	}
 }
 
 // client leaves out what tells one browser or device from all others: the handle is a secret, and detection reads none of it.
@@ -130,15 +181,7 @@ func network(remote string) string {
 	if !ok {
 		return ""
 	}
-	bits := networkIPv6
-	if from.Is4() {
-		bits = networkIPv4
-	}
-	within, err := from.Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return within.String()
+	return address.Network(from).String()
 }
 
 // Network returns the network that the client asked from; zero if it is not known.
@@ -154,6 +197,7 @@ func (q *Question) Network() netip.Prefix {
 func (q *Question) Restore(project ident.ProjectID, user ident.UserID, process string) service.Question {
 	restored := service.Question{
 		Project: project, Process: process, Client: q.Client, Environment: q.Environment, LookupFailed: q.LookupFailed,
+		Frontend: q.Frontend,
 	}
 	restored.Client.RemoteAddress = ""
 	if within := q.Network(); within.IsValid() {
@@ -162,22 +206,10 @@ func (q *Question) Restore(project ident.ProjectID, user ident.UserID, process s
 	if q.Account == nil {
 		return restored
 	}
-	a := &account.Account{Project: project, ID: user, Status: q.Account.Status, Deleted: q.Account.Deleted}
+	a := &account.Account{Project: project, ID: user, Status: q.Account.Status, Deleted: q.Account.Deleted, CreatedMs: q.Account.CreatedMs}
+	a.Labels = q.Account.Labels
 	for i := range q.Account.Passkeys {
-		p := &q.Account.Passkeys[i]
-		a.Credentials = append(a.Credentials, account.Credential{
-			ID:             p.ID,
-			CredentialID:   p.CredentialID,
-			AAGUID:         p.AAGUID,
-			Transports:     p.Transports,
-			Attachment:     p.Attachment,
-			BackupEligible: p.BackupEligible,
-			CreatedOS:      p.CreatedOS,
-			CreatedBrowser: p.CreatedBrowser,
-			Environment:    p.Environment,
-			CreatedMs:      p.CreatedMs,
-			UsedOn:         p.UsedOn,
-		})
+		a.Credentials = append(a.Credentials, q.Account.Passkeys[i].credential())
 	}
 	restored.Account = a
 	return restored

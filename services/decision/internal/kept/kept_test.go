@@ -168,3 +168,29 @@ func ofIDs(events []event.Event) []ident.EventID {
 	slices.Sort(ids)
 	return ids
 }
+
+func TestWhatEndedACeremonyIsKeptWhole(t *testing.T) {
+	t.Parallel()
+	for name, q := range map[string]service.FinishQuestion{
+		"a login": {
+			UV: true, Login: &service.FinishedLogin{Route: event.Local, Counter: service.CounterOK, BackupChanged: true},
+			Passkey: account.Credential{
+				ID: "cre-1", CredentialID: []byte("a"), AAGUID: "b", BackupEligible: true, BackupState: true, CreatedMs: 1, LastUsedMs: 2,
+			},
+		},
+		"a creation": {Conditional: true, Passkey: account.Credential{ID: "cre-2", CredentialID: []byte("c"), CreatedMs: 3}},
+	} {
+		raw, err := json.Marshal(kept.KeepFinish(&q))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back kept.Finish
+		if err := json.Unmarshal(raw, &back); err != nil {
+			t.Fatal(err)
+		}
+		var again service.FinishQuestion
+		if back.Restore(&again); !cmp.Equal(again, q) {
+			t.Errorf("%s: %s", name, cmp.Diff(q, again))
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/services/decision/internal/agent"
-	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // browserOfApps stands where a browser would. Which app it is is free text, which facts do not hold.
@@ -13,10 +12,6 @@ const browserOfApps = "app"
 
 // ownerNone is what an app says of a device without a lock.
 const ownerNone = "none"
-
-// appSystems are what apps write before a version in a user agent of their own, like NativeApp/1.4.0 (iOS 18.1; iPhone; iPhone16,2; arm64).
-// Those of URLSession and OkHttp name no system.
-var appSystems = [...]string{"iOS ", "iPadOS ", "Android ", "macOS ", "visionOS "}
 
 // identifyApp takes what an app says of the system and of itself.
 func (r *Rules) identifyApp(c *Client, info rest.ClientInformation) {
@@ -27,47 +22,27 @@ func (r *Rules) identifyApp(c *Client, info rest.ClientInformation) {
 	switch {
 	case text(meta.Platform) != "":
 		c.OSName, c.OSVersion = *meta.Platform, text(meta.PlatformVersion)
-		c.Device = deviceOfApp(*meta.Platform)
+		if r.Agents.System(c.OSName) == agent.Windows {
+			c.OSVersion = r.Agents.WindowsOfBuild(c.OSVersion)
+		}
+		c.Device = r.Agents.DeviceOf(c.OSName)
+		c.Origin.takes(FromApp, c.OSVersion)
+	case hinted(info.JavaScriptHighEntropy), strings.HasPrefix(info.UserAgent, "Mozilla/"): // a web view, told as browsers are
 	case device == nil || device.OSName == "":
-		if name, version := appSystem(info.UserAgent); name != "" {
-			c.OSName, c.OSVersion, c.Device = name, version, deviceOfApp(name)
+		if name, version := r.Agents.AppSystem(info.UserAgent); name != "" {
+			c.OSName, c.OSVersion, c.Device = name, version, r.Agents.DeviceOf(name)
+			c.Origin.takes(FromAgent, c.OSVersion)
 		}
 	}
 	if device == nil || device.BrowserName == "" {
 		if name := text(meta.Name); name != "" {
-			c.BrowserName, c.BrowserVersion = name, text(meta.Version)
+			c.BrowserName, c.BrowserVersion, c.Origin.Browser = name, text(meta.Version), FromApp
 		}
 	}
 }
 
-// deviceOfApp returns the class of a device by what an app calls its platform; empty where the system tells.
-func deviceOfApp(platform string) facts.Device {
-	switch agent.PlainName(platform) {
-	case "ipados":
-		return facts.DeviceTablet
-	case "tvos":
-		return facts.DeviceTV
-	default:
-		return ""
-	}
-}
-
-func appSystem(userAgent string) (name, version string) {
-	for _, system := range appSystems {
-		before, after, found := strings.Cut(userAgent, system)
-		if !found || (before != "" && !strings.ContainsAny(before[len(before)-1:], "(; ")) {
-			continue
-		}
-		end := strings.IndexFunc(after, func(r rune) bool { return (r < '0' || r > '9') && r != '.' && r != '_' })
-		if end < 0 {
-			end = len(after)
-		}
-		if end > 0 {
-			return strings.TrimSpace(system), after[:end]
-		}
-	}
-	return "", ""
-}
+// hinted reports whether client hints name the system.
+func hinted(hints *rest.JavaScriptHighEntropy) bool { return hints != nil && hints.Platform != "" }
 
 // supportApp finds what an app can do. Apps state neither capabilities nor an authenticator that verifies its user: both come with the
 // system. What is absent is unknown and never no.

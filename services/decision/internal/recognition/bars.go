@@ -2,10 +2,8 @@ package recognition
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/address"
@@ -40,14 +38,13 @@ type Blocked struct {
 // listing finds what bars the client: the first that is hard, or else the first that is soft.
 func (r *Rules) listing(c Client, info rest.ClientInformation, environment service.Environment) facts.Listing {
 	p := &r.bars
-	automatic := c.Device == facts.DeviceBot || c.Device == facts.DeviceHeadless
 	soft := facts.ListedNot
 	for _, one := range [...]struct {
 		listed facts.Listing
 		bars   bool
 	}{
 		{facts.ListedWebdriver, c.Webdriver && !p.AllowWebdriver},
-		{facts.ListedBot, automatic && !c.Native && !p.AllowWebdriver},
+		{facts.ListedBot, c.automatic() && !p.AllowWebdriver},
 		{facts.ListedAddress, r.blockedAddress(info.RemoteAddress)},
 		{facts.ListedEnvironment, environment.ID != "" && containsFold(p.BlockedEnvironments, string(environment.ID))},
 		{facts.ListedApplication, c.Native && blockedApplication(p.BlockedApplications, c, info.NativeMeta)},
@@ -67,27 +64,23 @@ func (r *Rules) listing(c Client, info rest.ClientInformation, environment servi
 	return soft
 }
 
-func (r *Rules) blockedSystem(c *Client) bool {
-	return slices.ContainsFunc(r.bars.BlockedOperatingSystems, func(b Blocked) bool { return r.barsSystem(b, c) })
+// automatic reports whether a client says that it is a crawler, or a browser without a window; that it also says to be an app takes nothing
+// back.
+func (c *Client) automatic() bool {
+	return c.Agent.Device == facts.DeviceBot || c.Agent.Device == facts.DeviceHeadless
 }
 
-func (r *Rules) barsSystem(b Blocked, c *Client) bool {
-	os := r.Agents.System(b.Name)
-	return b.bars(c.OSVersion, strings.EqualFold(b.Name, c.OSName) || (os == c.OS && os != agent.OtherOS))
+func (r *Rules) blockedSystem(c *Client) bool {
+	return slices.ContainsFunc(r.bars.BlockedOperatingSystems, func(b Blocked) bool { return b.bars(c.OSVersion, r.namesSystem(b, c)) })
 }
 
 func (r *Rules) blockedBrowser(c *Client) bool {
-	return slices.ContainsFunc(r.bars.BlockedBrowsers, func(b Blocked) bool { return r.barsBrowser(b, c) })
-}
-
-func (r *Rules) barsBrowser(b Blocked, c *Client) bool {
-	name := r.Agents.BrowserWord(b.Name)
-	return b.bars(c.BrowserVersion, strings.EqualFold(b.Name, c.BrowserName) || (name == c.Browser && name != agent.Other))
+	return slices.ContainsFunc(r.bars.BlockedBrowsers, func(b Blocked) bool { return b.bars(c.BrowserVersion, r.namesBrowser(b, c)) })
 }
 
 // bars reports whether an entry that names the client bars its version. One that is unknown is below nothing.
 func (b Blocked) bars(version string, named bool) bool {
-	return named && (b.Below == "" || (version != "" && agent.CompareVersions(version, b.Below) < 0))
+	return named && (b.Below == "" || (version != "" && agent.CompareVersions(Dotted(version), Dotted(b.Below)) < 0))
 }
 
 func (r *Rules) blockedAddress(remote string) bool {
@@ -116,65 +109,32 @@ func (r *Rules) TellsNetwork(network netip.Prefix) error {
 	return nil
 }
 
-// Barring says which entry of the parameters bars a client for the reason that was found; empty if none can be named. Of its address the
-// network is known.
-func (r *Rules) Barring(
-	found facts.Listing, info rest.ClientInformation, network netip.Prefix, environment service.Environment,
-) string {
-	p := &r.bars
-	c := r.Recognise(info, environment)
-	switch found {
-	case facts.ListedWebdriver:
-		return "allowWebdriver is false"
-	case facts.ListedBot:
-		return "allowWebdriver is false, and the device is of the class " + string(c.Device)
-	case facts.ListedEmbeddedWebview:
-		return `embeddedWebviews is "deny"`
-	case facts.ListedRestrictedBrowser:
-		if found := entry("agents.inApp", []string{c.InApp}, func(name string) bool { return name != "" && r.ownAgents }); found != "" {
-			return found
+// Within returns an address of the network that is barred, or one that is not; false if there is none.
+func (r *Rules) Within(network netip.Prefix, barred bool) (netip.Addr, bool) {
+	at := network.Masked().Addr()
+	candidates := []netip.Addr{at}
+	for _, prefix := range r.addresses {
+		if !prefix.Overlaps(network) || prefix.Bits() <= network.Bits() {
+			continue
 		}
-		return entry(
-			"restrictedBrowserTokens", p.RestrictedBrowserTokens, func(token string) bool { return strings.Contains(info.UserAgent, token) },
-		)
-	case facts.ListedBrowser:
-		return blockedEntry("blockedBrowsers", p.BlockedBrowsers, func(one Blocked) bool { return r.barsBrowser(one, &c) })
-	case facts.ListedOperatingSystem:
-		return blockedEntry("blockedOperatingSystems", p.BlockedOperatingSystems, func(one Blocked) bool { return r.barsSystem(one, &c) })
-	case facts.ListedAddress:
-		return entry("blockedAddresses", p.BlockedAddresses, func(text string) bool {
-			barred, err := parsePrefix(text)
-			return err == nil && network.IsValid() && barred.Overlaps(network)
-		})
-	case facts.ListedApplication:
-		return entry(
-			"blockedApplications", p.BlockedApplications, func(name string) bool { return blockedApplication([]string{name}, c, info.NativeMeta) },
-		)
-	case facts.ListedEnvironment:
-		return entry("blockedEnvironments", p.BlockedEnvironments, func(id string) bool { return strings.EqualFold(id, string(environment.ID)) })
-	default:
-		return ""
+		candidates = append(candidates, prefix.Masked().Addr(), last(prefix).Next())
 	}
+	for _, at := range candidates {
+		listed := slices.ContainsFunc(r.addresses, func(p netip.Prefix) bool { return p.Contains(at) })
+		if network.Contains(at) && listed == barred {
+			return at, true
+		}
+	}
+	return netip.Addr{}, false
 }
 
-func entry(list string, of []string, bars func(string) bool) string {
-	for _, one := range of {
-		if bars(one) {
-			return fmt.Sprintf("%s has %q", list, one)
-		}
+// last is the last address of a network.
+func last(network netip.Prefix) netip.Addr {
+	const octet = 8
+	bytes := network.Masked().Addr().AsSlice()
+	for bit := network.Bits(); bit < octet*len(bytes); bit++ {
+		bytes[bit/octet] |= 1 << (octet - 1 - bit%octet)
 	}
-	return ""
-}
-
-func blockedEntry(list string, of []Blocked, bars func(Blocked) bool) string {
-	for _, one := range of {
-		switch {
-		case !bars(one):
-		case one.Below == "":
-			return fmt.Sprintf("%s has %q", list, one.Name)
-		default:
-			return fmt.Sprintf("%s has %q below %s", list, one.Name, one.Below)
-		}
-	}
-	return ""
+	at, _ := netip.AddrFromSlice(bytes)
+	return at
 }

@@ -48,6 +48,8 @@ func (t Ternary) Word(yes, no string) string {
 type Client struct {
 	OSName, OSVersion           string // as found, for records
 	BrowserName, BrowserVersion string
+	Origin                      Origin // of these
+	Agent                       agent.Reading
 	OS                          agent.OS
 	OSMajor                     int    // 0 = unknown
 	Browser                     string // as facts name it
@@ -91,12 +93,16 @@ func (c *Client) Support() facts.Support {
 	}
 }
 
+// Dotted is a version as people write it: Apple's user agents have 18_1.
+func Dotted(version string) string { return strings.ReplaceAll(version, "_", ".") }
+
 // MaxUserAgent is how much of a user agent is looked at, in bytes. True ones are shorter; a longer one only costs time.
 const MaxUserAgent = 1024
 
 // Recognise reads what a client sent. It never fails: what cannot be told stays unknown.
 func (r *Rules) Recognise(info rest.ClientInformation, environment service.Environment) Client {
 	info.UserAgent = info.UserAgent[:min(len(info.UserAgent), MaxUserAgent)]
+	info = r.said(info)
 	c := Client{
 		Native:          is(info.IsNative) || (info.IsNative == nil && info.NativeMeta != nil),
 		PrivateMode:     is(info.PrivateMode),
@@ -110,27 +116,71 @@ func (r *Rules) Recognise(info rest.ClientInformation, environment service.Envir
 	return c
 }
 
+// said leaves out what says nothing: to name a thing Unknown is not to name it, and does not outweigh what others say of it.
+func (r *Rules) said(info rest.ClientInformation) rest.ClientInformation {
+	if hints := info.JavaScriptHighEntropy; hints != nil && r.idle(hints.Platform, hints.PlatformVersion) {
+		other := *hints
+		r.blank(&other.Platform, &other.PlatformVersion)
+		info.JavaScriptHighEntropy = &other
+	}
+	if device := info.ParsedDeviceInfo; device != nil &&
+		(r.idle(device.OSName, device.OSVersion) || r.idle(device.BrowserName, device.BrowserVersion)) {
+		other := *device
+		r.blank(&other.OSName, &other.OSVersion)
+		r.blank(&other.BrowserName, &other.BrowserVersion)
+		info.ParsedDeviceInfo = &other
+	}
+	if meta := info.NativeMeta; meta != nil && (r.idle(text(meta.Platform), text(meta.PlatformVersion)) || r.idle("", text(meta.Version))) {
+		other, platform, version, own := *meta, text(meta.Platform), text(meta.PlatformVersion), text(meta.Version)
+		r.blank(&platform, &version)
+		if r.idle("", own) {
+			own = ""
+		}
+		other.Platform, other.PlatformVersion, other.Version = &platform, &version, &own
+		info.NativeMeta = &other
+	}
+	return info
+}
+
+// idle reports whether a name or a version is there and says nothing.
+func (r *Rules) idle(name, version string) bool {
+	return (name != "" && !r.Agents.Says(name)) || (version != "" && !r.Agents.TellsVersion(version))
+}
+
+// blank takes away what says nothing; a version without its name does not.
+func (r *Rules) blank(name, version *string) {
+	if !r.Agents.Says(*name) {
+		*name, *version = "", ""
+	}
+	if r.idle("", *version) {
+		*version = ""
+	}
+}
+
 // identify finds operating system, browser and form factor. What an app says of its device wins over the caller's own parse, that over
 // client hints, and those over the user agent.
 func (r *Rules) identify(c *Client, info rest.ClientInformation) {
 	hints, device := info.JavaScriptHighEntropy, info.ParsedDeviceInfo
 	g := r.Agents.Read(info.UserAgent)
-	c.OSName, c.OSVersion, c.BrowserVersion, c.Device = g.OSName, g.SystemVersion(), g.BrowserVersion, g.Device
+	c.Agent = g
+	c.OSName, c.OSVersion, c.BrowserVersion, c.Device = g.OSName, r.Agents.SystemVersion(&g), g.BrowserVersion, g.Device
 	if g.Browser != nil {
 		c.BrowserName = g.Browser.Label
 	}
 	if g.OSName == "" {
 		c.OS = g.OS // of a device or a browser that does not name it
 	}
-	hinted := hints != nil && hints.Platform != ""
-	if hinted {
+	c.Origin.System, c.Origin.Browser = FromAgent, FromAgent
+	c.Origin.reads(g.OSVersion, c.OSVersion, g.OS == agent.IOS)
+	if hinted(hints) {
 		c.OSName, c.OSVersion = hints.Platform, hints.PlatformVersion
 		if r.Agents.System(hints.Platform) == agent.Windows {
-			c.OSVersion = agent.WindowsFromHint(hints.PlatformVersion)
+			c.OSVersion = r.Agents.WindowsFromHint(hints.PlatformVersion)
 		}
+		c.Origin.takes(FromHint, c.OSVersion)
 	}
 	if device != nil {
-		r.parsed(c, *device, hinted, &g)
+		r.parsed(c, *device, hinted(hints), &g)
 	}
 	if c.Native {
 		c.Device = ""
@@ -144,37 +194,36 @@ func (r *Rules) identify(c *Client, info rest.ClientInformation) {
 	if c.Browser = browserOfApps; !c.Native {
 		r.nameBrowser(c, &g)
 	}
-	if c.OS == agent.MacOS && agent.NeverReleased(c.OSVersion) {
+	if r.Agents.NeverReleased(c.OS, c.OSVersion) {
+		c.Origin.freezes(c.OSVersion, c.Origin.Version)
 		c.OSVersion = ""
 	}
 	if c.OS != agent.OtherOS { // versions of systems that no table knows tell nothing
 		c.OSMajor = agent.Major(c.OSVersion)
 	}
-	c.Device = formFactor(c, &g, hints)
+	c.Device = r.formFactor(c, &g, hints)
 	c.Mobile = c.Device == facts.DevicePhone || c.Device == facts.DeviceTablet
 	c.Desktop = c.Device == facts.DeviceDesktop && c.OS.Desktop()
-	c.Samsung = samsung(c.OS, info)
+	c.Samsung = r.samsung(c.OS, info)
 }
 
-// formFactor is the class of device: what the user agent names, else what the system comes on.
-func formFactor(c *Client, g *agent.Reading, hints *rest.JavaScriptHighEntropy) facts.Device {
+// formFactor is the class of device: what the user agent names, else what the system comes on. What asks for the site of a Mac and runs iOS
+// is an iPad.
+func (r *Rules) formFactor(c *Client, g *agent.Reading, hints *rest.JavaScriptHighEntropy) facts.Device {
 	if c.Device != "" && (c.Device != facts.DeviceScript || c.OS == "") {
 		return c.Device
 	}
-	mobile := g.Mobile
-	if hints != nil {
-		mobile = hints.Mobile
-	}
+	mobile := g.Mobile || hints != nil && hints.Mobile // a hint that is left out says nothing
 	switch {
 	case c.OS == agent.VisionOS:
 		return facts.DeviceHeadset
-	case c.OS == agent.IOS && g.Tablet:
+	case c.OS == agent.IOS && (g.Tablet || g.OS == agent.MacOS || r.Agents.DeviceOf(c.OSName) == facts.DeviceTablet):
 		return facts.DeviceTablet
 	case c.OS == agent.IOS:
 		return facts.DevicePhone
 	case c.OS == agent.Android && (c.Native || mobile || (hints == nil && !strings.Contains(g.Text, "Android"))):
 		return facts.DevicePhone
-	case c.OS == agent.Android, g.Tablet:
+	case c.OS == agent.Android, g.Tablet && c.OS != agent.MacOS:
 		return facts.DeviceTablet
 	case mobile:
 		return facts.DevicePhone
@@ -203,65 +252,77 @@ func (r *Rules) nameBrowser(c *Client, g *agent.Reading) {
 	}
 }
 
-// parsed takes the caller's own parse. A version in it that browsers freeze is a parse of the same user agent, and tells as little.
+// parsed takes the caller's own parse. A version in it that browsers freeze is a parse of the same user agent, and tells as little; the
+// number of a distribution is not that of Linux.
 func (r *Rules) parsed(c *Client, device rest.ParsedDeviceInfo, hinted bool, g *agent.Reading) {
 	if device.BrowserName != "" {
-		c.BrowserName, c.BrowserVersion = device.BrowserName, device.BrowserVersion
+		same := device.BrowserVersion == "" && r.Agents.BrowserWord(device.BrowserName) == r.Agents.BrowserWord(c.BrowserName)
+		c.BrowserName, c.Origin.Browser = device.BrowserName, FromParse
+		if !same { // what it leaves out others tell
+			c.BrowserVersion = device.BrowserVersion
+		}
 	}
 	if device.OSName == "" {
 		return
 	}
 	found, os := c.OSVersion, r.Agents.System(device.OSName)
-	same := os == r.Agents.System(c.OSName)
+	if os == agent.MacOS && g.OS == agent.IOS && g.Disguised && !hinted {
+		return // it takes an iPad that asks for the desktop site at its word
+	}
+	same, by := os == r.Agents.System(c.OSName), c.Origin.Version
 	c.OSName, c.OSVersion = device.OSName, device.OSVersion
-	if os == agent.Windows {
-		c.OSVersion = agent.WindowsOfBuild(device.OSVersion)
+	switch os {
+	case agent.Windows:
+		c.OSVersion = r.Agents.WindowsOfBuild(device.OSVersion)
+	case agent.Linux:
+		c.OSVersion = ""
 	}
-	if c.Native || !g.FrozenParse(os, device.OSVersion) {
-		return
+	c.Origin.takes(FromParse, c.OSVersion)
+	switch frozen := !c.Native && r.Agents.FrozenParse(g, os, device.OSVersion); {
+	case c.OSVersion == "" && same: // what it leaves out others tell
+		c.OSVersion, c.Origin.Version = found, by
+	case frozen:
+		c.Origin.freezes(device.OSVersion, FromParse)
+		r.thaw(c, os, found, by, hinted && same, g)
 	}
+}
+
+// thaw finds the version of a system whose parse is frozen: what a hint told, or on iOS what the user agent tells.
+func (r *Rules) thaw(c *Client, os agent.OS, found string, by From, hinted bool, g *agent.Reading) {
 	switch {
-	case hinted && same:
-		c.OSVersion = found
+	case hinted:
+		c.OSVersion, c.Origin.Version = found, by
 	case os == agent.IOS:
-		c.OSVersion = g.SystemVersion()
+		said := c.OSVersion
+		if c.OSVersion = r.Agents.SystemVersion(g); c.OSVersion != "" && agent.Major(c.OSVersion) == agent.Major(said) {
+			c.Origin.freezes("", "") // it was true
+			return
+		}
+		c.Origin.reads(g.OSVersion, c.OSVersion, true)
 	default:
 		c.OSVersion = ""
 	}
 }
 
 // samsung tells the maker of an Android device by what the app said, or by the model in the user agent, which newer browsers replace by K.
-func samsung(os agent.OS, info rest.ClientInformation) Ternary {
+func (r *Rules) samsung(os agent.OS, info rest.ClientInformation) Ternary {
 	if os != agent.Android {
 		return No
 	}
-	if meta := info.NativeMeta; meta != nil && meta.Brand != nil && *meta.Brand != "" {
-		if strings.EqualFold(*meta.Brand, "samsung") {
-			return Yes
-		}
-		return No
+	var yes, told bool
+	if meta := info.NativeMeta; meta != nil && text(meta.Brand) != "" {
+		yes, told = r.Agents.Made(*meta.Brand), true
+	} else {
+		yes, told = r.Agents.IsSamsung(info.UserAgent)
 	}
-	text := info.UserAgent
-	if agent.HasAny(text, []string{"SAMSUNG", "; SM-", "; GT-"}) {
+	switch {
+	case yes:
 		return Yes
-	}
-	_, rest, found := strings.Cut(text, "Android ")
-	if !found {
+	case told:
+		return No
+	default:
 		return Unknown
 	}
-	inside, _, _ := strings.Cut(rest, ")")
-	_, model, found := strings.Cut(inside, ";")
-	switch model = strings.TrimSpace(model); {
-	case !found,
-		model == "",
-		model == "K",
-		model == "Mobile",
-		strings.HasPrefix(model, "Mobile;"),
-		strings.HasPrefix(model, "Tablet;"),
-		strings.HasPrefix(model, "wv"):
-		return Unknown
-	}
-	return No
 }
 
 func (r *Rules) support(c *Client, info rest.ClientInformation) {

@@ -64,23 +64,38 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return netip.ParsePrefix(s)
 }
 
-// learnAgents reads the tables of a bundle, or those of Keyward's own where a bundle from before has none. own says which it was.
+// learnAgents reads the tables of a bundle. Those that a bundle from before has not are Keyward's own; own says whether any are the
+// bundle's.
 func learnAgents(space map[string]any) (a agent.Tables, own bool, err error) {
-	if _, own = space["agents"]; !own {
-		raw, err := fs.ReadFile(policies.Bundle, "data.json")
-		if err != nil {
-			return a, false, err
+	if _, own = space["agents"]; own {
+		if err := document.Decode(space, "agents", &a); err != nil {
+			return a, own, err
 		}
-		var data struct {
-			Keyward map[string]any `json:"keyward"`
-		}
-		if err := json.Unmarshal(raw, &data); err != nil {
-			return a, false, err
-		}
-		space = data.Keyward
 	}
-	if err := document.Decode(space, "agents", &a); err != nil {
-		return a, own, err
+	if !own || !a.Whole() {
+		standard, err := standardAgents()
+		if err != nil {
+			return a, own, err
+		}
+		if own {
+			a.Complete(&standard)
+		} else {
+			a = standard
+		}
 	}
 	return a, own, a.Prepare()
+}
+
+// standardAgents reads the tables of the default bundle.
+func standardAgents() (agent.Tables, error) {
+	var data struct {
+		Keyward struct {
+			Agents agent.Tables `json:"agents"`
+		} `json:"keyward"`
+	}
+	raw, err := fs.ReadFile(policies.Bundle, "data.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &data)
+	}
+	return data.Keyward.Agents, err
 }

@@ -24,6 +24,8 @@ func TestAFrozenVersionIsUnknownAndBelowNothing(t *testing.T) {
 			"Mobile/15E148 Safari/604.1"
 		uaCriOS18 = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/142.0.7444.77 " +
 			"Mobile/15E148 Safari/604.1"
+		uaOperaGX = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.7 " +
+			"Mobile/15E148 Safari/604.1 OPX/2.6.5"
 		uaCatalina = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/14.0 Safari/605.1.15"
 	)
 	hint := func(platform, version string) *rest.JavaScriptHighEntropy {
@@ -44,6 +46,10 @@ func TestAFrozenVersionIsUnknownAndBelowNothing(t *testing.T) {
 	}{
 		{"macOS in a user agent", rest.ClientInformation{UserAgent: uaSafari}, 0},
 		{"macOS in a parse of it", parse("macOS", "10.15.7", uaSafari), 0},
+		{"macOS in a parse of it that keeps the first number alone", parse("Mac OS X", "10", uaSafari), 0},
+		{"a first number of macOS alone", parse("macOS", "10", ""), 0},
+		{"a first number of another macOS of the 10th", parse("macOS", "10", uaCatalina), 10},
+		{"iOS under Opera GX", rest.ClientInformation{UserAgent: uaOperaGX}, 0},
 		{"another macOS of the 10th", rest.ClientInformation{UserAgent: uaCatalina}, 10},
 		{"a hint beside a parse that is frozen", hinted(parse("macOS", "10.15.7", uaSafari), hint("macOS", "26.1.0")), 26},
 		{"macOS 16 to a program built before 26", parse("macOS", "16.0", uaSafari), 0},
@@ -86,5 +92,62 @@ func TestAFrozenVersionIsUnknownAndBelowNothing(t *testing.T) {
 				t.Errorf("below 99: %s", listed)
 			}
 		})
+	}
+}
+
+// Parsers write 0, or a word, for a version that they do not know. It is not a very old one.
+func TestAVersionThatIsNoNumberIsUnknownAndBelowNothing(t *testing.T) {
+	t.Parallel()
+	const mac = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+	below := func(name, version string) any { return map[string]any{"name": name, "below": version} }
+	r := rules(t, set("blockedOperatingSystems", []any{below("macOS", "14"), below("Windows", "10"), below("iOS", "17")}),
+		set("blockedBrowsers", []any{below("Chrome", "100")}))
+	hinted := &rest.JavaScriptHighEntropy{Platform: "macOS", PlatformVersion: "15.1"}
+	parse := func(os, osVersion, browserVersion string) *rest.ParsedDeviceInfo {
+		return &rest.ParsedDeviceInfo{OSName: os, OSVersion: osVersion, BrowserName: "Chrome", BrowserVersion: browserVersion}
+	}
+	for name, c := range map[string]struct {
+		info            rest.ClientInformation
+		system, browser string
+		listed          facts.Listing
+	}{
+		"a parse without others": {rest.ClientInformation{ParsedDeviceInfo: parse("macOS", "0", "0.0.0")}, "", "", facts.ListedNot},
+		"words in a parse":       {rest.ClientInformation{ParsedDeviceInfo: parse("macOS", "unknown", "Other")}, "", "", facts.ListedNot},
+		"a parse beside a hint and a user agent": {
+			rest.ClientInformation{UserAgent: mac, JavaScriptHighEntropy: hinted, ParsedDeviceInfo: parse("macOS", "0", "0")},
+			"15.1", "142.0.0.0", facts.ListedNot,
+		},
+		"a parse of another browser": {
+			rest.ClientInformation{UserAgent: mac, ParsedDeviceInfo: &rest.ParsedDeviceInfo{OSName: "macOS", BrowserName: "Edge"}}, "", "",
+			facts.ListedNot,
+		},
+		"a hint": {
+			rest.ClientInformation{
+				UserAgent: mac, JavaScriptHighEntropy: &rest.JavaScriptHighEntropy{Platform: "macOS", PlatformVersion: "0.0.0"},
+			}, "", "142.0.0.0", facts.ListedNot,
+		},
+		"a user agent": {
+			rest.ClientInformation{
+				UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 0_0 like Mac OS X) AppleWebKit/605.1.15 CriOS/0.0 Safari/604.1",
+			}, "", "", facts.ListedNot,
+		},
+		"an app": {
+			rest.ClientInformation{
+				NativeMeta: &rest.NativeMeta{Platform: new("iOS"), PlatformVersion: new("0.0"), Name: new("x"), Version: new("0")},
+			}, "", "", facts.ListedNot,
+		},
+		"an old Windows by its name": {
+			rest.ClientInformation{ParsedDeviceInfo: parse("Windows", "XP", "49")}, "5.1", "49", facts.ListedOperatingSystem,
+		},
+		"an old Windows": {
+			rest.ClientInformation{ParsedDeviceInfo: parse("Windows", "6.1", "142")}, "7", "142", facts.ListedOperatingSystem,
+		},
+		"a version that is low": {rest.ClientInformation{ParsedDeviceInfo: parse("macOS", "15", "0.9")}, "15", "0.9", facts.ListedBrowser},
+	} {
+		got := r.Recognise(c.info, service.Environment{})
+		if got.OSVersion != c.system || got.BrowserVersion != c.browser || got.Listed != c.listed {
+			t.Errorf("%s: system %q, browser %q, listed %s; want %q, %q, %s", name, got.OSVersion, got.BrowserVersion, got.Listed, c.system,
+				c.browser, c.listed)
+		}
 	}
 }

@@ -34,6 +34,7 @@ type NotJSON struct {
 func (e *NotJSON) Error() string { return "not JSON: " + e.Reason }
 
 type body struct {
+	at     string // pointer to the schema
 	schema *jsonschema.Schema
 	shape  *shape // nil: the schema uses what shapes do not know
 }
@@ -54,6 +55,7 @@ func (op *Operation) CheckBody(body []byte) ([]fault.FieldError, error) {
 	if err != nil {
 		return nil, &NotJSON{Reason: "the body cannot be read"}
 	}
+	op.doc.dropNulls(value, op.body.at, false)
 	found := op.explain(op.body.schema.Validate(value), nil, "body")
 	return tidy(append(nulFields(value, nil, nil), found...)), nil
 }

@@ -232,6 +232,12 @@ func (r *reader) readObject(from *jsontext.Decoder, into reflect.Value) bool {
 			}
 			continue
 		}
+		if r.nulls && from.PeekKind() == 'n' {
+			if _, err := from.ReadToken(); err != nil {
+				return false
+			}
+			continue
+		}
 		seen |= m.bit
 		if !m.read(from, into.Field(m.field)) {
 			return false

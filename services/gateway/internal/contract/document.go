@@ -242,7 +242,7 @@ func (op *Operation) readBody(c *jsonschema.Compiler, at string) error {
 	if err != nil {
 		return fmt.Errorf("request body: %w", err)
 	}
-	op.body = &body{schema: schema, shape: op.doc.shape(at, 0)}
+	op.body = &body{at: at, schema: schema, shape: op.doc.shape(at, 0, false)}
 	return nil
 }
 

@@ -23,6 +23,7 @@ type shape struct {
 	enum       map[string]string // to itself, so that a value need not be copied
 	properties map[string]*shape
 	required   []string
+	nulls      bool // a member that is null is as one that is absent
 	items      *shape
 	minItems   int
 	maxItems   int // -1: no limit
@@ -42,11 +43,11 @@ const (
 // known are the keywords that a shape understands or that say nothing about validity.
 var known = []string{
 	"type", "properties", "required", "items", "minLength", "maxLength", "pattern", "enum", "minimum", "maximum", "format", "minItems",
-	"maxItems", "description", "examples", "default", "deprecated", "title", "x-message",
+	"maxItems", "description", "examples", "default", "deprecated", "title", "x-message", nullsKeyword,
 }
 
-// shape compiles a schema, or returns nil.
-func (d *Document) shape(pointer string, depth int) *shape {
+// shape compiles a schema, or returns nil. nulls says whether a schema around it takes null for absent.
+func (d *Document) shape(pointer string, depth int, nulls bool) *shape {
 	object, ok := d.at(d.resolve(pointer)).(map[string]any)
 	if !ok || depth > maxDepth {
 		return nil
@@ -57,13 +58,13 @@ func (d *Document) shape(pointer string, depth int) *shape {
 			return nil
 		}
 	}
-	s := &shape{maxLength: -1, maxItems: -1}
+	s := &shape{maxLength: -1, maxItems: -1, nulls: nulls || nullsAbsent(object)}
 	switch object["type"] {
 	case "object":
 		return s.object(d, pointer, object, depth)
 	case "array":
 		s.kind, s.minItems, s.maxItems = kindArray, number(object["minItems"], 0), number(object["maxItems"], -1)
-		s.items = d.shape(pointer+"/items", depth+1)
+		s.items = d.shape(pointer+"/items", depth+1, s.nulls)
 		if s.items == nil {
 			return nil
 		}
@@ -89,7 +90,7 @@ func (s *shape) object(d *Document, pointer string, object map[string]any, depth
 	s.kind, s.properties = kindObject, map[string]*shape{}
 	properties, _ := object["properties"].(map[string]any)
 	for name := range properties {
-		inner := d.shape(pointer+"/properties/"+escape(name), depth+1)
+		inner := d.shape(pointer+"/properties/"+escape(name), depth+1, s.nulls)
 		if inner == nil {
 			return nil
 		}

@@ -27,8 +27,8 @@ func (x *Exchange) Caller() ident.ProjectID { return x.Project }
 
 // Tell implements operation.Exchange.
 func (x *Exchange) Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies) {
-	// An answer to a visitor need not come of a decision; one of the Backend API that can always does.
-	if decision != "" || x.Visit == nil {
+	// An answer to a visitor need not come of a decision, nor that to a finish.
+	if decision != "" {
 		x.Decision = decision
 		x.Answer.Set(HeaderDecisionID, string(decision))
 		x.Answer.Set(HeaderPolicyRevision, policyRevision)
@@ -39,6 +39,29 @@ func (x *Exchange) Tell(decision ident.DecisionID, policyRevision string, cookie
 	for _, cookie := range cookiesOf(*cookies) {
 		x.Answer.Add(fiber.HeaderSetCookie, cookie.String())
 	}
+}
+
+// Judge implements operation.Exchange. A visitor does not get to know: whoever attacks would learn from it.
+func (x *Exchange) Judge(r *service.Risk) bool {
+	if x.Visit != nil {
+		return false
+	}
+	x.Answer.Set(HeaderRisk, riskHeader(r))
+	return true
+}
+
+// riskHeader is a structured field (RFC 9651): the action, and as its parameters what it comes of.
+func riskHeader(r *service.Risk) string {
+	text := append(make([]byte, 0, 64), r.Action...)
+	text = append(append(text, ";level="...), r.Level...)
+	text = append(text, `;enforced=?0;reasons="`...)
+	for i, reason := range r.Reasons {
+		if i > 0 {
+			text = append(text, ' ')
+		}
+		text = append(text, reason.Code...)
+	}
+	return string(append(text, '"'))
 }
 
 // cookiesOf returns the cookies of a session: its token, which SDKs read, for all hosts of the project, and the refresh token, which no

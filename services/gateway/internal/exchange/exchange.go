@@ -23,6 +23,7 @@ const (
 	HeaderRequestID      = "X-Request-ID"
 	HeaderProjectID      = "X-Corbado-ProjectID"
 	HeaderDecisionID     = "X-Keyward-Decision-ID"
+	HeaderRisk           = "X-Keyward-Risk"
 	HeaderPolicyRevision = "X-Keyward-Policy-Revision"
 	HeaderReplayed       = "Idempotent-Replayed"
 )

@@ -28,6 +28,8 @@ type Exchange interface {
 	Visitor() service.Visit
 	// Tell puts into the header what an answer has beside its body. cookies may be nil.
 	Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies)
+	// Judge puts into the header how the request was judged beside what it asked for, and reports whether the caller may know.
+	Judge(*service.Risk) bool
 	// Done is the body of answers that have nothing to tell.
 	Done() rest.GenericRsp
 }
@@ -93,10 +95,16 @@ type (
 		judged
 		Session() *service.Cookies
 	}
+	doubted interface {
+		Judgement() *service.Risk
+	}
 )
 
 // write answers with what a method returned; out points to it.
 func (r *request) write(out any) error {
+	if told, ok := out.(doubted); ok && told.Judgement() != nil && r.exchange.Judge(told.Judgement()) {
+		r.includeRisk(out)
+	}
 	switch told := out.(type) {
 	case answered:
 		decision, revision := told.Why()
@@ -115,6 +123,39 @@ func (r *request) write(out any) error {
 		return nil
 	}
 	return r.writeJSON(r.exchange.Done())
+}
+
+// includeRisk puts into a body how the request was judged, if the caller asks for that: strict clients throw on members that they do
+// not know.
+func (r *request) includeRisk(out any) {
+	if len(r.fiber.Request().URI().QueryString()) == 0 || r.query().Get(include) != string(rest.PasskeyLoginStartParamsIncludeRisk) {
+		return
+	}
+	switch told := out.(type) {
+	case *service.Judged[rest.PasskeyLoginStartRsp]:
+		told.Body.Risk = risk(told.Decision, told.Risk)
+	case *service.Judged[rest.PasskeyAppendStartRsp]:
+		told.Body.Risk = risk(told.Decision, told.Risk)
+	case *service.Judged[rest.PasskeyMediationStartRsp]:
+		told.Body.Risk = risk(told.Decision, told.Risk)
+	case *service.Finished[rest.PasskeyLoginFinishRsp]:
+		told.Body.Risk = risk(told.Decision, told.Risk)
+	case *service.Finished[rest.PasskeyAppendFinishRsp]:
+		told.Body.Risk = risk(told.Decision, told.Risk)
+	case *service.Finished[rest.PasskeyMediationFinishRsp]:
+		told.Body.Risk = risk(told.Decision, told.Risk)
+	}
+}
+
+func risk(decision ident.DecisionID, r *service.Risk) *rest.Risk {
+	told := &rest.Risk{
+		DecisionID: string(decision), Action: rest.RiskAction(r.Action), Level: rest.RiskLevel(r.Level),
+		Reasons: make([]rest.RiskReason, len(r.Reasons)),
+	}
+	for i, reason := range r.Reasons {
+		told.Reasons[i] = rest.RiskReason{Code: reason.Code, Severity: reason.Severity, Title: reason.Title}
+	}
+	return told
 }
 
 func (r *request) writeJSON(value any) error {
@@ -170,6 +211,16 @@ func body[T any]() form[T] {
 	}}
 }
 
+// include is the query parameter that asks for more in an answer.
+const include = "include"
+
+// judgedBody reads the body of a call that is judged.
+func judgedBody[T any]() form[T] {
+	f := body[T]()
+	f.query = []string{include}
+	return f
+}
+
 // id reads the path parameter that says what the operation is about, beside the user or the webhook.
 func id[T ~string]() form[T] {
 	return form[T]{own: true, value: func(r *request) (T, error) { return T(r.path(r.joined.own)), nil }}
@@ -216,7 +267,7 @@ func numberIn(query url.Values, name string, otherwise int) int {
 func eventList() form[service.EventList] {
 	return form[service.EventList]{query: append(listQuery(), "include"), value: func(r *request) (service.EventList, error) {
 		query := r.query()
-		engine := query.Get("include") == string(rest.ListPasskeyEventsParamsIncludeEngine)
+		engine := query.Get(include) == string(rest.ListPasskeyEventsParamsIncludeEngine)
 		return service.EventList{List: listIn(query), IncludeEngine: engine}, nil
 	}}
 }

@@ -25,17 +25,23 @@ func newShow(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [decision ID]",
 		Short: "Show the record of a decision",
-		Long: `Prints what is recorded of a decision: what was asked, the facts that were found, and
-the answer. Without an ID it is the newest of those that the flags name. The server is
-found through --data-dir or --nats-url. The exit code is 1 if there is no such record.`,
+		Long: `Prints what is recorded of a decision: what was asked, the facts that were found, the
+answer, and what came of an offer to create a passkey. Without an ID it is the newest
+of those that the flags name. The server is found through --data-dir or --nats-url.
+The exit code is 1 if there is no such record.`,
 		Example: `  keyward decisions show dec-1795348800000123456789012
   keyward decisions show --user usr-4693224802260150919 --allow=false`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return WithRecord(cmd, terminal, &f, args, func(_ context.Context, _ *replay.Records, record replay.Record) error {
-				if asJSON {
-					return command.WriteJSON(cmd, record)
+			return WithRecord(cmd, terminal, &f, args, func(ctx context.Context, records *replay.Records, record replay.Record) error {
+				outcome, err := records.Outcome(ctx, &record)
+				if err != nil {
+					return err
 				}
-				return write(cmd.OutOrStdout(), &record)
+				found := shown{Record: record, Outcome: outcome}
+				if asJSON {
+					return command.WriteJSON(cmd, found)
+				}
+				return found.write(cmd.OutOrStdout())
 			})
 		},
 	}
@@ -140,8 +146,16 @@ func WriteHead(out io.Writer, r *replay.Record) error {
 	return table.Flush()
 }
 
+// shown is a record, and what came after it.
+type shown struct {
+	replay.Record
+	// Outcome is what came of an offer to create a passkey: how it was answered, and the first login with the passkey that it made.
+	Outcome []replay.Step `json:"outcome,omitempty"`
+}
+
 // write prints a record for a person.
-func write(out io.Writer, r *replay.Record) error {
+func (s *shown) write(out io.Writer) error {
+	r := &s.Record
 	if err := WriteHead(out, r); err != nil {
 		return err
 	}
@@ -153,7 +167,24 @@ func write(out io.Writer, r *replay.Record) error {
 			return fmt.Errorf("decision %s: %w", r.ID, err)
 		}
 	}
+	if err := WriteOutcome(out, s.Outcome); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(out, "\nWhy: keyward policy explain %s\n", r.ID)
+	return err
+}
+
+// WriteOutcome prints what came of a decision, nothing if nothing did.
+func WriteOutcome(out io.Writer, steps []replay.Step) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(out, "\nWhat came of it")
+	for _, s := range steps {
+		if err == nil {
+			_, err = fmt.Fprintf(out, "    %s  %s\n", s.At.Format(time.RFC3339), s)
+		}
+	}
 	return err
 }
 

@@ -41,11 +41,11 @@ func newPolicyAAGUIDsUpdate(terminal command.Terminal) *cobra.Command {
 		Use:   "update FILE|URL",
 		Short: "Bring a published list of providers into a bundle",
 		Long: `Takes the names in a published list of passkey providers, an object with an AAGUID
-for each name, into the table "aaguids" of a bundle, and says what changed. Classes and
-platforms stay the bundle's own word, and nothing is removed: a provider that the bundle
-lacks becomes an unknown-provider with a name, whose passkeys are expected nowhere for
-certain, until you give it a class. The bundle is loaded before its file is replaced, so
-that a server never sees one that it would refuse.`,
+for each name, into the table of a bundle (aaguids.json, or data.json of one from before),
+and says what changed. Classes and platforms stay the bundle's own word, and nothing is
+removed: a provider that the bundle lacks becomes an unknown-provider with a name, whose
+passkeys are expected nowhere for certain, until you give it a class. The bundle is loaded
+before its file is replaced, so that a server never sees one that it would refuse.`,
 		Example: `  keyward policy aaguids update aaguid.json --bundle policies --dry-run
   keyward policy aaguids update aaguid.json --bundle policies`,
 		Args: command.OneArgument("FILE or URL"),
@@ -76,7 +76,7 @@ func (u *aaguidsUpdate) do(cmd *cobra.Command, from string, in io.Reader) error 
 	}
 	name, update, err := providers.Bring(source, list, u.class)
 	if errors.Is(err, providers.ErrNoTable) {
-		return fmt.Errorf(`%s: %w; add "aaguids": {} to "keyward" in data.json`, u.dir, err)
+		return fmt.Errorf(`%s: %w; write {"keyward": {"aaguids": {}}} to aaguids.json there`, u.dir, err)
 	} else if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -38,9 +39,11 @@ Rego tests must pass, all within bounds of time and memory. Prints the revision,
 what is wrong with file and line, and which parameters the bundle leaves to their
 defaults. The bundle - is one that a server packed, read from standard input.
 
-Then it holds what has to be true of any bundle against sampled situations. Of an
-invariant that is broken it prints a scenario file whose last scenario fails, and
-the exit code is 1; a server takes up such a bundle all the same.`,
+Then it holds what has to be true of any bundle against sampled situations. Of the
+invariants that are broken it prints one scenario file: of what it shows of each, the
+last scenario fails. The exit code is 1 then; a server takes up such a bundle all the
+same. If the time ends before all situations were sampled it says how many were; that
+is an error if --situations was given.`,
 		Example: `  keyward policy check --bundle policies
   keyward policy check --bundle policies --situations 100000 --timeout 10m`,
 		Args: command.NoArguments,
@@ -56,14 +59,17 @@ the exit code is 1; a server takes up such a bundle all the same.`,
 	usual := decision.DefaultConfig()
 	cmd.Flags().StringVar(&c.memory, "memory", humanize.IBytes(uint64(usual.CheckMemory)), "most memory that the check may take")
 	cmd.Flags().DurationVar(&c.timeout, "timeout", usual.CheckTimeout, "most time that the check may take")
-	cmd.Flags().IntVar(&c.sampled.Situations, "situations", usualSituations, "`number` of situations to sample; 0 = none")
+	cmd.Flags().IntVar(
+		&c.sampled.Situations, "situations", usualSituations,
+		"`number` of situations to sample; fewer if the time ends, which is an error if this is given; 0 = none",
+	)
 	cmd.Flags().Uint64Var(&c.sampled.Seed, "seed", 1, "`number` that says which situations: the same ones for the same number")
 	c.out.Flag(cmd, "text")
 	return cmd
 }
 
-// usualSituations take one to two seconds, and find an invariant that one situation in some hundred breaks.
-const usualSituations = 1000
+// usualSituations take some seconds, and find an invariant that one situation in some thousand breaks.
+const usualSituations = 20_000
 
 func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (admit.Report, error) {
 	memory, err := humanize.ParseBytes(c.memory)
@@ -92,7 +98,9 @@ func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (admi
 	if terminal.Program == "" {
 		return admit.Check(ctx, packed, c.sampled)
 	}
-	return admit.Keyward(terminal.Program, int64(memory), c.timeout, c.sampled).Check(ctx, packed)
+	process := admit.Keyward(terminal.Program, int64(memory), c.timeout, c.sampled)
+	process.Processors = runtime.GOMAXPROCS(0)
+	return process.Check(ctx, packed)
 }
 
 // late is the exit code of a check that took too long.
@@ -114,27 +122,56 @@ func (c *policyCheck) checkHere(ctx context.Context, terminal command.Terminal, 
 }
 
 func (c *policyCheck) print(cmd *cobra.Command, report admit.Report) error {
+	err := c.verdict(cmd, report)
 	if c.out.JSON() {
-		return command.WriteJSON(cmd, report)
+		if c.bundle.dir == "-" {
+			err = nil // whoever hands a packed bundle over reads the report
+		}
+		return errors.Join(command.WriteJSON(cmd, report), err)
 	}
-	if err := report.Err(); err != nil {
-		return fmt.Errorf("%s is refused:\n%w", &c.bundle, err)
+	found := report.Invariants
+	if found != nil {
+		fmt.Fprint(cmd.OutOrStdout(), found.Scenarios)
+	}
+	if err != nil {
+		return err
 	}
 	out := cmd.OutOrStdout()
-	if found := report.Invariants; found != nil && found.Err() != nil {
-		for _, one := range found.Invariants {
-			fmt.Fprint(out, one.Scenario)
-		}
-		return fmt.Errorf("%s can be used, but %w", &c.bundle, found.Err())
-	}
 	fmt.Fprintln(out, "The bundle is good; its revision is", report.Revision+".")
 	for _, usual := range report.Defaults {
 		fmt.Fprintf(out, "Parameter %s is not given; it is %s.\n", usual.Parameter, usual.Value)
 	}
-	if report.Invariants != nil {
-		writeKept(out, report.Invariants)
+	if found != nil {
+		writeKept(out, found)
+		if found.Cut() {
+			fmt.Fprintf(cmd.ErrOrStderr(), "keyward: %s\n", c.cut(found))
+		}
 	}
 	return nil
+}
+
+// verdict is why the exit code must not be that of success.
+func (c *policyCheck) verdict(cmd *cobra.Command, report admit.Report) error {
+	if err := report.Err(); err != nil {
+		return fmt.Errorf("%s is refused:\n%w", &c.bundle, err)
+	}
+	found := report.Invariants
+	if found == nil {
+		return nil
+	}
+	var errs []error
+	if err := found.Err(); err != nil {
+		errs = append(errs, fmt.Errorf("%s can be used, but %w", &c.bundle, err))
+	}
+	if found.Cut() && cmd.Flags().Changed("situations") {
+		errs = append(errs, errors.New(c.cut(found)))
+	}
+	return errors.Join(errs...)
+}
+
+// cut says that the time ended before all situations were sampled.
+func (c *policyCheck) cut(found *invariant.Report) string {
+	return fmt.Sprintf("only %d of %d situations were sampled within --timeout %s", found.Situations, found.Asked, c.timeout)
 }
 
 // writeKept tells what holds of a bundle, and what it does without.

@@ -44,7 +44,7 @@ or the facts cannot be used.`,
 	}
 	e.bundle.flag(cmd)
 	cmd.Flags().StringVar(&e.input, "input", "", "JSON `file` with the facts; - is standard input")
-	actionFlag(cmd, &e.action, "question that the facts are of: login, append, mediation or rollout; empty = found out from the facts")
+	actionFlag(cmd, &e.action, "question that the facts are of: login, append, mediation, rollout or risk; empty = found out from the facts")
 	cmd.Flags().StringVar(&e.project, "project", "", "`ID` of the project whose parameters count; empty = those of all")
 	cmd.Flags().BoolVar(&e.explain, "explain", false, "say which row answered and why, instead of the answer alone")
 	cmd.Flags().BoolVar(&e.json, "json", false, "print the explanation as JSON; the answer alone always is")
@@ -59,12 +59,12 @@ func checkAction(action string) error {
 	if action == "" {
 		return nil
 	}
-	for _, known := range explain.Actions() {
+	for _, known := range explain.Tables() {
 		if action == known {
 			return nil
 		}
 	}
-	return command.Usage(fmt.Errorf("--action: must be %s, not %q", strings.Join(explain.Actions(), ", "), action))
+	return command.Usage(fmt.Errorf("--action: must be %s, not %q", strings.Join(explain.Tables(), ", "), action))
 }
 
 func (e *policyEval) do(cmd *cobra.Command, terminal command.Terminal) error {

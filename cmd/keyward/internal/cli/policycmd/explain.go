@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,6 +57,10 @@ type explained struct {
 	// NotAnew is why the bundle's own parameters could not find facts, so that the recorded ones were put to its rules; empty = they did.
 	NotAnew     string               `json:"recordedFacts,omitempty"`
 	Explanation *explain.Explanation `json:"explanation"`
+	// Untold is why the events behind the answer, and what would change it, cannot be told; empty = they are.
+	Untold string `json:"causesUntold,omitempty"`
+	// Risk is how the request was judged beside that, if it was.
+	Risk *explain.Explanation `json:"risk,omitempty"`
 	// Outcome is what came of an offer to create a passkey: how it was answered, and the first login with the passkey that it made.
 	Outcome []replay.Step `json:"outcome,omitempty"`
 }
@@ -100,9 +103,22 @@ func (e *policyExplain) explain(ctx context.Context, records *replay.Records, re
 			return nil, err
 		}
 	}
-	explanation, err := policy.ExplainIn(ctx, record.Action, record.Project, facts, record.Circumstances(policy))
+	known, untold := record.Circumstances(policy), ""
+	known.Causes, err = records.Causes(ctx, &record, policy)
+	if reason, why := replay.ReasonOf(err); why {
+		untold = reason.String()
+	} else if err != nil {
+		return nil, err
+	}
+	explanation, err := policy.ExplainIn(ctx, record.Action, record.Project, facts, known)
 	if err != nil {
 		return nil, err
+	}
+	var risk *explain.Explanation
+	if len(record.Risk) > 0 {
+		if risk, err = policy.Explain(ctx, explain.Risk, record.Project, facts); err != nil {
+			return nil, err
+		}
 	}
 	was, err := record.AnswerDocument()
 	if err != nil {
@@ -113,7 +129,7 @@ func (e *policyExplain) explain(ctx context.Context, records *replay.Records, re
 		return nil, err
 	}
 	return &explained{
-		Outcome:  outcome,
+		Outcome: outcome, Untold: untold, Risk: risk,
 		Decision: record, Bundle: e.bundle.dir, Same: reflect.DeepEqual(was, explanation.Answer), NotAnew: notAnew, Explanation: explanation,
 	}, nil
 }
@@ -136,20 +152,31 @@ func (e *explained) print(cmd *cobra.Command) error {
 	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n\n", e.comparison()); err != nil {
 		return err
 	}
-	if err := text.Write(cmd.OutOrStdout(), e.Explanation); err != nil || len(e.Outcome) == 0 {
+	if err := text.Write(cmd.OutOrStdout(), e.Explanation); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), "\nWhat came of it")
-	for _, s := range e.Outcome {
-		if err == nil {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "    %s  %s\n", s.At.Format(time.RFC3339), s)
+	risk := e.Risk
+	if e.Explanation.Action == explain.Risk { // of a finish, which is about nothing else
+		risk = e.Explanation
+	}
+	if risk != nil {
+		if err := text.WriteRisk(cmd.OutOrStdout(), risk); err != nil {
+			return err
 		}
 	}
-	return err
+	return decisionscmd.WriteOutcome(cmd.OutOrStdout(), e.Outcome)
 }
 
 // comparison says how the explained answer relates to the recorded one, and what it rests on.
 func (e *explained) comparison() string {
+	if e.Untold != "" {
+		return e.judged() + "\nThe events behind it, and what would change it, cannot be told: " + e.Untold + "."
+	}
+	return e.judged()
+}
+
+// judged says how the explained answer relates to the recorded one, and which facts were put to the rules.
+func (e *explained) judged() string {
 	if e.NotAnew == "" {
 		return e.outcome()
 	}

@@ -125,11 +125,15 @@ func (f *policyFacts) write(w io.Writer, found *scenario.Facts) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	flat := found.Flat()
 	for _, path := range slices.Sorted(maps.Keys(flat)) {
-		fmt.Fprintf(table, "%s\t%v\t%s\n", path, shown(flat[path]), meanings[path])
+		fmt.Fprintf(table, "%s\t%v\t%s\n", path, shown(flat[path]), meanings[path].Of(flat[path]))
 	}
-	fmt.Fprintf(
-		table, "\nThe client says\n    system\t%s %s\n    browser\t%s %s\n", found.OS, found.OSVersion, found.Browser, found.BrowserVersion,
-	)
+	fmt.Fprintf(table, "\nThe client was taken for\n    system\t%s\n    browser\t%s\n", found.Client.System, found.Client.Browser)
+	if len(found.Lists) > 0 {
+		fmt.Fprintln(table, "\nLists that name the client")
+	}
+	for _, m := range found.Lists {
+		fmt.Fprintf(table, "    %s\n", m)
+	}
 	fmt.Fprintln(table, "\nDetection tags")
 	for _, tag := range found.Tags {
 		fmt.Fprintf(table, "    %s\n", tag)
@@ -139,7 +143,7 @@ func (f *policyFacts) write(w io.Writer, found *scenario.Facts) error {
 	}
 	for _, p := range found.Passkeys {
 		line := explain.InWords(p)
-		fmt.Fprintf(table, "    %s\t%s: %s\n", line.Held(), line.Where, line.Why)
+		fmt.Fprintf(table, "    %s\t%s: %s [%s]\n", line.Held(), line.Where, line.Why, line.Reasons)
 	}
 	return table.Flush()
 }

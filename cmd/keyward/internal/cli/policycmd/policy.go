@@ -24,6 +24,7 @@ func policyCommands(terminal command.Terminal) []*cobra.Command {
 		newPolicyReplay(terminal),
 		newPolicyFacts(terminal),
 		newPolicyParameters(),
+		newPolicyTables(),
 		newPolicyAAGUIDs(terminal),
 	}
 }

@@ -51,7 +51,7 @@ exit code is 0 also if answers differ, unless --exit-code is given.`,
 	cmd.Flags().StringVar(&r.bundle.dir, "bundle", "", "directory of the bundle to try; empty = each decision with the revision that made it")
 	cmd.Flags().DurationVar(&r.since, "since", 24*time.Hour, "how far back to go; 0 = as far as there are records")
 	cmd.Flags().IntVar(&r.limit, "limit", 0, "most decisions, from the oldest on; 0 = all")
-	actionFlag(cmd, &r.action, "only decisions about login, append, mediation or rollout")
+	actionFlag(cmd, &r.action, "only decisions about login, append, mediation, rollout or risk")
 	cmd.Flags().StringVar(&r.project, "project", "", "only decisions of the project with this `ID`")
 	cmd.Flags().IntVar(&r.examples, "examples", 3, "most examples of each change")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the summary as JSON")
@@ -126,6 +126,9 @@ func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 	}
 	out := cmd.OutOrStdout()
 	_, _ = fmt.Fprintf(out, "%d decisions judged again with %s: %d the same, %d different.\n", s.Decisions, with, s.Same, s.Different)
+	if risk := s.Risk; risk.Different > 0 {
+		_, _ = fmt.Fprintf(out, "Of what they were judged for risk beside that, %d are the same, %d different.\n", risk.Same, risk.Different)
+	}
 	if s.Skipped > 0 {
 		_, _ = fmt.Fprintf(out, "%d were left out, because the policy had failed and the safe default was answered.\n", s.Skipped)
 	}
@@ -135,12 +138,13 @@ func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 	for _, hash := range slices.Sorted(maps.Keys(s.Missing)) {
 		_, _ = fmt.Fprintf(out, "%d were left out, because revision %s is not in the archive.\n", s.Missing[hash], hash)
 	}
-	if len(s.Changes) == 0 {
+	changes := slices.Concat(s.Changes, s.Risk.Changes)
+	if len(changes) == 0 {
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "\nDECISIONS\tACTION\tROW\tEXAMPLE\tMADE\tWAS\tIS")
-	for _, change := range s.Changes {
+	for _, change := range changes {
 		row := change.From + " -> " + change.To
 		if change.From == change.To {
 			row = change.From + ", details"
@@ -163,6 +167,9 @@ func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 func said(answer map[string]any, failure string) string {
 	if failure != "" {
 		return failure
+	}
+	if action, judged := answer["action"]; judged { // of risk
+		return fmt.Sprintf("%s %v", action, answer["reasons"])
 	}
 	verb := "deny"
 	if allow, _ := answer["allow"].(bool); allow {

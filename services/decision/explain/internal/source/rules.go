@@ -86,6 +86,25 @@ func (d *Definition) Title() string {
 	return sentence(d.commentAbove())
 }
 
+// Otherwise are the sentences that the rule's METADATA has for where the rule does not hold: one, or one for each of its conditions, of
+// which that of the first that fails is true; empty = none.
+func (d *Definition) Otherwise() []string {
+	for _, annotations := range slices.Backward(d.Rule.Annotations) {
+		switch said := annotations.Custom["otherwise"].(type) {
+		case string:
+			return []string{sentence(said)}
+		case []any:
+			all := make([]string, len(said))
+			for i, one := range said {
+				text, _ := one.(string)
+				all[i] = sentence(text)
+			}
+			return all
+		}
+	}
+	return nil
+}
+
 // Row is the name of the row that the rule's METADATA tells.
 func (d *Definition) Row() string {
 	for _, annotations := range slices.Backward(d.Rule.Annotations) {

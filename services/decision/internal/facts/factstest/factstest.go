@@ -47,6 +47,13 @@ func fill(t *rapid.T, v reflect.Value, chance func() bool) {
 		}
 		return
 	}
+	if labels, ok := v.Addr().Interface().(*facts.Labels); ok {
+		if chance() {
+			declared := []string{"admin", "staff"}[:rapid.IntRange(0, 2).Draw(t, "declared")]
+			*labels = facts.NewLabels(declared, []string{rapid.SampledFrom([]string{"", "admin", "staff"}).Draw(t, "has")})
+		}
+		return
+	}
 	switch kind := v.Kind(); {
 	case kind == reflect.Struct:
 		for i := range v.NumField() {

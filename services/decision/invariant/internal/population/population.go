@@ -44,7 +44,7 @@ const (
 	webkit  = "AppleWebKit/605.1.15 (KHTML, like Gecko) "
 )
 
-// People returns what people sign in with, those that are common first.
+// People returns the browsers that people sign in with, those that are common first.
 func People() []rest.ClientInformation {
 	return []rest.ClientInformation{
 		web(windows+blink+"Safari/537.36", hints("Windows", "15.0.0", false)),
@@ -67,9 +67,15 @@ func People() []rest.ClientInformation {
 		web("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) "+blink+"Safari/537.36", hints("Chrome OS", "16093.0.0", false)),
 		parsed("Safari", "18.1", "iOS", "18.1"), parsed("Chrome", "142", "macOS", "12.6"), parsed("Chrome", "120", "Windows", "11"),
 		parsed("Firefox", "144", "Android", "14"), parsed("Safari", "17.4", "macOS", "14.4"), parsed("Chrome", "128", "macOS", "15"),
-		native("Example/7 CFNetwork/1494.0.7 Darwin/23.4.0", "iOS", "18.1"),
-		native("Example/7 CFNetwork/1494.0.7 Darwin/23.4.0", "iPadOS", "16.2"),
-		native("okhttp/4.12.0", "Android", "15"), native("okhttp/4.12.0", "Android", "12"), native("okhttp/4.12.0", "Android", "8"),
+	}
+}
+
+// Apps returns the apps that people sign in with.
+func Apps() []rest.ClientInformation {
+	const apple, okhttp = "Example/7 CFNetwork/1494.0.7 Darwin/23.4.0", "okhttp/4.12.0"
+	return []rest.ClientInformation{
+		native(apple, "iOS", "18.1"), native(okhttp, "Android", "15"), native(apple, "iOS", "26.0"), native(okhttp, "Android", "12"),
+		native(apple, "iPadOS", "16.2"), native(okhttp, "Android", "8"), native(apple, "visionOS", "2.1"), native(apple, "macOS", "15.1"),
 	}
 }
 

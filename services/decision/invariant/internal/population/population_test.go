@@ -9,7 +9,9 @@ import (
 
 func TestWhatOneCallChangesNoOtherSees(t *testing.T) {
 	t.Parallel()
-	for name, clients := range map[string]func() []rest.ClientInformation{"people": population.People, "strangers": population.Strangers} {
+	for name, clients := range map[string]func() []rest.ClientInformation{
+		"people": population.People, "apps": population.Apps, "strangers": population.Strangers,
+	} {
 		for i, c := range clients() {
 			switch {
 			case c.NativeMeta != nil:

@@ -25,6 +25,7 @@ const (
 	KeyFacts            = "facts"
 	KeyPasskeys         = "passkeys"
 	KeyNextEligible     = "nextEligibleAt"
+	KeyReasons          = "reasons"
 )
 
 var (
@@ -33,11 +34,12 @@ var (
 	}
 	loginExpectations = []string{"isCDACandidate", "preferImmediatelyAvailable", "hints", "allowCredentials"}
 	expectations      = map[string][]string{
-		Login:     loginExpectations,
+		Login:     append(slices.Clone(loginExpectations), "reason"),
 		Append:    {"hints", KeyExclude, "attachment", "kind", "variant", "manualAllowed", "reason", "isRestrictedBrowser"},
 		Mediation: loginExpectations,
 		Rollout:   {"reason"},
 	}
+	riskExpectations = []string{"verdict", "level", "rule", KeyReasons, "enforced", KeyFacts}
 )
 
 var (
@@ -80,7 +82,12 @@ var (
 		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists,
 		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported,
 	), "")
-	hints = []string{"client-device", "hybrid", "security-key"} // W3C WebAuthn, PublicKeyCredentialHint
+	loginReasons = []string{
+		"", "environment_barred", "user_barred", "failing_here", "unreachable", "no_passkeys", "unsupported", "data_incomplete",
+	}
+	verdicts = words(service.RiskAllow, service.RiskReview, service.RiskChallenge, service.RiskDeny)
+	levels   = words(service.RiskLow, service.RiskMedium, service.RiskHigh)
+	hints    = []string{"client-device", "hybrid", "security-key"} // W3C WebAuthn, PublicKeyCredentialHint
 
 	detectionNames = map[rest.DetectionTagCategory][]string{
 		rest.DetectionTagCategorySupport: {
@@ -143,6 +150,18 @@ var (
 	streakTag = regexp.MustCompile(`^history/(local|cda|sk)-streak-[1-9][0-9]*$`)
 )
 
+// reasonsOf returns the words for why an action is refused; of any action if it is not known yet.
+func reasonsOf(action string) []string {
+	switch action {
+	case Login:
+		return loginReasons
+	case Append:
+		return reasons
+	default:
+		return slices.Concat(loginReasons, reasons)
+	}
+}
+
 // expect reads what the engine must answer.
 func (l *library) expect(s *Scenario, n, scenario *yaml.Node) {
 	if n == nil || strictyaml.IsNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
@@ -152,9 +171,12 @@ func (l *library) expect(s *Scenario, n, scenario *yaml.Node) {
 		return
 	}
 	allowed, what := slices.Concat(sharedExpectations, expectations[s.Action]), "expect"
-	if s.Action == "" {
-		allowed = slices.Concat(sharedExpectations, expectations[Login], expectations[Append])
-	} else {
+	switch s.Action {
+	case "":
+		allowed = slices.Concat(sharedExpectations, expectations[Login], expectations[Append], riskExpectations)
+	case Risk:
+		allowed, what = riskExpectations, "expect of action "+Risk
+	default:
 		what += " of action " + s.Action
 	}
 	fields := l.Object(n, what, allowed)
@@ -183,6 +205,12 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 	switch key {
 	case "rule":
 		return l.Text(n, key)
+	case "verdict":
+		return l.Choice(n, key, verdicts)
+	case "level":
+		return l.Choice(n, key, levels)
+	case KeyReasons: // their names are the bundle's affair
+		return l.texts(n, key)
 	case "tag":
 		return l.Choice(n, "decision tag", decisionTags)
 	case "kind":
@@ -190,7 +218,7 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 	case "variant":
 		return l.Choice(n, key, variants)
 	case "reason":
-		return l.Choice(n, key, reasons)
+		return l.Choice(n, key, reasonsOf(s.Action))
 	case "attachment":
 		return l.Choice(n, key, attachments)
 	case "hints":
@@ -210,6 +238,15 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 	default:
 		return l.Boolean(n, key)
 	}
+}
+
+func (l *library) texts(n *yaml.Node, key string) []string {
+	all := []string{}
+	for _, element := range l.List(n, key) {
+		all = append(all, l.Text(element, key))
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (l *library) choices(n *yaml.Node, what string, vocabulary []string) []string {

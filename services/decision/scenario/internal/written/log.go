@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
@@ -27,9 +28,9 @@ var (
 	engineKeys = map[event.Type][]string{
 		event.LoginOffered:    {"route", "source", "process", "challenge", "env"},
 		event.LoginDenied:     {"process", "env"},
-		event.LoginCompleted:  {"ceremonyType", "credential", "process", "challenge", "env"},
+		event.LoginCompleted:  {"ceremonyType", "credential", "process", "challenge", "env", "address"},
 		event.AppendOffered:   {"kind", "process", "challenge", "env"},
-		event.AppendCompleted: {"ceremonyType", "attachment", "credential", "process", "challenge", "env"},
+		event.AppendCompleted: {"ceremonyType", "attachment", "credential", "process", "challenge", "env", "address"},
 
 		event.LoginCodeFailed:         {"process", "env"},
 		event.PasskeyCounterRegressed: {"credential", "process", "env"},
@@ -86,7 +87,8 @@ func (l *library) entry(n *yaml.Node, s *Scenario) entry {
 	} else if n.Kind == yaml.MappingNode {
 		l.Refuse(n, "the log entry has no type")
 	}
-	what, allowed := "a log entry", slices.Concat(entryKeys, wireKeys, []string{"route", "source", "kind", "ceremonyType", "attachment"})
+	what := "a log entry"
+	allowed := slices.Concat(entryKeys, wireKeys, []string{"route", "source", "kind", "ceremonyType", "attachment", "address"})
 	if t := e.event.Type; t != "" {
 		what = "a log entry of type " + string(t)
 		allowed = slices.Concat(entryKeys, KeysOf(t))
@@ -109,6 +111,7 @@ func (l *library) entry(n *yaml.Node, s *Scenario) entry {
 	if env := l.Text(fields["env"], "env"); env != envNone && env != envForged {
 		e.event.Environment = ident.EnvironmentID(env)
 	}
+	e.event.Origin = l.origin(fields["address"])
 	e.event.Expires = l.expires(fields["expires"], s.Now)
 	e.event.Credential = l.credentialNamed(fields["credential"], s, e.event.CreatedMs)
 	if given := fields["proven"]; given != nil && !l.Boolean(given, "proven") {
@@ -310,4 +313,17 @@ func (l *library) expires(n *yaml.Node, now time.Time) int64 {
 		return ms
 	}
 	return at.Unix()
+}
+
+// origin reads the address that a ceremony was finished from.
+func (l *library) origin(n *yaml.Node) *event.Origin {
+	if n == nil {
+		return nil
+	}
+	kept, network := address.Truncated.Keep(l.Text(n, "address"))
+	if kept == "" {
+		l.Refuse(n, "address %q is no IP address", n.Value)
+		return nil
+	}
+	return &event.Origin{Address: kept, Network: network}
 }

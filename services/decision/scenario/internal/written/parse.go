@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
@@ -25,16 +26,18 @@ var (
 	sharedKeys = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
 	actionKeys = map[string][]string{
 		Login: {"strategy", "source"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
+		Risk: {"stage", "reasons", "used", "created"},
 	}
-	userKeys       = []string{"status", "absent", "lookupFailed"}
+	userKeys       = []string{"status", "absent", "lookupFailed", "created", "labels"}
 	credentialKeys = []string{
-		"credentialID", "aaguid", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser", "created", "env",
-		"usedOn",
+		"credentialID", "aaguid", "provider", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser",
+		"created", "env", "usedOn",
 	}
 )
 
 // Words of the format.
 var (
+	stages     = words(facts.LoginStart, facts.AppendStart, facts.MediationStart, facts.LoginFinish, facts.AppendFinish)
 	abouts     = []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage}
 	statuses   = words(account.StatusActive, account.StatusPending, account.StatusDisabled)
 	strategies = words(
@@ -44,8 +47,9 @@ var (
 	sources     = words(event.Sources()...)
 	attachments = []string{"platform", "cross-platform", ""}
 	transports  = words(
-		rest.CredentialTransportBle, rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc,
-		rest.CredentialTransportSmartCard, rest.CredentialTransportUsb,
+		rest.CredentialTransportBle, "cable", // what hybrid was called before
+		rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc, rest.CredentialTransportSmartCard,
+		rest.CredentialTransportUsb,
 	)
 )
 
@@ -149,8 +153,10 @@ func (l *library) scenario(n *yaml.Node) Scenario {
 	l.flagsOf(&s, fields["flags"])
 	s.Rollout.Action = cmp.Or(l.Choice(fields["about"], "about", abouts), service.RolloutLogin)
 	s.Rollout.Identifier, s.Rollout.Invitation = l.Text(fields["identifier"], "identifier"), l.Text(fields["invitation"], "invitation")
+	s.Stage = facts.Stage(cmp.Or(l.Choice(fields["stage"], "stage", stages), string(facts.LoginStart)))
+	l.finishOf(&s, n, fields)
 	s.Situation = l.Text(fields["situation"], "situation")
-	s.Parameters = l.parameters(fields["parameters"])
+	s.Parameters = l.severities(fields["reasons"], l.parameters(fields["parameters"]))
 	used := l.history(&s, fields["log"])
 	if given := fields["process"]; given != nil {
 		s.Question.Process = l.Text(given, "process")
@@ -261,6 +267,12 @@ func (l *library) accountOf(s *Scenario, fields map[string]*yaml.Node) {
 		if given := user["status"]; given != nil {
 			a.Status = account.Status(l.Choice(given, "status", statuses))
 		}
+		if given := user["created"]; given != nil {
+			a.CreatedMs = l.Moment(given, "created", s.Now).UnixMilli()
+		}
+		for _, label := range l.List(user["labels"], "labels") {
+			a.Labels = append(a.Labels, l.Text(label, "label"))
+		}
 		absent = l.Boolean(user["absent"], "absent")
 		s.Question.LookupFailed = l.Boolean(user["lookupFailed"], "lookupFailed")
 	}
@@ -293,9 +305,10 @@ func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passke
 	c.CredentialID = l.credentialID(n, fields["credentialID"])
 	if given := fields["aaguid"]; given != nil {
 		if c.AAGUID = strings.ToLower(l.Text(given, "aaguid")); c.AAGUID != "" && !aaguidForm.MatchString(c.AAGUID) {
-			l.Refuse(given, "aaguid %q is no UUID", c.AAGUID)
+			l.Refuse(given, "aaguid %q is no UUID; a provider by its name is a provider", c.AAGUID)
 		}
 	}
+	p.provider = l.provider(fields)
 	for _, t := range l.List(fields["transports"], "transports") {
 		c.Transports = append(c.Transports, l.Choice(t, "transport", transports))
 	}
@@ -316,6 +329,22 @@ func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passke
 	c.LastUsedMs = c.CreatedMs
 	if given := fields["deleted"]; given != nil {
 		p.deletedMs = l.Moment(given, "deleted", now).UnixMilli()
+	}
+	return p
+}
+
+// provider reads what holds a passkey, by its name. Which there are is the bundle's affair.
+func (l *library) provider(fields map[string]*yaml.Node) Provider {
+	given := fields["provider"]
+	if given == nil {
+		return Provider{}
+	}
+	p := Provider{Name: strings.TrimSpace(l.Text(given, "provider")), Line: given.Line}
+	switch {
+	case p.Name == "":
+		l.Refuse(given, "provider is empty: it is a name of the bundle's aaguids")
+	case fields["aaguid"] != nil && l.Text(fields["aaguid"], "aaguid") != "":
+		l.Refuse(given, "provider %q beside an aaguid, which says it too", p.Name)
 	}
 	return p
 }
@@ -374,4 +403,27 @@ func (l *library) flags(n *yaml.Node) rest.PasskeyIntelFlags {
 	var flags rest.PasskeyIntelFlags
 	l.Decode(n, "flags", &flags)
 	return flags
+}
+
+// severities adds to the parameters how grave reasons are.
+func (l *library) severities(n *yaml.Node, parameters []Parameter) []Parameter {
+	if n == nil {
+		return parameters
+	}
+	graver := map[string]any{}
+	for name, value := range l.Named(n, "reasons") {
+		if severity := l.Object(value, "reasons."+name, []string{"severity"})["severity"]; severity != nil {
+			graver[name] = l.Integer(severity, "severity")
+		}
+	}
+	changes := map[string]any{"severities": graver}
+	for i, p := range parameters {
+		if below, ok := p.Value.(map[string]any); ok && p.Name == Risk {
+			maps.Copy(changes, below)
+			changes["severities"] = graver
+			parameters[i].Value = changes
+			return parameters
+		}
+	}
+	return append(parameters, Parameter{Name: Risk, Value: changes, Line: n.Line})
 }

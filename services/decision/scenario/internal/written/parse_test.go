@@ -68,7 +68,7 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"nothing that a scenario needs": {
 			head + "  - {}\n",
 			[]string{
-				"x.yaml:5: the scenario has no action; there are login, append, mediation, rollout",
+				"x.yaml:5: the scenario has no action; there are login, append, mediation, rollout, risk",
 				"x.yaml:5: the scenario has no client", "x.yaml:5: the scenario has no name",
 			},
 		},
@@ -160,11 +160,19 @@ func TestWhatIsWrongWithAScenarioIsSaid(t *testing.T) {
 			[]string{`credentialID "a b" is no base64url without padding`},
 		},
 		"an AAGUID that is none": {
-			"login", "client: WIN, passkeys: [{ use: hello, aaguid: hello }]", []string{`aaguid "hello" is no UUID`},
+			"login", "client: WIN, passkeys: [{ use: hello, aaguid: hello }]",
+			[]string{`aaguid "hello" is no UUID; a provider by its name is a provider`},
+		},
+		"provider beside aaguid": {
+			"login", "client: WIN, passkeys: [{ use: hello, provider: Bitwarden, aaguid: d548826e-79b4-db40-a3d8-11116f7e8349 }]",
+			[]string{`provider "Bitwarden" beside an aaguid, which says it too`},
+		},
+		"empty provider": {
+			"login", "client: WIN, passkeys: [{ use: hello, provider: \"\" }]", []string{`provider is empty: it is a name of the bundle's aaguids`},
 		},
 		"an unknown transport": {
 			"login", "client: WIN, passkeys: [{ use: hello, transports: [usb, bluetooth] }]",
-			[]string{`unknown transport "bluetooth"; there are ble, hybrid, internal, nfc, smart-card, usb`},
+			[]string{`unknown transport "bluetooth"; there are ble, cable, hybrid, internal, nfc, smart-card, usb`},
 		},
 		"a passkey deleted badly": {
 			"login", "client: WIN, passkeys: [{ use: hello, deleted: yesterday }]",
@@ -490,6 +498,9 @@ func TestEveryWordOfTheVocabularyIsOneOfTheWire(t *testing.T) {
 		}
 	}
 	for _, name := range transports {
+		if name == "cable" {
+			continue // of stored passkeys alone
+		}
 		if !rest.CredentialTransport(name).Valid() {
 			t.Errorf("transport %s", name)
 		}

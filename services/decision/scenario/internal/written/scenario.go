@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // The actions that a scenario may ask about.
@@ -19,10 +20,11 @@ const (
 	Append    = "append"
 	Mediation = "mediation"
 	Rollout   = "rollout"
+	Risk      = "risk" // how a start is judged beside what it asks for
 )
 
 // Actions returns the names of all actions.
-func Actions() []string { return []string{Login, Append, Mediation, Rollout} }
+func Actions() []string { return []string{Login, Append, Mediation, Rollout, Risk} }
 
 // Scenario is one decision with everything resolved: names, offsets and what the log means to the events service.
 type Scenario struct {
@@ -38,6 +40,8 @@ type Scenario struct {
 	Flags        rest.PasskeyIntelFlags
 	Situation    string
 	Rollout      service.RolloutQuestion // of a rollout, but for the question that all have
+	Stage        facts.Stage             // of risk
+	Finish       service.FinishQuestion  // of a stage that ends a ceremony, but for the question that all have
 	Parameters   []Parameter
 	Events       []event.Event
 	Offers       []event.Event
@@ -56,7 +60,8 @@ type Parameter struct {
 type passkey struct {
 	name       string
 	credential account.Credential
-	deletedMs  int64 // Unix ms; 0 = never
+	provider   Provider // by which the bundle knows the AAGUID
+	deletedMs  int64    // Unix ms; 0 = never
 }
 
 // Expectation is one key of expect. The value is a bool, an int, a string, a []string or, of history, a map[string]any.

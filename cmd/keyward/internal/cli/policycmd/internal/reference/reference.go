@@ -19,8 +19,9 @@ import (
 // schema is as much of JSON Schema as is printed.
 type schema struct {
 	Description          string            `json:"description"`
+	Otherwise            string            `json:"x-otherwise"` // the description of what is false
 	Type                 string            `json:"type"`
-	Enum                 []string          `json:"enum"`
+	Enum                 []any             `json:"enum"`
 	Minimum              *int64            `json:"minimum"`
 	Maximum              *int64            `json:"maximum"`
 	Required             []string          `json:"required"`
@@ -52,9 +53,23 @@ func WriteParameters(w io.Writer, source fs.FS) error {
 	return err
 }
 
+// Meaning is what a schema says of a fact.
+type Meaning struct {
+	says, otherwise string
+	yesOrNo         bool
+}
+
+// Of returns the sentence that is true of the value; empty where the schema has none.
+func (m Meaning) Of(value any) string {
+	if m.yesOrNo && value == false {
+		return m.otherwise
+	}
+	return m.says
+}
+
 // Meanings returns what the schemas of the inputs named say of each fact, by its path.
-func Meanings(source fs.FS, inputs ...string) (map[string]string, error) {
-	found := map[string]string{}
+func Meanings(source fs.FS, inputs ...string) (map[string]Meaning, error) {
+	found := map[string]Meaning{}
 	for _, input := range inputs {
 		var facts schema
 		if err := readSchema(source, input, &facts); err != nil {
@@ -66,14 +81,14 @@ func Meanings(source fs.FS, inputs ...string) (map[string]string, error) {
 }
 
 // meanings adds what the schema says of each fact below a path.
-func (s schema) meanings(at string, into map[string]string) {
+func (s schema) meanings(at string, into map[string]Meaning) {
 	for name, inner := range s.Properties {
 		path := name
 		if at != "" {
 			path = at + "." + name
 		}
 		if inner.Description != "" && len(inner.Properties) == 0 {
-			into[path] = inner.Description
+			into[path] = Meaning{says: inner.Description, otherwise: inner.Otherwise, yesOrNo: inner.Type == "boolean"}
 		}
 		inner.meanings(path, into)
 	}
@@ -119,9 +134,17 @@ func (s schema) rows(b *strings.Builder, prefix string, value json.RawMessage) e
 			}
 			continue
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", full, present(name, values[name]), one.may(), cell(one.Description))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", full, present(name, values[name]), one.may(), cell(one.meaning()))
 	}
 	return nil
+}
+
+// meaning is what a parameter says; of a switch also what it says if it is off.
+func (s schema) meaning() string {
+	if s.Otherwise == "" {
+		return s.Description
+	}
+	return s.Description + " If false: " + s.Otherwise
 }
 
 // present shows a value as data.json has it, durations also in the largest unit that fits.
@@ -155,7 +178,11 @@ func longest(d time.Duration) string {
 // may says what values are accepted.
 func (s schema) may() string {
 	if len(s.Enum) > 0 {
-		return "`" + strings.Join(s.Enum, "` or `") + "`"
+		values := make([]string, len(s.Enum))
+		for i, value := range s.Enum {
+			values[i] = fmt.Sprint(value)
+		}
+		return "`" + strings.Join(values, "` or `") + "`"
 	}
 	switch s.Type {
 	case "integer", "number":

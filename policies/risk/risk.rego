@@ -1,0 +1,227 @@
+# METADATA
+# title: Risk
+# description: |
+#   How much is wrong with a start beside what it asks for, or with a finish before anything is made of it, and what to do about it. Every reason that holds is told. The row follows from their
+#   severities, which are data (data.keyward.reasons): to make a reason a bar, or a note, change its figure. What is answered is told and recorded, and
+#   changes nothing of what the other tables answer.
+# schemas:
+#   - input: schema.risk
+package keyward.risk
+
+# METADATA
+# title: No row answers
+# description: The rows together answer everything. This one guards edited bundles.
+# scope: document
+# entrypoint: true
+# custom:
+#   row: R6
+default decision := {"rule": "R6", "action": "allow", "level": "low", "reasons": []}
+
+decision := answer("R1", "deny", "high") if barred
+
+else := answer("R2", "challenge", "high") if grave
+
+else := answer("R3", "challenge", "medium") if doubtful_twice
+
+else := answer("R4", "review", "medium") if doubtful
+
+else := answer("R5", "allow", "low") if nothing_grave
+
+# METADATA
+# title: A reason is a bar
+# scope: rule
+# custom:
+#   row: R1
+barred if 4 in severities
+
+# METADATA
+# title: A reason asks for a further proof
+# scope: rule
+# custom:
+#   row: R2
+grave if 3 in severities
+
+# METADATA
+# title: Two reasons each ask for a look
+# scope: rule
+# custom:
+#   row: R3
+doubtful_twice if count(doubts) >= 2
+
+# METADATA
+# title: A reason asks for a look
+# scope: rule
+# custom:
+#   row: R4
+doubtful if 2 in severities
+
+# METADATA
+# title: What there is, is noted
+# scope: rule
+# custom:
+#   row: R5
+nothing_grave if input.stage in {"mediation-start", "login-start", "append-start", "login-finish", "append-finish"}
+
+# METADATA
+# title: The answer of a row
+# scope: rule
+answer(row, action, level) := {"rule": row, "action": action, "level": level, "reasons": sort(reasons)}
+
+# METADATA
+# title: How grave the reasons are that hold
+# scope: rule
+severities contains weight(reason) if some reason in reasons
+
+# METADATA
+# title: What a reason counts for
+# description: A login that verified its user, which nobody can phish, answers what speaks against the request alone.
+# scope: rule
+weight(reason) := max([1, severity(reason) - 1]) if answered(reason)
+
+else := severity(reason)
+
+# METADATA
+# title: The finished login answers the reason
+# scope: rule
+answered(reason) if {
+	input.used.uv == true
+	data.keyward.reasons[reason].about == "request"
+	severity(reason) < 4
+}
+
+# METADATA
+# title: How grave a reason is
+# scope: rule
+severity(reason) := object.get(data.keyward.parameters.risk.severities, reason, data.keyward.reasons[reason].severity)
+
+# METADATA
+# title: The reasons that ask for a look
+# scope: rule
+doubts contains reason if {
+	some reason in reasons
+	weight(reason) == 2
+}
+
+# METADATA
+# title: The client is driven by a program
+# scope: rule
+reasons contains "automation" if input.request.bot in {"headless", "automation"}
+
+# METADATA
+# title: The client says that it is a program
+# scope: rule
+reasons contains "bot" if input.request.bot in {"declared", "tool"}
+
+# METADATA
+# title: What the client says of itself contradicts itself
+# scope: rule
+reasons contains "deceptive-agent" if input.request.agent == "contradicting"
+
+# METADATA
+# title: The account has succeeded elsewhere, and never in this browser or app
+# scope: rule
+reasons contains "new-environment" if input.familiar.environment == "new"
+
+# METADATA
+# title: The account has succeeded elsewhere, and never from this network
+# scope: rule
+reasons contains "new-network" if input.familiar.network == "new"
+
+# METADATA
+# title: The account is young
+# scope: rule
+reasons contains "fresh-account" if input.user.ageHours < data.keyward.parameters.risk.freshAccountHours
+
+# METADATA
+# title: The window is private
+# scope: rule
+reasons contains "private-window" if input.client.privateMode == true
+
+# METADATA
+# title: Something could not be looked up
+# scope: rule
+reasons contains "incomplete" if input.complete == false
+
+# METADATA
+# title: The user has working hours, and it is outside of them
+# scope: rule
+reasons contains "outside-hours" if {
+	some label in data.keyward.parameters.risk.officeHours.labels
+	input.user.labels[label] == true
+	outside_hours
+}
+
+# METADATA
+# title: It is no working day
+# scope: rule
+outside_hours if not input.request.weekday in data.keyward.parameters.risk.officeHours.days
+
+# METADATA
+# title: It is before the working hours
+# scope: rule
+outside_hours if input.request.hour < data.keyward.parameters.risk.officeHours.from
+
+# METADATA
+# title: It is after the working hours
+# scope: rule
+outside_hours if input.request.hour >= data.keyward.parameters.risk.officeHours.to
+
+# METADATA
+# title: The authenticator is none of those that may be used
+# scope: rule
+reasons contains "denied-authenticator" if denied(input.used.aaguid)
+
+reasons contains "denied-authenticator" if denied(input.created.aaguid)
+
+# METADATA
+# title: The authenticator is one of those that may not be used
+# scope: rule
+denied(aaguid) if aaguid in data.keyward.parameters.risk.deniedAaguids
+
+# METADATA
+# title: The authenticator is none of the only ones that may be used
+# scope: rule
+denied(aaguid) if {
+	count(data.keyward.parameters.risk.allowedAaguids) > 0
+	not aaguid in data.keyward.parameters.risk.allowedAaguids
+}
+
+# METADATA
+# title: The passkey's signature counter did not go up
+# scope: rule
+reasons contains "counter-regressed" if input.used.counter == "regressed"
+
+# METADATA
+# title: A passkey of the account turned out to be of another kind within a day
+# scope: rule
+reasons contains "backup-changed" if input.user.alerts.backupEligibilityHours < 24
+
+# METADATA
+# title: The passkey's signature counter fell to 0
+# scope: rule
+reasons contains "counter-reset" if input.used.counter == "reset"
+
+# METADATA
+# title: The passkey was added just now, to an account that had others
+# scope: rule
+reasons contains "fresh-passkey" if {
+	input.used.ageHours < data.keyward.parameters.risk.freshPasskeyHours
+	input.user.ageHours >= data.keyward.parameters.risk.freshAccountHours
+	input.user.passkeys > 1
+}
+
+# METADATA
+# title: The passkey falls short of what the user's label asks for
+# scope: rule
+reasons contains "assurance-low" if short(input.used.aal)
+
+reasons contains "assurance-low" if short(input.created.aal)
+
+# METADATA
+# title: A label of the user asks for more
+# scope: rule
+short(aal) if {
+	some label, least in data.keyward.parameters.risk.requireAal
+	input.user.labels[label] == true
+	aal < least
+}

@@ -1,0 +1,179 @@
+package keyward.risk_test
+
+import data.keyward.risk
+
+facts := {
+	"complete": true,
+	"stage": "login-start", "action": "passkey-login", "project": {"id": "pro-1"},
+	"client": {"os": "macos", "osVersion": 15, "browser": "safari", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
+	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
+	"environment": {"known": true, "rejected": false, "listed": "none"},
+	"request": {"family": "ipv4", "scope": "public", "hourUTC": 14, "weekdayUTC": 3, "bot": "none", "hour": 15, "weekday": 3, "agent": "consistent"},
+	"familiar": {"environment": "seen", "network": "seen", "successes": 1},
+	"user": {"status": "active", "ageHours": 8760, "passkeys": 1, "passkeyAddedHours": 4320, "passkeyRemovedHours": 99999},
+}
+
+test_default_answers_what_no_row_does if {
+	risk.decision == {"rule": "R6", "action": "allow", "level": "low", "reasons": []} with input as {"complete": true}
+}
+
+answer(changes) := result if {
+	result := risk.decision with input as object.union(facts, changes)
+}
+
+# With other severities than those of the reasons.
+graver(severities, changes) := result if {
+	result := risk.decision with input as object.union(facts, changes) with data.keyward.parameters.risk.severities as severities
+}
+
+reasons(changes) := answer(changes).reasons
+
+unfamiliar := {"familiar": {"environment": "new", "network": "new"}}
+
+test_r1_a_bar if {
+	graver({"new-network": 4}, unfamiliar) == {"rule": "R1", "action": "deny", "level": "high", "reasons": ["new-environment", "new-network"]}
+}
+
+test_r2_grave if {
+	answer({"request": {"bot": "automation"}}) == {"rule": "R2", "action": "challenge", "level": "high", "reasons": ["automation"]}
+}
+
+test_r3_two_that_ask_for_a_look if {
+	graver({"new-network": 2, "new-environment": 2}, unfamiliar) == {
+		"rule": "R3", "action": "challenge", "level": "medium", "reasons": ["new-environment", "new-network"],
+	}
+}
+
+test_r4_one_that_does if answer({"request": {"bot": "tool"}}) == {"rule": "R4", "action": "review", "level": "medium", "reasons": ["bot"]}
+
+test_r5_nothing if answer({}) == {"rule": "R5", "action": "allow", "level": "low", "reasons": []}
+
+test_r5_what_is_noted if answer(unfamiliar) == {"rule": "R5", "action": "allow", "level": "low", "reasons": ["new-environment", "new-network"]}
+
+test_r5_nobody_is_known_yet if {
+	known := {"familiar", "user"}
+	risk.decision == {"rule": "R5", "action": "allow", "level": "low", "reasons": []} with input as object.remove(facts, known)
+}
+
+test_automation if {
+	reasons({"request": {"bot": "headless"}}) == ["automation"]
+	reasons({"request": {"bot": "automation"}}) == ["automation"]
+}
+
+test_bot if {
+	reasons({"request": {"bot": "declared"}}) == ["bot"]
+	reasons({"request": {"bot": "tool"}}) == ["bot"]
+}
+
+test_new_environment if {
+	reasons({"familiar": {"environment": "new"}}) == ["new-environment"]
+	reasons({"familiar": {"environment": "unknown"}}) == []
+}
+
+test_new_network if {
+	reasons({"familiar": {"network": "new"}}) == ["new-network"]
+	reasons({"familiar": {"network": "unknown"}}) == []
+}
+
+test_fresh_account if {
+	reasons({"user": {"ageHours": 12}}) == ["fresh-account"]
+	reasons({"user": {"ageHours": 24}}) == []
+}
+
+test_private_window if reasons({"client": {"privateMode": true}}) == ["private-window"]
+
+test_incomplete if reasons({"complete": false}) == ["incomplete"]
+
+test_deceptive_agent if {
+	reasons({"request": {"agent": "contradicting"}}) == ["deceptive-agent"]
+	reasons({"request": {"agent": "unknown"}}) == []
+}
+
+# With working hours of the staff.
+at(hour, weekday, labels) := result if {
+	changes := {"request": {"hour": hour, "weekday": weekday}, "user": {"labels": labels}}
+	result := risk.decision.reasons with input as object.union(facts, changes) with data.keyward.parameters.risk.officeHours.labels as ["staff"]
+}
+
+test_outside_hours if {
+	at(6, 3, {"staff": true}) == ["outside-hours"]
+	at(7, 3, {"staff": true}) == []
+	at(19, 3, {"staff": true}) == []
+	at(20, 3, {"staff": true}) == ["outside-hours"]
+	at(12, 6, {"staff": true}) == ["outside-hours"]
+	at(6, 3, {"staff": false}) == []
+	at(6, 3, {}) == []
+}
+
+# At the end of a login with the passkey.
+finished(changes) := object.union(
+	facts,
+	object.union(
+		{"stage": "login-finish", "used": {
+			"aaguid": "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", "class": "apple", "ageHours": 4320, "backup": "backed-up", "uv": true, "aal": 2,
+			"usedHours": 48, "route": "local", "counter": "none", "backupChanged": false,
+		}},
+		changes,
+	),
+)
+
+at_finish(changes) := result if {
+	result := risk.decision with input as finished(changes)
+}
+
+test_r5_a_finish if at_finish({}) == {"rule": "R5", "action": "allow", "level": "low", "reasons": []}
+
+test_a_verified_user_answers_what_speaks_against_the_request if {
+	robot := {"request": {"bot": "automation"}}
+	at_finish(robot).rule == "R4"
+	at_finish(object.union(robot, {"used": {"uv": false}})).rule == "R2"
+	barred := risk.decision with input as finished(robot) with data.keyward.parameters.risk.severities as {"automation": 4}
+	barred.rule == "R1"
+}
+
+test_counter_regressed if {
+	at_finish({"used": {"counter": "regressed"}}) == {"rule": "R2", "action": "challenge", "level": "high", "reasons": ["counter-regressed"]}
+	at_finish({"used": {"counter": "ok"}}).reasons == []
+}
+
+test_counter_reset if at_finish({"used": {"counter": "reset"}}).reasons == ["counter-reset"]
+
+test_fresh_passkey if {
+	fresh := {"used": {"ageHours": 0}}
+	at_finish(object.union(fresh, {"user": {"passkeys": 2}})).reasons == ["fresh-passkey"]
+	at_finish(object.union(fresh, {"user": {"passkeys": 1}})).reasons == []
+	at_finish({"used": {"ageHours": 1}, "user": {"passkeys": 2}}).reasons == []
+	at_finish(object.union(fresh, {"user": {"passkeys": 2, "ageHours": 12}})).reasons == ["fresh-account"]
+}
+
+key := "2fc0579f-8113-47ea-b116-bb5a8db9202a"
+
+test_denied_authenticator if {
+	only := risk.decision.reasons with input as finished({}) with data.keyward.parameters.risk.allowedAaguids as [key]
+	only == ["denied-authenticator"]
+	it := risk.decision.reasons with input as finished({"used": {"aaguid": key}}) with data.keyward.parameters.risk.allowedAaguids as [key]
+	it == []
+	not_it := risk.decision.reasons with input as finished({"used": {"aaguid": key}}) with data.keyward.parameters.risk.deniedAaguids as [key]
+	not_it == ["denied-authenticator"]
+	made := object.union(facts, {"stage": "append-finish", "created": {"aaguid": key, "aal": 2}})
+	new := risk.decision.reasons with input as made with data.keyward.parameters.risk.deniedAaguids as [key]
+	new == ["denied-authenticator"]
+}
+
+test_assurance_low if {
+	admin := {"user": {"labels": {"admin": true}}}
+	short := risk.decision.reasons with input as finished(admin) with data.keyward.parameters.risk.requireAal as {"admin": 3}
+	short == ["assurance-low"]
+	enough := risk.decision.reasons with input as finished(admin) with data.keyward.parameters.risk.requireAal as {"admin": 2}
+	enough == []
+	staff := risk.decision.reasons with input as finished({"user": {"labels": {"admin": false}}}) with data.keyward.parameters.risk.requireAal as {"admin": 3}
+	staff == []
+	made := object.union(facts, object.union(admin, {"stage": "append-finish", "created": {"aaguid": key, "aal": 1}}))
+	new := risk.decision.reasons with input as made with data.keyward.parameters.risk.requireAal as {"admin": 2}
+	new == ["assurance-low"]
+}
+
+test_backup_changed if {
+	reasons({"user": {"alerts": {"backupEligibilityHours": 12}}}) == ["backup-changed"]
+	reasons({"user": {"alerts": {"backupEligibilityHours": 24}}}) == []
+}

@@ -1,0 +1,107 @@
+// Package decisions is a decision service for tests of ceremonies. It promises to answer as the test says, and touches nothing.
+package decisions
+
+import (
+	"context"
+	"sync"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/service"
+)
+
+// Service allows everything, unless a test says otherwise, and remembers what it was asked.
+type Service struct {
+	Mu          sync.Mutex
+	OnLogin     func(service.LoginQuestion, *service.LoginVerdict)
+	OnAppend    func(service.AppendQuestion, *service.AppendVerdict)
+	OnMediation func(service.Question, *service.Verdict)
+	OnRollout   func(service.RolloutQuestion, *service.Verdict)
+	OnFinish    func(service.FinishQuestion) (service.Verdict, error)
+	err         error
+	Asked       []service.Question
+	Ended       []service.FinishQuestion // of Finish
+}
+
+func verdict(rule string, tag rest.DecisionTag) service.Verdict {
+	return service.Verdict{
+		Decision: "dec-4693224802260150919", PolicyRevision: "rev-1", Rule: rule, Allow: true, Tag: tag,
+		OS: "macOS", OSVersion: "15", Browser: "Safari", BrowserVersion: "18",
+	}
+}
+
+// tell remembers what was asked, and has a test say otherwise.
+func tell[Q, V any](d *Service, asked service.Question, otherwise func(Q, *V), q Q, v *V) {
+	d.Mu.Lock()
+	defer d.Mu.Unlock()
+	d.Asked = append(d.Asked, asked)
+	if otherwise != nil {
+		otherwise(q, v)
+	}
+}
+
+// Login implements service.Decision.
+func (d *Service) Login(_ context.Context, q service.LoginQuestion) (service.LoginVerdict, error) {
+	v := service.LoginVerdict{
+		Verdict: verdict("L9", rest.DecisionTagUserPlatformPkHighConfidence), Route: event.Local, Hints: []string{"client-device"},
+	}
+	if q.Account != nil {
+		for _, c := range q.Account.Credentials {
+			v.AllowCredentials = append(v.AllowCredentials, c.ID)
+		}
+	}
+	tell(d, q.Question, d.OnLogin, q, &v)
+	return v, d.err
+}
+
+// Append implements service.Decision.
+func (d *Service) Append(_ context.Context, q service.AppendQuestion) (service.AppendVerdict, error) {
+	v := service.AppendVerdict{
+		Verdict: verdict("A13", rest.DecisionTagProcessPkLoginNotOffered), Kind: event.KindDefault, Variant: rest.AppendVariantDefault,
+		Attachment: "platform", Hints: []string{"client-device"}, UserVerification: "required",
+	}
+	if q.Account != nil {
+		for _, c := range q.Account.Credentials {
+			v.ExcludeCredentials = append(v.ExcludeCredentials, c.ID)
+		}
+	}
+	tell(d, q.Question, d.OnAppend, q, &v)
+	return v, d.err
+}
+
+// Mediation implements service.Decision.
+func (d *Service) Mediation(_ context.Context, q service.Question) (service.Verdict, error) {
+	v := verdict("M1", "")
+	tell(d, q, d.OnMediation, q, &v)
+	return v, d.err
+}
+
+// Finish implements service.Decision. Nobody has rules of risk unless a test says so.
+func (d *Service) Finish(_ context.Context, q service.FinishQuestion) (service.Verdict, error) {
+	d.Mu.Lock()
+	defer d.Mu.Unlock()
+	d.Ended = append(d.Ended, q)
+	if d.OnFinish == nil {
+		return service.Verdict{}, nil
+	}
+	return d.OnFinish(q)
+}
+
+// Labels implements service.Decision.
+func (*Service) Labels(context.Context, service.ForProject[service.Empty]) ([]string, error) {
+	return []string{"admin", "staff"}, nil
+}
+
+// Rollout implements service.Decision.
+func (d *Service) Rollout(_ context.Context, q service.RolloutQuestion) (service.Verdict, error) {
+	v := verdict("R5", service.TagRolloutAllowed)
+	tell(d, q.Question, d.OnRollout, q, &v)
+	return v, d.err
+}
+
+// Last returns what was asked last.
+func (d *Service) Last() service.Question {
+	d.Mu.Lock()
+	defer d.Mu.Unlock()
+	return d.Asked[len(d.Asked)-1]
+}

@@ -1,0 +1,58 @@
+package risk_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/patience"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
+)
+
+type deciding func(context.Context) (service.Verdict, error)
+
+func (d deciding) Finish(ctx context.Context, _ service.FinishQuestion) (service.Verdict, error) {
+	return d(ctx)
+}
+
+func TestACeremonyGoesItsWayWhateverTheDecisionServiceDoes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		decision deciding
+		judged   bool
+	}{
+		"it judges": {func(context.Context) (service.Verdict, error) { return service.Verdict{Decision: "dec-1"}, nil }, true},
+		"it fails":  {func(context.Context) (service.Verdict, error) { return service.Verdict{}, errors.New("no") }, false},
+		"it hangs": {func(ctx context.Context) (service.Verdict, error) {
+			<-ctx.Done()
+			return service.Verdict{}, ctx.Err()
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			unjudged := prometheus.NewCounter(prometheus.CounterOpts{Name: "unjudged"})
+			judge := risk.Judge{
+				Decision: c.decision, Patience: patience.New(10 * time.Millisecond), Unjudged: unjudged, Log: slog.New(slog.DiscardHandler),
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			said := judge.Finish(ctx, service.FinishQuestion{Question: service.Question{Account: &account.Account{}}})
+			if judged := said.Decision != ""; judged != c.judged {
+				t.Errorf("judged: %t", judged)
+			}
+			if counted := testutil.ToFloat64(unjudged) == 0; counted != c.judged {
+				t.Errorf("%v were counted", testutil.ToFloat64(unjudged))
+			}
+			if ctx.Err() != nil {
+				t.Error("the caller's time is gone")
+			}
+		})
+	}
+}

@@ -1,0 +1,146 @@
+// Package comparison finds what the rules of a policy compare facts with: numbers that they write, or read from the policy's data. It is
+// pure.
+package comparison
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Comparison is where rules compare a value of the input with a number that they write, or that they read from the bundle's data.
+type Comparison struct {
+	Path     string // of the value, dotted
+	Operator string // as it is written with the value on the left
+	Number   int64
+	Named    string // the data that the number is from; empty = it is written there
+	File     string
+	Line     int
+}
+
+// swapped are the comparisons by what they are when their sides change places.
+var swapped = map[string]string{"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+
+// reader knows the data that rules read.
+type reader struct{ data map[string]any }
+
+// Find returns all comparisons with whole numbers in rules, which are given by file. A number of the data counts as it is for every
+// project.
+func Find(modules map[string]*ast.Module, data map[string]any) []Comparison {
+	b := &reader{data}
+	var found []Comparison
+	compare := func(terms []*ast.Term, place *ast.Location) {
+		const sides = 2
+		if len(terms) != sides+1 {
+			return
+		}
+		operator := infix(terms[0])
+		turned, compares := swapped[operator]
+		left, right := inputPath(terms[1]), inputPath(terms[2])
+		switch {
+		case !compares || (left == "") == (right == ""):
+		case left != "":
+			found = append(found, b.compared(left, operator, terms[2], place)...)
+		default:
+			found = append(found, b.compared(right, turned, terms[1], place)...)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		ast.WalkTerms(modules[name], func(term *ast.Term) bool {
+			if call, ok := term.Value.(ast.Call); ok {
+				compare(call, term.Location)
+			}
+			return false
+		})
+		ast.WalkExprs(modules[name], func(expr *ast.Expr) bool {
+			if terms, ok := expr.Terms.([]*ast.Term); ok {
+				compare(terms, expr.Location)
+			}
+			return false
+		})
+	}
+	return found
+}
+
+// infix is how an operator is written; empty = it is none.
+func infix(operator *ast.Term) string {
+	ref, ok := operator.Value.(ast.Ref)
+	if !ok {
+		return ""
+	}
+	if builtin, known := ast.BuiltinMap[ref.String()]; known {
+		return builtin.Infix
+	}
+	return ""
+}
+
+// inputPath is the path of a value of the input, dotted; empty = the term is another.
+func inputPath(term *ast.Term) string {
+	ref, ok := term.Value.(ast.Ref)
+	if !ok || !ref.IsGround() || !ref.HasPrefix(ast.InputRootRef) || len(ref) == 1 {
+		return ""
+	}
+	return dotted(ref[1:])
+}
+
+func dotted(ref ast.Ref) string {
+	names := make([]string, len(ref))
+	for i, term := range ref {
+		name, _ := term.Value.(ast.String)
+		names[i] = string(name)
+	}
+	return strings.Join(names, ".")
+}
+
+func (b *reader) compared(path, operator string, with *ast.Term, place *ast.Location) []Comparison {
+	one := Comparison{Path: path, Operator: operator}
+	if place != nil {
+		one.File, one.Line = strings.TrimPrefix(place.File, "/"), place.Row
+	}
+	var found []Comparison
+	switch value := with.Value.(type) {
+	case ast.Number:
+		if n, whole := value.Int64(); whole {
+			one.Number = n
+			found = append(found, one)
+		}
+	case ast.Ref:
+		if !value.IsGround() || !value.HasPrefix(ast.DefaultRootRef) {
+			break
+		}
+		one.Named = dotted(value[1:])
+		for _, n := range b.numbers(strings.Split(one.Named, ".")) {
+			one.Number = n
+			found = append(found, one)
+		}
+	}
+	return found
+}
+
+// numbers returns the whole numbers at a path of the data, sorted: that of the bundle, and those that projects have instead.
+func (b *reader) numbers(path []string) []int64 {
+	all := map[int64]bool{}
+	take := func(from any, path []string) {
+		for _, name := range path {
+			within, _ := from.(map[string]any)
+			from = within[name]
+		}
+		if number, ok := from.(json.Number); ok {
+			if n, err := number.Int64(); err == nil {
+				all[n] = true
+			}
+		}
+	}
+	take(b.data, path)
+	if len(path) > 2 && path[0] == "keyward" && path[1] == "parameters" {
+		space, _ := b.data["keyward"].(map[string]any)
+		projects, _ := space["projects"].(map[string]any)
+		for _, project := range projects {
+			take(project, path[1:])
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}

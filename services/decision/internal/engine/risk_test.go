@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/policies/policiestest"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+func TestAStartIsJudgedBesideWhatItAsksFor(t *testing.T) {
+	t.Parallel()
+	e := defaultEngine(t, Options{MemoEntries: entries})
+	q, ev := busyUser()
+	q.Client.UserAgent, q.Client.ParsedDeviceInfo, q.Client.JavaScriptHighEntropy = "curl/8.5.0", nil, nil
+	for i := range 2 {
+		v, basis, err := e.Login(t.Context(), q, ev)
+		if err != nil || basis.Risk == nil || basis.Risk.Memoised != (i > 0) {
+			t.Fatalf("call %d: %+v, %v", i, basis.Risk, err)
+		}
+		if v.Risk.Action != service.RiskReview || v.Risk.Level != service.RiskMedium || v.Risk.Rule != "R4" {
+			t.Errorf("a tool is judged %+v", v.Risk)
+		}
+		want := service.RiskReason{Code: "bot", Severity: 2, Title: "The client says that it is a program"}
+		if diff := cmp.Diff(want, v.Risk.Reasons[0]); diff != "" {
+			t.Error(diff)
+		}
+		if basis.Facts.Request.Bot != "tool" || basis.Facts.User == nil || basis.Facts.Stage != "login-start" {
+			t.Errorf("facts %+v", basis.Facts.RiskFacts)
+		}
+	}
+	if v, _, _ := e.Mediation(t.Context(), q.Question, ev.Now); v.Risk == nil || v.Risk.Action != service.RiskReview {
+		t.Errorf("a mediation is judged %+v", v.Risk)
+	}
+	v, basis, _ := e.Append(t.Context(), service.AppendQuestion{Question: q.Question}, ev)
+	if v.Risk == nil || basis.Facts.Action != "passkey-append" {
+		t.Errorf("a creation is judged %+v", v.Risk)
+	}
+}
+
+func TestABundleWithoutRulesOfRiskJudgesNothing(t *testing.T) {
+	t.Parallel()
+	files := policiestest.Files(t)
+	delete(files, "risk/risk.rego")
+	e := load(t, files, Options{})
+	q, ev := busyUser()
+	if v, basis, err := e.Login(t.Context(), q, ev); err != nil || v.Risk != nil || basis.Risk != nil {
+		t.Errorf("%+v, %+v, %v", v.Risk, basis.Risk, err)
+	}
+	if answer := e.Undefined(ActionRisk); answer["action"] != "allow" || answer["rule"] != "none" {
+		t.Errorf("it answers %v", answer)
+	}
+}
+
+func TestWhoDoesNotWantRiskJudgedHasTheSameAnswers(t *testing.T) {
+	t.Parallel()
+	q, ev := busyUser()
+	judged, basis, err := defaultEngine(t, Options{}).Login(t.Context(), q, ev)
+	if err != nil || basis.Risk == nil {
+		t.Fatalf("%v, %+v", err, basis.Risk)
+	}
+	said, without, err := defaultEngine(t, Options{Unjudged: true}).Login(t.Context(), q, ev)
+	if err != nil || without.Risk != nil {
+		t.Fatalf("%v, %+v", err, without.Risk)
+	}
+	judged.Risk = nil
+	if diff := cmp.Diff(judged, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRulesOfRiskThatFailLetEverythingBe(t *testing.T) {
+	t.Parallel()
+	files := policiestest.Files(t)
+	const broken = `decision := {"rule": "R0", "action": "allow"} if input.familiar.successes > 0
+
+else := answer("R1"`
+	policiestest.Edit(t, files, "risk/risk.rego", `decision := answer("R1"`, broken)
+	e := load(t, files, Options{MemoEntries: entries})
+	q, ev := busyUser()
+	v, basis, err := e.Login(t.Context(), q, ev)
+	if err != nil || basis.Answer == nil || v.Rule == "default" {
+		t.Errorf("the login is answered %+v, %v", v, err)
+	}
+	if basis.Risk.Err == nil || v.Risk.Action != service.RiskAllow || v.Risk.Level != service.RiskLow || v.Risk.Rule != "default" {
+		t.Errorf("and judged %+v, %v", v.Risk, basis.Risk.Err)
+	}
+}
+
+func TestRulesOfRiskThatCannotBeMeantAreRefusedWithTheirPlace(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ file, old, replacement, want string }{
+		"a reason that nothing describes": {
+			"risk/risk.rego", `reasons contains "bot"`, `reasons contains "bto"`, `"bto": there is no such reason`,
+		},
+		"an action that there is not": {
+			"risk/risk.rego", `answer("R4", "review"`, `answer("R4", "watch"`, `"watch": action must be allow, review, challenge or deny`,
+		},
+		"a level that there is not": {
+			"risk/risk.rego", `"review", "medium"`, `"review", "middling"`, `"middling": level must be low, medium or high`,
+		},
+		"a severity that there is not": {
+			"data.json", `"bot": {"severity": 2`, `"bot": {"severity": 5`, "keyward.reasons.bot.severity",
+		},
+		"a number between two steps": {
+			"risk/risk.rego", "input.user.ageHours < data.keyward.parameters.risk.freshAccountHours", "input.user.ageHours < 36",
+			"input.user.ageHours < 36: the fact moves in steps, and that means the same as 48",
+		},
+		"a number between two steps on the left": {
+			"risk/risk.rego", "input.user.ageHours < data.keyward.parameters.risk.freshAccountHours", "36 >= input.user.ageHours",
+			"input.user.ageHours <= 36: the fact moves in steps, and that means the same as 24",
+		},
+		"a number that is no step": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `{input.familiar.successes == 4} == {true}`,
+			"input.familiar.successes == 4: the fact moves in steps, and is never that",
+		},
+		"a misspelt label": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.user.labels.amdin`, "did you mean admin?",
+		},
+		"a fact that there is not": {
+			"risk/risk.rego", "input.familiar.network", "input.familiar.netwrok", "undefined ref: input.familiar.netwrok",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := policiestest.Files(t)
+			policiestest.Edit(t, files, "data.json", `"labels": [],
+`, `"labels": ["admin"],
+`)
+			policiestest.Edit(t, files, tc.file, tc.old, tc.replacement)
+			_, err := Load(t.Context(), files, Options{})
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), tc.file) {
+				t.Errorf("%v, want %s in %s", err, tc.want, tc.file)
+			}
+		})
+	}
+}
+
+func TestAParameterBetweenTwoStepsIsRefusedWhereItIsReadInAProjectToo(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string][2]string{
+		"of all":       {`"freshAccountHours": 24`, `"freshAccountHours": 30`},
+		"of a project": {`"projects": {}`, `"projects": {"pro-7": {"parameters": {"risk": {"freshAccountHours": 30}}}}`},
+	} {
+		files := policiestest.Files(t)
+		policiestest.Edit(t, files, "data.json", edit[0], edit[1])
+		_, err := Load(t.Context(), files, Options{})
+		const want = "input.user.ageHours < keyward.parameters.risk.freshAccountHours, which is 30: " +
+			"the fact moves in steps, and that means the same as 48"
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "risk/risk.rego") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAZoneThatThereIsNotIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, zone := range []string{"Europe/Berlin1", "Local", "../etc/passwd"} {
+		files := policiestest.Files(t)
+		policiestest.Edit(t, files, "data.json", `"timeZone": "UTC"`, `"timeZone": "`+zone+`"`)
+		if _, err := Load(t.Context(), files, Options{}); err == nil || !strings.Contains(err.Error(), "is no zone of the IANA's database") {
+			t.Errorf("%s: %v", zone, err)
+		}
+	}
+}
+
+// BenchmarkRisk is what the judgement of risk takes by itself.
+func BenchmarkRisk(b *testing.B) {
+	q, ev := busyUser()
+	for name, remembered := range map[string]int{"direct": 0, "memo": entries} {
+		e := defaultEngine(b, Options{MemoEntries: remembered})
+		v := &e.base
+		d := v.login(q, ev)
+		e.judge(b.Context(), v, &d.Facts)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				e.judge(b.Context(), v, &d.Facts)
+			}
+		})
+	}
+}
+
+func TestAFinishIsJudgedByWhatEndedIt(t *testing.T) {
+	t.Parallel()
+	e := defaultEngine(t, Options{MemoEntries: entries})
+	q, ev := busyUser()
+	passkey := q.Account.Credentials[0]
+	passkey.CreatedMs, passkey.LastUsedMs = ev.Now.Add(-50*time.Hour).UnixMilli(), ev.Now.Add(-90*time.Minute).UnixMilli()
+	passkey.AAGUID, passkey.BackupEligible, passkey.BackupState = "FBFC3007-154E-4ECC-8C0B-6E020557D7BD", true, false
+	end := service.FinishQuestion{
+		Question: q.Question, Passkey: passkey, UV: true,
+		Login: &service.FinishedLogin{Route: event.CDA, Counter: service.CounterReset, BackupChanged: true},
+	}
+	v, basis := e.Finish(t.Context(), end, ev)
+	used := facts.Used{
+		Item: facts.Item{
+			AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", Class: basis.Facts.Used.Class, AgeHours: 48, Backup: facts.Eligible, UV: true, AAL: 2,
+		},
+		UsedHours: 1, Route: event.CDA, Counter: "reset", BackupChanged: true,
+	}
+	if diff := cmp.Diff(&used, basis.Facts.Used); diff != "" || basis.Facts.Created != nil || basis.Facts.Strategy != "" {
+		t.Errorf("facts %s\n%s", basis.Facts.AppendJSON(nil), diff)
+	}
+	if v.Risk.Action != service.RiskReview || !v.Allow || v.Rule != v.Risk.Rule ||
+		basis.Answer == nil || basis.Facts.Action != "passkey-login" {
+		t.Errorf("judged %+v, %+v", v, v.Risk)
+	}
+	if again, basis := e.Finish(t.Context(), end, ev); !basis.Memoised || again.Risk.Rule != v.Risk.Rule {
+		t.Errorf("again %+v", again)
+	}
+
+	end.Login, end.UV, end.Conditional = nil, false, true
+	_, basis = e.Finish(t.Context(), end, ev)
+	want := facts.Created{Item: used.Item, Conditional: true}
+	want.UV, want.AAL = false, 1
+	if diff := cmp.Diff(&want, basis.Facts.Created); diff != "" || basis.Facts.Used != nil || basis.Facts.Action != "passkey-append" {
+		t.Errorf("facts %s\n%s", basis.Facts.AppendJSON(nil), diff)
+	}
+}

@@ -1,0 +1,263 @@
+package facts
+
+import "github.com/keyward/keyward/core/event"
+
+// Stage is where a ceremony stands when it is judged.
+type Stage string
+
+// The stages.
+const (
+	MediationStart Stage = "mediation-start"
+	LoginStart     Stage = "login-start"
+	AppendStart    Stage = "append-start"
+	LoginFinish    Stage = "login-finish"  // the answer was verified, and nothing has been made of it; of a mediation, too
+	AppendFinish   Stage = "append-finish" // the same
+)
+
+// What is to be done, as facts name it.
+const (
+	PasskeyLogin  = "passkey-login"
+	PasskeyAppend = "passkey-append"
+)
+
+// RiskFacts are what tells a request of the account's user from one of somebody else.
+type RiskFacts struct {
+	Stage    Stage     `json:"stage"`
+	Action   string    `json:"action"`
+	Project  Project   `json:"project"`
+	Request  Request   `json:"request"`
+	Familiar *Familiar `json:"familiar,omitempty"` // this and User: nil of mediation
+	User     *User     `json:"user,omitempty"`
+	Used     *Used     `json:"used,omitempty"`    // of LoginFinish alone
+	Created  *Created  `json:"created,omitempty"` // of AppendFinish alone
+}
+
+// Project is which one is asked for.
+type Project struct {
+	ID string `json:"id"`
+}
+
+// Request is where and when a request comes from. Records of before have none of what follows the bot.
+type Request struct {
+	Family     string `json:"family"` // ipv4, ipv6, none
+	Scope      string `json:"scope"`  // public, private, shared, special, none
+	HourUTC    int    `json:"hourUTC"`
+	WeekdayUTC int    `json:"weekdayUTC"` // 1 = Monday
+	Bot        string `json:"bot"`        // none, declared, tool, headless, automation
+	*Told
+	Network *string `json:"network,omitempty"` // in which the address is; nil = no rule reads it; empty = not known
+}
+
+// Told is what a client tells of itself, and by what clock.
+type Told struct {
+	Hour           int            `json:"hour"` // where the parameter timeZone says
+	Weekday        int            `json:"weekday"`
+	Source         Source         `json:"source"`
+	Agent          Agent          `json:"agent"`
+	Contradictions Contradictions `json:"contradictions"`
+}
+
+// Source says who tells what a client is.
+type Source string
+
+// The sources.
+const (
+	FromBackend  Source = "backend"
+	FromFrontend Source = "frontend"
+)
+
+// Agent says whether what a client sent agrees with itself.
+type Agent string
+
+// The values of Agent. Unknown is what there is nothing to compare of.
+const (
+	AgentConsistent    Agent = "consistent"
+	AgentContradicting Agent = "contradicting"
+	AgentUnknown       Agent = "unknown"
+)
+
+// Contradictions are where a user agent says something else than the rest of what the client sent.
+type Contradictions struct {
+	OSHint        bool `json:"osHint"`
+	MobileHint    bool `json:"mobileHint"`
+	BrowserHint   bool `json:"browserHint"`   // there are hints, and the browser has none
+	FrozenVersion bool `json:"frozenVersion"` // of a system, where the browser writes one and the same
+	Capability    bool `json:"capability"`    // the browser cannot do what it says that it can
+}
+
+// Familiarity says whether the account has succeeded with something before.
+type Familiarity string
+
+// The values of Familiarity. Unknown is what is not told, or has nothing to be compared with: a first login is never new.
+const (
+	FamiliarSeen    Familiarity = "seen"
+	FamiliarNew     Familiarity = "new"
+	FamiliarUnknown Familiarity = "unknown"
+)
+
+// Familiar is what the account has succeeded with before.
+type Familiar struct {
+	Environment Familiarity `json:"environment"`
+	Network     Familiarity `json:"network"`
+	Successes   int         `json:"successes"` // how much that rests on: 0 1 2 3 5 10 20 50, rounded down
+}
+
+// Never is how many hours ago something was that has not been, or of which it is not known when.
+const Never = 99_999
+
+// User is what is known of the account beside its passkeys. Hours are rounded down to a step: see Hours.
+type User struct {
+	Status              Status  `json:"status"`
+	AgeHours            int     `json:"ageHours"`
+	Passkeys            int     `json:"passkeys"`
+	PasskeyAddedHours   int     `json:"passkeyAddedHours"`
+	PasskeyRemovedHours int     `json:"passkeyRemovedHours"`
+	Labels              Labels  `json:"labels,omitempty"` // every one that the bundle declares; none = it declares none
+	Alerts              *Alerts `json:"alerts,omitempty"` // nil in records of before
+}
+
+// Alerts are how many hours ago something spoke against whoever used a passkey of the account; see Hours.
+type Alerts struct {
+	CounterRegressedHours  int `json:"counterRegressedHours"`
+	BackupEligibilityHours int `json:"backupEligibilityHours"`
+}
+
+// The steps in which facts move, so that equal situations have equal facts.
+var (
+	hours  = [...]int{0, 1, 2, 4, 8, 12, 24, 48, 72, 168, 336, 720, 2160, 4320, 8760}
+	counts = [...]int{0, 1, 2, 3, 5, 10, 20, 50}
+	ages   = append(hours[:len(hours):len(hours)], Never)
+)
+
+// Hours rounds a number of hours down to a step; a negative one, as of clocks that differ, is none.
+func Hours(n int64) int { return rounded(hours[:], n) }
+
+// Count rounds how often something was down to a step.
+func Count(n int) int { return rounded(counts[:], int64(n)) }
+
+func rounded(steps []int, n int64) int {
+	found := steps[0]
+	for _, one := range steps {
+		if int64(one) > n {
+			break
+		}
+		found = one
+	}
+	return found
+}
+
+// Backup says whether a passkey can leave its device.
+type Backup string
+
+// The values of Backup.
+const (
+	DeviceBound Backup = "device-bound"
+	Eligible    Backup = "eligible"
+	BackedUp    Backup = "backed-up"
+)
+
+// Item is a passkey that a ceremony was finished with.
+type Item struct {
+	AAGUID   string `json:"aaguid"` // in lower case
+	Class    Class  `json:"class"`
+	AgeHours int    `json:"ageHours"` // since it was created; see Hours
+	Backup   Backup `json:"backup"`
+	UV       bool   `json:"uv"`  // its user was verified
+	AAL      int    `json:"aal"` // 1 = without that, 2 = with it
+}
+
+// Used is the passkey of a login that was verified.
+type Used struct {
+	Item
+	UsedHours     int         `json:"usedHours"` // since the login before
+	Route         event.Route `json:"route"`
+	Counter       Counter     `json:"counter"`
+	BackupChanged bool        `json:"backupChanged"` // it is backed up and was not, or the other way round
+}
+
+// Counter says what a signature counter tells, as callers name it: none, ok, regressed, reset.
+type Counter string
+
+// Created is the passkey of a creation that was verified.
+type Created struct {
+	Item
+	Conditional bool `json:"conditional"` // without a prompt
+}
+
+func ofRisk(f *Facts) bool { return f.RiskFacts != nil }
+
+func told(f *Facts) bool { return f.Request.Told != nil }
+
+func ofUser(f *Facts) bool { return ofRisk(f) && f.User != nil }
+
+// riskMembers are the members of RiskFacts.
+func riskMembers() []member {
+	return []member{
+		word("stage", func(f *Facts) Stage { return f.Stage }).when(ofRisk),
+		word("action", func(f *Facts) string { return f.Action }).when(ofRisk),
+		group("project", word("id", func(f *Facts) string { return f.Project.ID })).when(ofRisk),
+		group(
+			"request",
+			word("family", func(f *Facts) string { return f.Request.Family }),
+			word("scope", func(f *Facts) string { return f.Request.Scope }),
+			count("hourUTC", func(f *Facts) int { return f.Request.HourUTC }),
+			count("weekdayUTC", func(f *Facts) int { return f.Request.WeekdayUTC }),
+			word("bot", func(f *Facts) string { return f.Request.Bot }),
+			count("hour", func(f *Facts) int { return f.Request.Hour }).when(told),
+			count("weekday", func(f *Facts) int { return f.Request.Weekday }).when(told),
+			word("source", func(f *Facts) Source { return f.Request.Source }).when(told),
+			word("agent", func(f *Facts) Agent { return f.Request.Agent }).when(told),
+			group(
+				"contradictions",
+				flag("osHint", func(f *Facts) bool { return f.Request.Contradictions.OSHint }),
+				flag("mobileHint", func(f *Facts) bool { return f.Request.Contradictions.MobileHint }),
+				flag("browserHint", func(f *Facts) bool { return f.Request.Contradictions.BrowserHint }),
+				flag("frozenVersion", func(f *Facts) bool { return f.Request.Contradictions.FrozenVersion }),
+				flag("capability", func(f *Facts) bool { return f.Request.Contradictions.Capability }),
+			).when(told),
+			word("network", func(f *Facts) string { return *f.Request.Network }).when(func(f *Facts) bool { return f.Request.Network != nil }),
+		).when(ofRisk),
+		group(
+			"familiar",
+			word("environment", func(f *Facts) Familiarity { return f.Familiar.Environment }),
+			word("network", func(f *Facts) Familiarity { return f.Familiar.Network }),
+			count("successes", func(f *Facts) int { return f.Familiar.Successes }).in(counts[:]...),
+		).when(func(f *Facts) bool { return ofRisk(f) && f.Familiar != nil }),
+		group(
+			"user",
+			word("status", func(f *Facts) Status { return f.User.Status }),
+			count("ageHours", func(f *Facts) int { return f.User.AgeHours }).in(ages...),
+			count("passkeys", func(f *Facts) int { return f.User.Passkeys }),
+			count("passkeyAddedHours", func(f *Facts) int { return f.User.PasskeyAddedHours }).in(ages...),
+			count("passkeyRemovedHours", func(f *Facts) int { return f.User.PasskeyRemovedHours }).in(ages...),
+			flags("labels", func(f *Facts) Labels { return f.User.Labels }).when(func(f *Facts) bool { return len(f.User.Labels) > 0 }),
+			group(
+				"alerts",
+				count("counterRegressedHours", func(f *Facts) int { return f.User.Alerts.CounterRegressedHours }).in(ages...),
+				count("backupEligibilityHours", func(f *Facts) int { return f.User.Alerts.BackupEligibilityHours }).in(ages...),
+			).when(func(f *Facts) bool { return f.User.Alerts != nil }),
+		).when(ofUser),
+		group("used", append(
+			itemMembers(func(f *Facts) *Item { return &f.Used.Item }),
+			count("usedHours", func(f *Facts) int { return f.Used.UsedHours }).in(ages...),
+			word("route", func(f *Facts) event.Route { return f.Used.Route }),
+			word("counter", func(f *Facts) Counter { return f.Used.Counter }),
+			flag("backupChanged", func(f *Facts) bool { return f.Used.BackupChanged }),
+		)...).when(func(f *Facts) bool { return ofRisk(f) && f.Used != nil }),
+		group("created", append(
+			itemMembers(func(f *Facts) *Item { return &f.Created.Item }),
+			flag("conditional", func(f *Facts) bool { return f.Created.Conditional }),
+		)...).when(func(f *Facts) bool { return ofRisk(f) && f.Created != nil }),
+	}
+}
+
+func itemMembers(of func(*Facts) *Item) []member {
+	return []member{
+		word("aaguid", func(f *Facts) string { return of(f).AAGUID }),
+		word("class", func(f *Facts) Class { return of(f).Class }),
+		count("ageHours", func(f *Facts) int { return of(f).AgeHours }).in(ages...),
+		word("backup", func(f *Facts) Backup { return of(f).Backup }),
+		flag("uv", func(f *Facts) bool { return of(f).UV }),
+		count("aal", func(f *Facts) int { return of(f).AAL }),
+	}
+}

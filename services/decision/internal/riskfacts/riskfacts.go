@@ -1,0 +1,281 @@
+// Package riskfacts finds what tells a request of an account's user from one of somebody else: where and when it comes from, what the
+// account has succeeded with before, how old the account and its passkeys are. It promises that two situations which differ in nothing but
+// identifiers have equal facts, and that a first login is new in no way. It is pure.
+package riskfacts
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+// Input is everything that the facts are made of.
+type Input struct {
+	Stage       facts.Stage
+	Project     ident.ProjectID
+	Account     *account.Account    // nil = there is no such user
+	Events      event.Set           // the user's; empty if they could not be read
+	Environment ident.EnvironmentID // empty = it is not known here
+	Address     string              // as the client or its backend told it
+	Client      *facts.Client
+	Source      facts.Source
+	Agent       facts.Agent
+	Contradicts facts.Contradictions
+	Zone        *time.Location // of hours and weekdays beside those of UTC; nil = UTC
+	Labels      []string       // that the bundle declares, sorted
+	Network     bool           // a rule reads it
+	Now         time.Time
+	Finish      *Finish // of a stage that ends a ceremony
+}
+
+// Finish is what ended a ceremony.
+type Finish struct {
+	*service.FinishQuestion
+	Class facts.Class
+}
+
+// memory is how long a success makes familiar what it was done with.
+const memory = 180 * 24 * time.Hour
+
+// Find finds the facts. Of mediation there is no user yet.
+func Find(in *Input) *facts.RiskFacts {
+	f := &facts.RiskFacts{
+		Stage: in.Stage, Action: facts.PasskeyLogin, Project: facts.Project{ID: string(in.Project)}, Request: request(in),
+	}
+	if in.Stage == facts.AppendStart || in.Stage == facts.AppendFinish {
+		f.Action = facts.PasskeyAppend
+	}
+	if in.Stage != facts.MediationStart {
+		f.Familiar, f.User = familiar(in), user(in)
+	}
+	switch end := in.Finish; {
+	case end == nil:
+	case end.Login != nil:
+		f.Used = used(in)
+	default:
+		f.Created = &facts.Created{Item: item(in), Conditional: end.Conditional}
+	}
+	return f
+}
+
+func used(in *Input) *facts.Used {
+	said := in.Finish.Login
+	return &facts.Used{
+		Item: item(in), UsedHours: since(in.Now, in.Finish.Passkey.LastUsedMs), Route: said.Route, Counter: facts.Counter(said.Counter),
+		BackupChanged: said.BackupChanged,
+	}
+}
+
+// item is what there is to know of the passkey. Authenticators without a model of their own have the AAGUID of zeros.
+func item(in *Input) facts.Item {
+	end := in.Finish
+	i := facts.Item{
+		AAGUID: strings.ToLower(end.Passkey.AAGUID), Class: end.Class, AgeHours: since(in.Now, end.Passkey.CreatedMs), UV: end.UV,
+		Backup: facts.DeviceBound, AAL: 1,
+	}
+	switch {
+	case end.Passkey.BackupState:
+		i.Backup = facts.BackedUp
+	case end.Passkey.BackupEligible:
+		i.Backup = facts.Eligible
+	}
+	if end.UV {
+		i.AAL = 2 // NIST SP 800-63B-4 Appendix B
+	}
+	return i
+}
+
+func request(in *Input) facts.Request {
+	utc := in.Now.UTC()
+	r := facts.Request{Family: "none", Scope: "none", HourUTC: utc.Hour(), WeekdayUTC: weekday(utc), Bot: bot(in.Client), Told: told(in)}
+	if in.Network {
+		_, network := address.Truncated.Keep(in.Address)
+		r.Network = &network
+	}
+	from, ok := address.Client(in.Address)
+	if !ok {
+		return r
+	}
+	r.Family, r.Scope = "ipv6", scope(from)
+	if from.Is4() {
+		r.Family = "ipv4"
+	}
+	return r
+}
+
+func told(in *Input) *facts.Told {
+	local := in.Now.UTC()
+	if in.Zone != nil {
+		local = in.Now.In(in.Zone)
+	}
+	return &facts.Told{
+		Hour: local.Hour(), Weekday: weekday(local), Source: in.Source, Agent: in.Agent, Contradictions: in.Contradicts,
+	}
+}
+
+// FirstUsed returns how many hours ago the account first succeeded in the environment since that was last forgotten.
+func FirstUsed(in *Input) int {
+	if in.Environment == "" {
+		return facts.Never
+	}
+	until := forgotten(in)
+	for _, e := range in.Events.Successes() { // oldest first
+		if e.Environment == in.Environment && e.CreatedMs > until {
+			return since(in.Now, e.CreatedMs)
+		}
+	}
+	return facts.Never
+}
+
+// weekday counts from Monday = 1 (ISO 8601).
+func weekday(t time.Time) int {
+	const sunday = 7
+	if day := int(t.Weekday()); day != 0 {
+		return day
+	}
+	return sunday
+}
+
+// shared is what carriers put many customers behind (RFC 6598).
+var shared = netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
+
+func scope(from netip.Addr) string {
+	switch {
+	case from.IsPrivate():
+		return "private"
+	case shared.Contains(from):
+		return "shared"
+	case !from.IsGlobalUnicast():
+		return "special"
+	default:
+		return "public"
+	}
+}
+
+// bot says how far a client says itself that nobody sits in front of it.
+func bot(c *facts.Client) string {
+	switch {
+	case c.Webdriver:
+		return "automation"
+	case c.Device == facts.DeviceHeadless:
+		return "headless"
+	case c.Device == facts.DeviceBot:
+		return "declared"
+	case c.Device == facts.DeviceScript:
+		return "tool"
+	default:
+		return "none"
+	}
+}
+
+func familiar(in *Input) *facts.Familiar {
+	_, network := address.Truncated.Keep(in.Address)
+	until := forgotten(in)
+	environments, networks := comparison{wanted: string(in.Environment)}, comparison{wanted: network}
+	since, found := in.Now.Add(-memory).UnixMilli(), 0
+	for _, e := range in.Events.Successes() {
+		if e.CreatedMs <= since {
+			continue
+		}
+		found++
+		networks.with(networkOf(e))
+		if string(e.Environment) != environments.wanted || e.CreatedMs > until {
+			environments.with(string(e.Environment))
+		}
+	}
+	return &facts.Familiar{Environment: environments.result(), Network: networks.result(), Successes: facts.Count(found)}
+}
+
+// forgotten returns until when what happened in the environment is forgotten, in Unix ms.
+func forgotten(in *Input) int64 {
+	until := int64(0)
+	for _, e := range in.Events.Of(event.EnvironmentForgotten) {
+		if e.Environment == in.Environment {
+			until = max(until, e.CreatedMs)
+		}
+	}
+	return until
+}
+
+// networkOf returns the network that an event came from. Those of earlier versions have the address as it was told.
+func networkOf(e *event.Event) string {
+	if e.Origin != nil {
+		return e.Origin.Network
+	}
+	if e.Client == nil {
+		return ""
+	}
+	_, network := address.Truncated.Keep(e.Client.Address)
+	return network
+}
+
+// comparison holds what there is now against what there was.
+type comparison struct {
+	wanted     string
+	seen, some bool
+}
+
+func (c *comparison) with(was string) {
+	c.some = c.some || was != ""
+	c.seen = c.seen || (was != "" && was == c.wanted)
+}
+
+func (c *comparison) result() facts.Familiarity {
+	switch {
+	case c.wanted == "" || !c.some:
+		return facts.FamiliarUnknown
+	case c.seen:
+		return facts.FamiliarSeen
+	default:
+		return facts.FamiliarNew
+	}
+}
+
+func user(in *Input) *facts.User {
+	u := &facts.User{Status: facts.StatusUnknown, AgeHours: facts.Never, PasskeyAddedHours: facts.Never, PasskeyRemovedHours: facts.Never}
+	u.Alerts = &facts.Alerts{
+		CounterRegressedHours: last(in, event.PasskeyCounterRegressed), BackupEligibilityHours: last(in, event.PasskeyBackupChanged),
+	}
+	if in.Account == nil {
+		u.Labels = facts.NewLabels(in.Labels, nil)
+		return u
+	}
+	u.Labels = facts.NewLabels(in.Labels, in.Account.Labels)
+	added, removed := int64(0), int64(0)
+	for i := range in.Account.Credentials {
+		added = max(added, in.Account.Credentials[i].CreatedMs)
+	}
+	for i := range in.Account.Deleted {
+		if t := &in.Account.Deleted[i]; !t.GivenUp() {
+			removed = max(removed, t.DeletedMs)
+		}
+	}
+	u.Status, u.Passkeys = facts.Status(in.Account.Status), len(in.Account.Credentials)
+	u.AgeHours = since(in.Now, in.Account.CreatedMs)
+	u.PasskeyAddedHours, u.PasskeyRemovedHours = since(in.Now, added), since(in.Now, removed)
+	return u
+}
+
+// last returns how many hours ago the newest event of a type was.
+func last(in *Input, of event.Type) int {
+	newest := int64(0)
+	for _, e := range in.Events.Of(of) {
+		newest = max(newest, e.CreatedMs)
+	}
+	return since(in.Now, newest)
+}
+
+// since returns how many hours ago something was, in Unix ms; 0 = it has not been, or nobody knows when.
+func since(now time.Time, ms int64) int {
+	if ms == 0 {
+		return facts.Never
+	}
+	return facts.Hours(int64(now.Sub(time.UnixMilli(ms)) / time.Hour))
+}
