@@ -181,8 +181,8 @@ bench-sessions: build ## Measure passkeys of the current user beside a bare hand
 	cd bench && go run . -sessions -rounds 3 -keyward ../bin/keyward
 
 .PHONY: bench-login
-bench-login: build ## Measure full logins before and after many were begun; fails if what was begun makes them dearer
-	cd bench && go run . -logins -keyward ../bin/keyward
+bench-login: build bin/nats-server packages-redis ## Measure full logins beside verification alone, in every shape; fails if what was begun makes them dearer
+	cd bench && go run . -logins -rounds 3 -keyward ../bin/keyward -nats-server ../bin/nats-server
 
 .PHONY: bench-webhooks
 bench-webhooks: ## Measure webhook deliveries to one endpoint on the loopback

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/bench/internal/events"
 	"github.com/keyward/keyward/bench/internal/fleet"
+	"github.com/keyward/keyward/bench/internal/logins"
 	"github.com/keyward/keyward/bench/internal/outage"
 	"github.com/keyward/keyward/bench/internal/stages"
 )
@@ -58,10 +59,14 @@ func run(ctx context.Context) (err error) {
 	)
 	flag.BoolVar(
 		&s.Logins, "logins", false,
-		"measure full logins and starts of passkeys before and after many logins were begun; fails if they allocate more then",
+		"measure full logins of every shape beside verification alone, and before and after many were begun; fails if they allocate more then",
 	)
 	flag.BoolVar(
 		&s.Stages, "stages", false, "measure only what one call of each kind costs; fails if a bound of what can be counted is passed",
+	)
+	flag.StringVar(
+		&s.Profiles, "profiles", "",
+		"with -stages: write to this directory, for each kind of call, profiles of every allocation before and after (pprof -base)",
 	)
 	flag.IntVar(&s.Streams, "streams", 1000, "clients of the event stream")
 	flag.IntVar(&s.EventRate, "event-rate", 1000, "events a second on the event stream")
@@ -92,7 +97,7 @@ func run(ctx context.Context) (err error) {
 	case s.Sessions:
 		return f.compareSessions(ctx)
 	case s.Logins:
-		return f.compareLogins(ctx)
+		return logins.Compare(ctx, f.Fleet)
 	case s.Registrations:
 		return f.compareRegistrations(ctx)
 	case s.Attach != "":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,7 +90,7 @@ func (f bench) registrationsOf(ctx context.Context, sync string) (map[string]fle
 			if err != nil {
 				return nil, fmt.Errorf("prepare: %w", err)
 			}
-			got, err := eachOnce(ctx, registrars, pending, verify)
+			got, err := fleet.EachOnce(ctx, registrars, pending, verify)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -201,31 +200,6 @@ func (r *registrar) overJSON(ctx context.Context, v verification) error {
 		err = fmt.Errorf("answered %d: %s", answer.StatusCode, said)
 	}
 	return err
-}
-
-// eachOnce calls do with each item once, with so many callers that each wait for their answer.
-func eachOnce[T any](ctx context.Context, callers int, items []T, do func(context.Context, T) error) (fleet.Sample, error) {
-	took := make([]time.Duration, len(items))
-	var next atomic.Int64
-	began := time.Now()
-	work, ctx := errgroup.WithContext(ctx)
-	for range callers {
-		work.Go(func() error {
-			for i := next.Add(1) - 1; i < int64(len(items)); i = next.Add(1) - 1 {
-				at := time.Now()
-				if err := do(ctx, items[i]); err != nil {
-					return err
-				}
-				took[i] = time.Since(at)
-			}
-			return nil
-		})
-	}
-	err := work.Wait()
-	all := time.Since(began)
-	slices.SortFunc(took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
-	ms := func(share int) float64 { return float64(took[len(took)*share/100].Microseconds()) / 1000 }
-	return fleet.Sample{Rate: float64(len(items)) / all.Seconds(), P50: ms(50), P99: ms(99)}, err
 }
 
 // someone is a user of the library.

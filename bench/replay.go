@@ -15,9 +15,6 @@ import (
 	"sync"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"github.com/valyala/fasthttp"
 
 	"github.com/keyward/keyward/bench/internal/fleet"
@@ -151,24 +148,9 @@ type memo struct{ hits, misses, entries float64 }
 
 func (m memo) ratio() float64 { return 100 * m.hits / max(m.hits+m.misses, 1) }
 
-// metricsOf reads the metrics of a Keyward.
-func metricsOf(admin string) (map[string]*dto.MetricFamily, error) {
-	rsp, err := http.Get("http://" + admin + "/metrics")
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	defer func() { _ = rsp.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(rsp.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	return families, nil
-}
-
 // memoOf reads the metrics, added up over the actions.
 func memoOf(admin string) (memo, error) {
-	families, err := metricsOf(admin)
+	families, err := fleet.Metrics(admin)
 	if err != nil {
 		return memo{}, err
 	}

@@ -164,14 +164,22 @@ func (f *Fleet) WithRedis(ctx context.Context, name string, of Crowd, env ...str
 
 // One starts a Keyward of one process with the crowd and the environment given.
 func (f *Fleet) One(ctx context.Context, name string, of Crowd, env ...string) (*Contender, error) {
+	c, err := f.Alone(ctx, name, env...)
+	if err != nil {
+		return nil, err
+	}
+	return f.Populate(c, c.Address, of)
+}
+
+// Alone is One without users.
+func (f *Fleet) Alone(ctx context.Context, name string, env ...string) (*Contender, error) {
 	data, err := os.MkdirTemp(f.Dir, "data-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	address := FreeAddress()
 	began := time.Now()
 	c := &Contender{Name: name}
-	ready, err := f.Keyward(c, address, "all", append(env, "KEYWARD_DATA_DIR="+data, "KEYWARD_NATS_ADDR=off"))
+	ready, err := f.Keyward(c, FreeAddress(), "all", append(env, "KEYWARD_DATA_DIR="+data, "KEYWARD_NATS_ADDR=off"))
 	if err != nil {
 		return nil, err
 	}
@@ -179,25 +187,34 @@ func (f *Fleet) One(ctx context.Context, name string, of Crowd, env ...string) (
 		return nil, err
 	}
 	c.Ready = time.Since(began)
-	return f.Populate(c, address, of)
+	return c, nil
 }
 
 // Split starts a Keyward of a process for each service, with a NATS server and a Redis.
 func (f *Fleet) Split(ctx context.Context) (*Contender, error) {
+	c, err := f.Services(ctx, "split, Redis", "always")
+	if err != nil {
+		return nil, err
+	}
+	return f.Populate(c, c.Address, Usual)
+}
+
+// Services is Split without users, under another name, with the environment given. Sync is how often NATS flushes what it has stored:
+// always, or after some time.
+func (f *Fleet) Services(ctx context.Context, name, sync string, env ...string) (*Contender, error) {
 	redis, err := f.Redis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	nats, err := f.Nats(ctx, "nats")
+	nats, _, err := f.nats(ctx, "nats-"+sync, sync)
 	if err != nil {
 		return nil, err
 	}
-	c := &Contender{Name: "split, Redis"}
-	address, began := "", time.Now()
+	c := &Contender{Name: name}
+	began := time.Now()
 	var ready []string
-	for _, name := range []string{"events", "decision", "ceremony", "gateway"} {
-		address = FreeAddress()
-		admin, err := f.Keyward(c, address, name, []string{"KEYWARD_REDIS_URL=" + redis, "KEYWARD_NATS_URL=" + nats})
+	for _, service := range []string{"events", "decision", "ceremony", "gateway"} {
+		admin, err := f.Keyward(c, FreeAddress(), service, append(env, "KEYWARD_REDIS_URL="+redis, "KEYWARD_NATS_URL="+nats))
 		if err != nil {
 			return nil, err
 		}
@@ -207,7 +224,7 @@ func (f *Fleet) Split(ctx context.Context) (*Contender, error) {
 		return nil, err
 	}
 	c.Ready = time.Since(began)
-	return f.Populate(c, address, Usual)
+	return c, nil
 }
 
 // Nats starts a NATS server that keeps its data under the name and returns its URL.
@@ -218,11 +235,15 @@ func (f *Fleet) Nats(ctx context.Context, name string) (string, error) {
 
 // WatchedNats is Nats, and returns the address at which the server tells what it has done, too.
 func (f *Fleet) WatchedNats(ctx context.Context, name string) (url, monitor string, err error) {
+	return f.nats(ctx, name, "always")
+}
+
+func (f *Fleet) nats(ctx context.Context, name, sync string) (url, monitor string, err error) {
 	address, monitor := FreeAddress(), FreeAddress()
 	config := filepath.Join(f.Dir, name+".conf")
 	text := fmt.Sprintf(
-		"listen: %q\nhttp: %q\njetstream { store_dir: %q, sync_interval: always }\nmax_payload: 4MB\n", address, monitor,
-		filepath.Join(f.Dir, name),
+		"listen: %q\nhttp: %q\njetstream { store_dir: %q, sync_interval: %s }\nmax_payload: 4MB\n", address, monitor,
+		filepath.Join(f.Dir, name), sync,
 	)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return "", "", fmt.Errorf("write nats configuration: %w", err)

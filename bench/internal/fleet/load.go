@@ -3,11 +3,14 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sync/errgroup"
 )
 
 // Sample is what one round measured: calls per second, latencies in ms, memory in MiB.
@@ -77,4 +80,29 @@ func hammer(ctx context.Context, client *fasthttp.HostClient, requests []*fastht
 		}
 	}
 	return seen, nil
+}
+
+// EachOnce calls do with each item once, with so many callers that each wait for their answer.
+func EachOnce[T any](ctx context.Context, callers int, items []T, do func(context.Context, T) error) (Sample, error) {
+	took := make([]time.Duration, len(items))
+	var next atomic.Int64
+	began := time.Now()
+	work, ctx := errgroup.WithContext(ctx)
+	for range callers {
+		work.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(len(items)); i = next.Add(1) - 1 {
+				at := time.Now()
+				if err := do(ctx, items[i]); err != nil {
+					return err
+				}
+				took[i] = time.Since(at)
+			}
+			return nil
+		})
+	}
+	err := work.Wait()
+	all := time.Since(began)
+	slices.Sort(took)
+	ms := func(share int) float64 { return float64(took[len(took)*share/100].Microseconds()) / 1000 }
+	return Sample{Rate: float64(len(items)) / all.Seconds(), P50: ms(50), P99: ms(99)}, err
 }

@@ -3,7 +3,12 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
 // Rounds are what the rounds of one contender measured.
@@ -40,4 +45,19 @@ func (f *Fleet) Measure(ctx context.Context, contenders []*Contender, connection
 		}
 	}
 	return results, nil
+}
+
+// Metrics reads the metrics of a Keyward.
+func Metrics(admin string) (map[string]*dto.MetricFamily, error) {
+	rsp, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	defer func() { _ = rsp.Body.Close() }()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(rsp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	return families, nil
 }

@@ -12,6 +12,7 @@ type Settings struct {
 	Population                            int
 	Sse, Registrations, Sessions, Logins  bool
 	Stages                                bool
+	Profiles                              string // directory for profiles of what calls of each kind allocate; empty = none
 	Streams, EventRate                    int
 	Outage                                string // what becomes of an installation: hung, leaders, restarts or soak
 	CallRate                              int    // of a soak, calls a second

@@ -26,19 +26,24 @@ const (
 // ErrRises is for memory that has not become flat.
 var ErrRises = errors.New("memory rises")
 
-// filled makes what is bounded so small that it is full before a soak is half over: what rises then is something else. That is what the
-// process keeps, and the log of events, of which the embedded NATS keeps the blocks in memory that are read.
+// filled makes what is bounded so small that it is full before a third of a soak is over: what rises then is something else. That is what
+// the process keeps, and what is in the logs, since the embedded NATS keeps the blocks in memory that are read, and an index of each. The
+// profiles are there so that what rises can be asked for.
 var filled = []string{
-	"KEYWARD_EVENTS_NEAR_CACHE=10000", "KEYWARD_ACCOUNTS_NEAR_CACHE=500", "KEYWARD_EMBEDDED_CACHE_MAX_BYTES=8MiB",
-	"KEYWARD_EVENTS_MAX_BYTES=64MiB",
+	"KEYWARD_EVENTS_NEAR_CACHE=10000", "KEYWARD_ACCOUNTS_NEAR_CACHE=100", "KEYWARD_EMBEDDED_CACHE_MAX_BYTES=8MiB",
+	"KEYWARD_EVENTS_MAX_BYTES=64MiB", "KEYWARD_OFFERS_MAX_BYTES=64MiB", "KEYWARD_DECISIONS_MAX_BYTES=16MiB",
+	"KEYWARD_CHALLENGE_MAX_AGE=6m", "KEYWARD_ADMIN_PROFILES=true",
 }
 
+// soaked are so few that the offers that are kept of each are there after ten minutes of a few dozen calls a second, and have so many
+// events that the log of events is full or nearly so when the calls begin. They grow no more then: what comes pushes out the rest.
+var soaked = fleet.Crowd{Users: 250, Events: 400}
+
 // Soak calls a Keyward of one process steadily, and prints the memory that it takes. It fails if the median of the last third of the time
-// is more than a twentieth over that of the middle third: of what the process takes, and of what of its heap a collection leaves.
+// is more than a twentieth over that of the middle third: of what the process takes, and of what of its heap a collection leaves. It judges
+// the state that lasts: all that has a bound has reached it within the first third, so that the other two compare like with like.
 func Soak(ctx context.Context, of *fleet.Fleet, perSecond int) error {
-	// So many that no history becomes so long within an hour that it is what takes memory, and so many events that the log is nearly full.
-	users := fleet.Crowd{Users: 1000, Events: 80}
-	c, err := of.One(ctx, "one process, embedded NATS and cache", users, slices.Concat(unlimited, filled)...)
+	c, err := of.One(ctx, "one process, embedded NATS and cache", soaked, slices.Concat(unlimited, filled)...)
 	if err != nil {
 		return err
 	}
@@ -46,7 +51,10 @@ func Soak(ctx context.Context, of *fleet.Fleet, perSecond int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d calls a second in turn: %s, for %s\n\n", c.Name, perSecond, strings.Join(kindNames[:], ", "), of.Duration)
+	fmt.Printf(
+		"%s, %d calls a second in turn: %s, for %s; profiles at http://%s/debug/pprof/heap\n\n", c.Name, perSecond,
+		strings.Join(kindNames[:], ", "), of.Duration, c.Admin,
+	)
 	calling := requests.callEvery(ctx, of.Connections, time.Second*time.Duration(of.Connections)/time.Duration(perSecond))
 	defer calling.stop()
 	var memory, live []float64

@@ -19,6 +19,7 @@ type user struct {
 	id, handle    string
 	first, second *authenticator.Device
 	answer        string // to the options that the last start gave
+	other         string // the user that the calls make last
 }
 
 // kinds are the calls, in an order in which each can follow those before it. Only call is measured; then is the user's own work.
@@ -31,6 +32,8 @@ var kinds = []struct { //nolint:gochecknoglobals // a table
 	{"append start", (*caller).appendStart},
 	{"append finish", (*caller).appendFinish},
 	{"event", (*caller).event},
+	{"user", (*caller).newUser},
+	{"identifier", (*caller).newIdentifier},
 }
 
 func (c *caller) loginStart(u *user) error {
@@ -87,16 +90,33 @@ func (c *caller) event(u *user) error {
 	}, nil)
 }
 
-// settle makes a user with a passkey.
-func (c *caller) settle() (*user, error) {
+// newUser makes another user, whom newIdentifier gives a name.
+func (c *caller) newUser(u *user) (err error) {
+	u.other, err = c.create()
+	return err
+}
+
+func (c *caller) newIdentifier(u *user) error {
+	return fleet.Post(c.address, "/v2/users/"+u.other+"/identifiers", map[string]any{
+		"identifierType": "email", "identifierValue": u.other + "@example.com", "status": "verified",
+	}, nil)
+}
+
+func (c *caller) create() (id string, err error) {
 	var made struct {
 		UserID string `json:"userID"`
 	}
-	if err := fleet.Post(c.address, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &made); err != nil {
+	err = fleet.Post(c.address, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &made)
+	return made.UserID, err
+}
+
+// settle makes a user with a passkey.
+func (c *caller) settle() (*user, error) {
+	id, err := c.create()
+	if err != nil {
 		return nil, err
 	}
-	u := &user{id: made.UserID, first: authenticator.Phone(), second: authenticator.Phone()}
-	var err error
+	u := &user{id: id, first: authenticator.Phone(), second: authenticator.Phone()}
 	u.handle, err = fleet.CreatePasskey(c.address, u.id, "", 0, u.first)
 	return u, err
 }

@@ -3,12 +3,16 @@ package stages
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keyward/keyward/core/bus"
 )
 
 // counts are what a Keyward and its stores have done since they began, or, of one call, on average.
@@ -77,6 +81,7 @@ func (m meter) spent() (micros, allocations float64, err error) {
 
 // stored asks the NATS server what it got, and how many messages are in streams that are flushed before they are acknowledged.
 func (m meter) stored() (messages, flushes float64, err error) {
+	beats := []string{bus.ProbesStream, "KV_" + bus.WebhookWorkBucket, "KV_" + bus.IntegrityBucket} // written though nobody calls
 	var server struct {
 		Got float64 `json:"in_msgs"`
 	}
@@ -86,6 +91,7 @@ func (m meter) stored() (messages, flushes float64, err error) {
 	var streams struct {
 		Accounts []struct {
 			Streams []struct {
+				Name   string `json:"name"`
 				Config struct {
 					Persist string `json:"persist_mode"`
 				} `json:"config"`
@@ -100,12 +106,31 @@ func (m meter) stored() (messages, flushes float64, err error) {
 	}
 	for _, account := range streams.Accounts {
 		for _, stream := range account.Streams {
-			if stream.Config.Persist != "async" {
+			if stream.Config.Persist != "async" && !slices.Contains(beats, stream.Name) {
 				flushes += stream.State.Last
 			}
 		}
 	}
 	return server.Got, flushes, nil
+}
+
+// settled returns the flushes once no more of them come.
+func (m meter) settled() (flushes float64, err error) {
+	const still, most, pause = 4, 30, time.Second // what is put off in the service waits for two seconds
+	for looked, same := 0, 0; m.nats != "" && same < still; looked++ {
+		if looked == most {
+			return 0, errors.New("the writes to NATS have no end")
+		}
+		time.Sleep(pause)
+		_, now, err := m.stored()
+		if err != nil {
+			return 0, fmt.Errorf("ask NATS: %w", err)
+		}
+		if same++; now != flushes {
+			flushes, same = now, 0
+		}
+	}
+	return flushes, nil
 }
 
 func (m meter) ask(path string, into any) error {

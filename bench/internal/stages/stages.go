@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -30,17 +31,18 @@ type bound struct {
 }
 
 // Measure prints what a call of each kind costs, made by one caller, and says which passes its bound. Allocations are those of one process
-// with nothing beside it, messages, flushes and round trips those of one with a NATS server and a Redis, where they can be counted.
+// with nothing beside it, messages, flushes and round trips those of one with a NATS server and a Redis, where they can be counted. Flushes
+// are those that nobody waits for too, some of which come later.
 func Measure(ctx context.Context, f *fleet.Fleet) error {
 	bounds, err := readBounds()
 	if err != nil {
 		return err
 	}
-	alone, err := costs(func() (*caller, meter, error) { return embedded(ctx, f) })
+	alone, err := costs(f.Profiles, func() (*caller, meter, error) { return embedded(ctx, f) })
 	if err != nil {
 		return fmt.Errorf("one process alone: %w", err)
 	}
-	beside, err := costs(func() (*caller, meter, error) { return withStores(ctx, f) })
+	beside, err := costs("", func() (*caller, meter, error) { return withStores(ctx, f) })
 	if err != nil {
 		return fmt.Errorf("one process with NATS and Redis: %w", err)
 	}
@@ -85,8 +87,11 @@ func (b bound) passed(kind string, cost counts) (passed []error) {
 	return passed
 }
 
-// costs returns what a call of each kind costs.
-func costs(open func() (*caller, meter, error)) (map[string]counts, error) {
+// behind is how long what the users were made with may go on in the background: it is not of the calls that are measured.
+const behind = 5 * time.Second
+
+// costs returns what a call of each kind costs, and writes profiles to a directory, if one is named.
+func costs(profiles string, open func() (*caller, meter, error)) (map[string]counts, error) {
 	c, m, err := open()
 	if err != nil {
 		return nil, err
@@ -110,9 +115,11 @@ func costs(open func() (*caller, meter, error)) (map[string]counts, error) {
 			return nil, err
 		}
 	}
+	time.Sleep(behind)
 	cost := map[string]counts{}
 	for _, kind := range kinds {
-		if cost[kind.name], err = c.cost(m, kind.call); err != nil {
+		p := profiler{dir: profiles, kind: kind.name, admin: m.admin}
+		if cost[kind.name], err = c.cost(m, p, kind.call); err != nil {
 			return nil, fmt.Errorf("%s: %w", kind.name, err)
 		}
 	}
@@ -120,7 +127,10 @@ func costs(open func() (*caller, meter, error)) (map[string]counts, error) {
 }
 
 // cost makes a call for each user, and takes off what it costs to ask.
-func (c *caller) cost(m meter, call func(*caller, *user) error) (counts, error) {
+func (c *caller) cost(m meter, p profiler, call func(*caller, *user) error) (counts, error) {
+	if err := p.write("before"); err != nil {
+		return counts{}, err
+	}
 	asked, err := m.read()
 	if err != nil {
 		return counts{}, err
@@ -138,12 +148,22 @@ func (c *caller) cost(m meter, call func(*caller, *user) error) (counts, error) 
 	if err != nil {
 		return counts{}, err
 	}
+	if err := p.write("after"); err != nil {
+		return counts{}, err
+	}
+	if after.flushes, err = m.settled(); err != nil {
+		return counts{}, err
+	}
 	return after.less(before).less(before.less(asked)).over(measured), nil
 }
 
 // embedded starts a Keyward of one process that needs nothing beside it.
 func embedded(ctx context.Context, f *fleet.Fleet) (*caller, meter, error) {
-	return start(ctx, f, "KEYWARD_NATS_ADDR=off", "KEYWARD_SYNC_INTERVAL=always")
+	env := []string{"KEYWARD_NATS_ADDR=off", "KEYWARD_SYNC_INTERVAL=always"}
+	if f.Profiles != "" {
+		env = append(env, "KEYWARD_ADMIN_PROFILES=true", "GODEBUG=memprofilerate=1")
+	}
+	return start(ctx, f, env...)
 }
 
 // withStores starts one with a NATS server and a Redis.
