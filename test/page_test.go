@@ -35,7 +35,7 @@ func TestThePageToTryPasskeysWith(t *testing.T) {
 		suite.Env = append(os.Environ(), "SUITE_URL="+page, "SUITE_OUTBOX="+outbox.Name(), "SUITE_CHROMIUM="+tools["chromium"])
 		out, err := suite.CombinedOutput()
 		if err != nil {
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("%v\n%s\nwhat the server refused or warned of:\n%s", err, out, refusedLines(t, outbox.Name()))
 		}
 		if figures := regexp.MustCompile("(?m)^weight .*$").Find(out); figures != nil {
 			t.Logf("%s", figures)
@@ -64,4 +64,15 @@ func TestThePageToTryPasskeysWith(t *testing.T) {
 	tell("link.test.mjs")
 	describe("identifiers:\n  - {type: email, verify: after-passkey}\n")
 	tell("waits.test.mjs")
+}
+
+// refusedLines are the lines of a server's log that tell of calls that were refused or failed, and of what it warned of: a browser's test
+// that waits for what never comes does not know why.
+func refusedLines(t *testing.T, log string) string {
+	t.Helper()
+	said, err := os.ReadFile(log)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(regexp.MustCompile(`(?m)^.*("level":"(WARN|ERROR)"|"status":[45]\d\d).*$`).FindAllString(string(said), -1), "\n")
 }

@@ -39,10 +39,15 @@ export async function visit(browser, { before, path = '/', ...options } = {}) {
   const agent = (await version(browser)).userAgent.replace('Headless', '');
   const context = await browser.newContext({ userAgent: agent, viewport: { width: 1280, height: 860 }, ...options });
   const page = await context.newPage();
+  page.setDefaultTimeout(60_000); // on a machine that does other work as well
   const visitor = { context, page, foreign: [], wrong: [], sizes: new Map() };
   page.on('request', (request) => {
     if (new URL(request.url()).origin !== base && !request.url().startsWith('data:')) visitor.foreign.push(request.url());
   });
+  const open = new Set();
+  unanswered.set(page, open);
+  page.on('request', (request) => open.add(`${request.method()} ${request.url()}`));
+  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => open.delete(`${request.method()} ${request.url()}`));
   page.on('pageerror', (error) => visitor.wrong.push(error.message));
   page.on('console', (said) => {
     if (/Content Security Policy|Trusted ?Type/i.test(said.text())) visitor.wrong.push(said.text());
@@ -69,6 +74,9 @@ export async function visit(browser, { before, path = '/', ...options } = {}) {
   return visitor;
 }
 
+/** The calls of each page that have no answer yet. */
+const unanswered = new WeakMap();
+
 let known;
 async function version(browser) {
   if (known) return known;
@@ -78,7 +86,48 @@ async function version(browser) {
   return known;
 }
 
-export const heading = (page, name) => page.getByRole('heading', { level: 1, name }).waitFor({ timeout: 60_000 });
+/**
+ * Stands between the page and the server from now on, and returns what has the next call of a method and a path be answered otherwise, once
+ * or a number of times. It stands there for good: a browser that begins or ceases to hold up calls now and then loses one that is on its way.
+ */
+export async function standBetween({ page }) {
+  const plans = [];
+  await page.route('**/v2/**', (route) => {
+    const call = `${route.request().method()} ${new URL(route.request().url()).pathname}`;
+    const plan = plans.find((one) => one.left > 0 && one.call.test(call));
+    if (!plan) return route.continue();
+    plan.left--;
+    return plan.answer(route);
+  });
+  return (call, answer, left = 1) => plans.push({ call, answer, left });
+}
+
+/** Follows a link to another document and waits until it is there: a click while one document gives way to the next may wait for good. */
+export async function follow(page, link) {
+  await Promise.all([page.waitForEvent('load', { timeout: 60_000 }), link.click()]);
+}
+
+export async function heading(page, name) {
+  try {
+    await page.getByRole('heading', { level: 1, name }).waitFor();
+  } catch {
+    await missing(page, `no heading says "${name}"`);
+  }
+}
+
+/** Waits until a status or an alert says that, and tells what the page shows, and which calls are open, where none does. */
+export async function says(page, role, text) {
+  try {
+    await page.getByRole(role).filter({ hasText: text }).waitFor();
+  } catch {
+    await missing(page, `no ${role} says "${text}"`);
+  }
+}
+
+async function missing(page, what) {
+  const shown = await page.locator('body').innerText();
+  throw new Error(`${what}; unanswered: ${[...unanswered.get(page)]}; the page says:\n${shown.slice(0, 2000)}`);
+}
 
 /** Waits until the panel lists an event. */
 export const event = (page, type) => page.locator('.events .kind', { hasText: type }).first().waitFor({ timeout: 60_000 });

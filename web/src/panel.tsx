@@ -1,7 +1,9 @@
 // The panel beside the screens: what was decided and why, and what is known of the user.
-import { When } from './parts';
+import { Causes } from './causes';
+import { Timed, When } from './parts';
 import type { TrialDecision, TrialPasskey, TrialRow } from './types';
 import type { Watch, Watched } from './watch';
+import { initial } from './words';
 
 const questions: Record<TrialDecision['action'], string> = {
   login: 'Offer a passkey login?', append: 'Offer to create a passkey?', mediation: 'Suggest passkeys in the field?', rollout: 'Take part at all?',
@@ -46,20 +48,36 @@ function Decision({ watched }: { watched: Watched | undefined }) {
   const d = watched.explained;
   if (!d) return <p class="empty">{watched.missing ? <>The record of <code>{watched.id}</code> could not be had.</> : 'Decided; the record is being written …'}</p>;
   const passed = d.rows.filter((r) => r.outcome === 'passed');
+  const causes = d.causes ?? [];
+  const until = causes.filter((c) => c.items.length === 0);
   return (
     <article key={d.decisionID} class="decision">
       <p class="question">{questions[d.action] ?? d.action}</p>
       <p class={'verdict ' + (d.allow ? 'yes' : 'no')}><strong>{d.allow ? 'Yes' : 'No'}</strong><span>{d.title || d.tag}</span></p>
-      <ul class="tags" aria-label="Row and tag"><li><code>{d.row}</code></li><li><code>{d.tag}</code></li></ul>
-      <p class="reason">{d.reason && <>Because {d.reason}.</>}</p>
+      <Story told={d.story ?? (d.title ? [] : [d.reason])} />
+      {until.map((c) => <p class="until" key={c.heading}><Timed text={c.heading} /></p>)}
+      <Passkeys all={d.passkeys ?? []} />
+      <Causes all={causes.filter((c) => c.items.length > 0)} />
+      <Counts data={d.historyData} open={d.action === 'append'} />
 
+      <section aria-labelledby="settled">
+        <h3 id="settled">How it was settled</h3>
+        <ul class="tags" aria-label="Row and tag"><li><code>{d.row}</code></li><li><code>{d.tag}</code></li></ul>
+      </section>
+      {d.client && (
+        <details open={d.lists !== undefined}>
+          <summary>What the client was taken for</summary>
+          <ul class="client">
+            <li>{d.client.system}</li>
+            <li>{d.client.browser}</li>
+            {(d.lists ?? []).map((entry) => <li key={entry}>{entry}</li>)}
+          </ul>
+        </details>
+      )}
       {passed.length > 0 && (
         <details>
-          <summary>Rows above it that did not match <span class="count">{passed.length}</span></summary>
-          <ol class="ladder">
-            {passed.map((row, n) => <Row key={n} row={row} />)}
-            {d.rows.filter((r) => r.outcome === 'answered').map((row) => <Row key="answered" row={row} />)}
-          </ol>
+          <summary>What was asked before {d.row}, and was not so <span class="count">{passed.length}</span></summary>
+          <ol class="ladder">{passed.map((row, n) => <Row key={n} row={row} />)}</ol>
         </details>
       )}
       {d.facts.length > 0 && (
@@ -75,21 +93,25 @@ function Decision({ watched }: { watched: Watched | undefined }) {
           </dl>
         </details>
       )}
-      <Passkeys all={d.passkeys ?? []} />
-      <Counts data={d.historyData} open={d.action === 'append'} />
       <p class="small"><When ms={d.createdMs} /> · policy <code>{d.policyRevision}</code> · <code class="long">{d.decisionID}</code></p>
     </article>
   );
 }
 
+/** Why, in a few sentences. */
+function Story({ told }: { told: string[] }) {
+  if (told.length === 0) return null;
+  return <ul class="story" aria-label="Because">{told.map((said) => <li key={said}>{said}.</li>)}</ul>;
+}
+
+/** A row that did not match: what it is about, and what was not so. */
 function Row({ row }: { row: TrialRow }) {
-  const answered = row.outcome === 'answered';
   return (
-    <li class={row.outcome} aria-current={answered ? 'true' : undefined}>
+    <li>
       <code>{row.row}</code>
       <div>
-        <strong>{row.title || row.tag}</strong>
-        {row.why && <span class="hint">{answered ? 'Answered: ' : 'Passed: '}{row.why}</span>}
+        <span>{row.title || row.tag}</span>
+        <span class="hint">No: {row.story ? row.story.map((said) => said + '.').join(' ') : row.why}</span>
       </div>
     </li>
   );
@@ -106,15 +128,12 @@ function Passkeys({ all }: { all: TrialPasskey[] }) {
           <li key={p.credentialID}>
             <strong>{p.provider ?? initial(p.kind)}</strong> <span class="tag">{p.where}</span>
             <span class="hint">{p.provider && initial(p.kind) + ': '}{p.provider ? p.why : initial(p.why)}</span>
+            {(p.history ?? []).map((said) => <span class="failed" key={said}><Timed text={initial(said)} /></span>)}
           </li>
         ))}
       </ul>
     </section>
   );
-}
-
-function initial(words: string): string {
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** The counts and cool-downs that the decision knew, in pairs: how often the user declined, and whether offers pause for it. */

@@ -100,3 +100,9 @@ export function When({ ms }: { ms: number }) {
   const text = today ? at.toLocaleTimeString() : at.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
   return <time dateTime={at.toISOString()} title={at.toLocaleString()}>{text}</time>;
 }
+
+/** Words in which moments, as servers write them, are times of the reader's own clock. */
+export function Timed({ text }: { text: string }) {
+  const parts = text.split(/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/);
+  return <>{parts.map((part, n) => (n % 2 ? <When key={n} ms={Date.parse(part)} /> : part))}</>;
+}

@@ -123,10 +123,12 @@ export interface AppendStart {
 
 export interface Refreshed { sessionToken: string; refreshToken?: string }
 
-export interface TrialRow { row: string; tag: string; title: string; why: string; outcome: 'answered' | 'passed' }
+export interface TrialRow { row: string; tag: string; title: string; why: string; story?: string[]; outcome: 'answered' | 'passed' }
 export interface TrialFact { path: string; title: string; value: string }
 
-export interface TrialPasskey { credentialID: string; kind: string; provider?: string; where: string; why: string }
+export interface TrialPasskey { credentialID: string; kind: string; provider?: string; where: string; why: string; localReason?: string; byPhoneReason?: string; shut?: string[]; history?: string[] }
+
+export interface TrialCause { heading: string; items: { text: string; events: string[] }[] }
 
 export interface TrialDecision {
   decisionID: string;
@@ -137,11 +139,15 @@ export interface TrialDecision {
   row: string;
   title: string;
   reason: string;
+  story?: string[];
   policyRevision: string;
   rows: TrialRow[];
   facts: TrialFact[];
   historyData: Record<string, unknown>;
   passkeys?: TrialPasskey[];
+  client?: { system: string; browser: string };
+  lists?: string[];
+  causes?: TrialCause[];
 }
 
 export interface TrialEvent {
