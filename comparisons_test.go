@@ -31,7 +31,8 @@ var saying = map[string]told{"Validation": fields, "Status": status, "Type": kin
 var kinds = []fault.Type{
 	fault.TypeAlreadyExists, fault.TypeCodesStopped, fault.TypeInternalError, fault.TypeInvalidJSON, fault.TypeInvalidOrigin,
 	fault.TypeLoginError, fault.TypeMethodNotAllowed, fault.TypeNotFound, fault.TypeProcessNotAvailable, fault.TypeProjectIDMismatch,
-	fault.TypeRateLimited, fault.TypeReauthentication, fault.TypeUnavailable, fault.TypeUnknownCredential, fault.TypeValidationError,
+	fault.TypeRateLimited, fault.TypeReauthentication, fault.TypeRiskDenied, fault.TypeStepUpRequired, fault.TypeUnavailable,
+	fault.TypeUnknownCredential, fault.TypeValidationError,
 }
 
 // comparisons returns what a file reads from how an error is put. It knows no types but those that are written: it goes by names, and by

@@ -199,6 +199,14 @@ func (v *Risk) AppendJSON(to []byte) []byte {
 	to = strconv.AppendBool(to, bool(v.Enforced))
 	to = append(to, `,"level":`...)
 	to = appendText(to, string(v.Level))
+	if v.NextEligibleAt != nil {
+		to = append(to, `,"nextEligibleAt":`...)
+		to = appendText(to, string((*v.NextEligibleAt)))
+	}
+	if v.Obligations != nil {
+		to = append(to, `,"obligations":`...)
+		to = (*v.Obligations).AppendJSON(to)
+	}
 	to = append(to, `,"reasons":`...)
 	to = append(to, '[')
 	for i := range v.Reasons {
@@ -208,6 +216,28 @@ func (v *Risk) AppendJSON(to []byte) []byte {
 		to = v.Reasons[i].AppendJSON(to)
 	}
 	to = append(to, ']')
+	if v.StepUp != nil {
+		to = append(to, `,"stepUp":`...)
+		to = (*v.StepUp).AppendJSON(to)
+	}
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *RiskObligations) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"maxSessionSeconds":`...)
+	to = strconv.AppendInt(to, int64(v.MaxSessionSeconds), 10)
+	to = append(to, `,"notifyUser":`...)
+	to = strconv.AppendBool(to, bool(v.NotifyUser))
+	if v.UserVerification != nil {
+		to = append(to, `,"userVerification":`...)
+		to = appendText(to, string((*v.UserVerification)))
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}
@@ -224,6 +254,33 @@ func (v *RiskReason) AppendJSON(to []byte) []byte {
 	to = strconv.AppendInt(to, int64(v.Severity), 10)
 	to = append(to, `,"title":`...)
 	to = appendText(to, string(v.Title))
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *StepUp) AppendJSON(to []byte) []byte {
+	start := len(to)
+	if v.ExpiresAt != nil {
+		to = append(to, `,"expiresAt":`...)
+		to = appendText(to, string((*v.ExpiresAt)))
+	}
+	if v.ID != nil {
+		to = append(to, `,"id":`...)
+		to = appendText(to, string((*v.ID)))
+	}
+	to = append(to, `,"methods":`...)
+	to = append(to, '[')
+	for i := range v.Methods {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = appendText(to, string(v.Methods[i]))
+	}
+	to = append(to, ']')
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

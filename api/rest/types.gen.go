@@ -437,6 +437,8 @@ const (
 	ErrorTypeProjectIDMismatch        ErrorType = "project_id_mismatch"
 	ErrorTypeRateLimited              ErrorType = "rate_limited"
 	ErrorTypeReauthenticationRequired ErrorType = "reauthentication_required"
+	ErrorTypeRiskDenied               ErrorType = "risk_denied"
+	ErrorTypeStepUpRequired           ErrorType = "step_up_required"
 	ErrorTypeUnavailable              ErrorType = "unavailable"
 	ErrorTypeUnknownCredential        ErrorType = "unknown_credential"
 	ErrorTypeValidationError          ErrorType = "validation_error"
@@ -468,6 +470,10 @@ func (e ErrorType) Valid() bool {
 	case ErrorTypeRateLimited:
 		return true
 	case ErrorTypeReauthenticationRequired:
+		return true
+	case ErrorTypeRiskDenied:
+		return true
+	case ErrorTypeStepUpRequired:
 		return true
 	case ErrorTypeUnavailable:
 		return true
@@ -795,6 +801,21 @@ func (e RiskLevel) Valid() bool {
 	}
 }
 
+// Defines values for RiskObligationsUserVerification.
+const (
+	RiskObligationsUserVerificationRequired RiskObligationsUserVerification = "required"
+)
+
+// Valid indicates whether the value is a known member of the RiskObligationsUserVerification enum.
+func (e RiskObligationsUserVerification) Valid() bool {
+	switch e {
+	case RiskObligationsUserVerificationRequired:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SessionStatus.
 const (
 	SessionStatusActive            SessionStatus = "active"
@@ -837,6 +858,36 @@ func (e SocialProviderType) Valid() bool {
 	case SocialProviderTypeGoogle:
 		return true
 	case SocialProviderTypeMicrosoft:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StepUpMethods.
+const (
+	StepUpMethodsCaller       StepUpMethods = "caller"
+	StepUpMethodsEmailCode    StepUpMethods = "email-code"
+	StepUpMethodsOtherPasskey StepUpMethods = "other-passkey"
+	StepUpMethodsPasskeyUv    StepUpMethods = "passkey-uv"
+	StepUpMethodsSecurityKey  StepUpMethods = "security-key"
+	StepUpMethodsSmsCode      StepUpMethods = "sms-code"
+)
+
+// Valid indicates whether the value is a known member of the StepUpMethods enum.
+func (e StepUpMethods) Valid() bool {
+	switch e {
+	case StepUpMethodsCaller:
+		return true
+	case StepUpMethodsEmailCode:
+		return true
+	case StepUpMethodsOtherPasskey:
+		return true
+	case StepUpMethodsPasskeyUv:
+		return true
+	case StepUpMethodsSecurityKey:
+		return true
+	case StepUpMethodsSmsCode:
 		return true
 	default:
 		return false
@@ -1365,15 +1416,17 @@ type DetectionTagCategory string
 
 // ErrorDetails defines model for ErrorDetails.
 type ErrorDetails struct {
-	Details    *string       `json:"details,omitempty"`
-	Links      []string      `json:"links"`
+	Details *string  `json:"details,omitempty"`
+	Links   []string `json:"links"`
+
+	// Type `risk_denied` and `step_up_required` come with 403, and only in projects whose policy enforces what it says of risk.
 	Type       ErrorType     `json:"type"`
 	Validation *[]FieldError `json:"validation,omitempty"`
 }
 
 // ErrorRsp defines model for ErrorRsp.
 type ErrorRsp struct {
-	// Data With signals, what a client tells its credential manager of a passkey that it used or created and that the project does not have, by signalUnknownCredential: {"signals": {"rpID": "example.com", "unknownCredentialID": "AbC"}}.
+	// Data With signals, what a client tells its credential manager of a passkey that it used or created and that the project does not have, by signalUnknownCredential: {"signals": {"rpID": "example.com", "unknownCredentialID": "AbC"}}. With risk, where the call asked for it by `include=risk`, how it was judged: the same as in the body of an answer.
 	Data           *map[string]interface{} `json:"data,omitempty"`
 	Error          ErrorDetails            `json:"error"`
 	HTTPStatusCode int32                   `json:"httpStatusCode"`
@@ -1384,7 +1437,7 @@ type ErrorRsp struct {
 	Runtime float64 `json:"runtime"`
 }
 
-// ErrorType defines model for ErrorType.
+// ErrorType `risk_denied` and `step_up_required` come with 403, and only in projects whose policy enforces what it says of risk.
 type ErrorType string
 
 // FieldError defines model for FieldError.
@@ -1609,7 +1662,7 @@ type PasskeyAppendFinishReq struct {
 type PasskeyAppendFinishRsp struct {
 	PasskeyData PasskeyData `json:"passkeyData"`
 
-	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	// Risk How the request was judged beside what it asks for. Only with `include=risk`.
 	Risk *Risk `json:"risk,omitempty"`
 }
 
@@ -1650,7 +1703,7 @@ type PasskeyAppendStartRsp struct {
 	// NewClientEnvHandle Keep it on the client and send it as clientEnvHandle from now on.
 	NewClientEnvHandle *string `json:"newClientEnvHandle,omitempty"`
 
-	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	// Risk How the request was judged beside what it asks for. Only with `include=risk`.
 	Risk *Risk `json:"risk,omitempty"`
 }
 
@@ -1809,7 +1862,7 @@ type PasskeyLoginFinishReq struct {
 type PasskeyLoginFinishRsp struct {
 	PasskeyData PasskeyData `json:"passkeyData"`
 
-	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	// Risk How the request was judged beside what it asks for. Only with `include=risk`.
 	Risk              *Risk   `json:"risk,omitempty"`
 	SignedPasskeyData *string `json:"signedPasskeyData,omitempty"`
 }
@@ -1850,7 +1903,7 @@ type PasskeyLoginStartRsp struct {
 	// OtherDevice What holds the passkey of the other device, to announce it by, for example iCloud Keychain: one that this account has logged in with from there. Absent if that is not known, or no other device is expected.
 	OtherDevice *string `json:"otherDevice,omitempty"`
 
-	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	// Risk How the request was judged beside what it asks for. Only with `include=risk`.
 	Risk *Risk `json:"risk,omitempty"`
 }
 
@@ -1873,7 +1926,7 @@ type PasskeyMediationFinishRsp struct {
 	Error       *MediationError `json:"error,omitempty"`
 	PasskeyData PasskeyData     `json:"passkeyData"`
 
-	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	// Risk How the request was judged beside what it asks for. Only with `include=risk`.
 	Risk              *Risk   `json:"risk,omitempty"`
 	SignedPasskeyData *string `json:"signedPasskeyData,omitempty"`
 }
@@ -1896,7 +1949,7 @@ type PasskeyMediationStartRsp struct {
 	// NewClientEnvHandle Keep it on the client and send it as clientEnvHandle from now on.
 	NewClientEnvHandle *string `json:"newClientEnvHandle,omitempty"`
 
-	// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+	// Risk How the request was judged beside what it asks for. Only with `include=risk`.
 	Risk *Risk `json:"risk,omitempty"`
 }
 
@@ -1987,27 +2040,51 @@ type RequestData struct {
 	RequestID string `json:"requestID"`
 }
 
-// Risk How the request was judged beside what it asks for. It is told, and nothing is refused for it. Only with `include=risk`.
+// Risk How the request was judged beside what it asks for. Only with `include=risk`.
 type Risk struct {
-	// Action What the policy would do: review is to go on and tell somebody, challenge to go on after a further proof.
+	// Action What the policy says: review is to go on and tell somebody, challenge to go on after a further proof.
 	Action RiskAction `json:"action"`
 
 	// DecisionID dec-<number>; keyward policy explain tells why.
 	DecisionID string `json:"decisionID"`
 
-	// Enforced Whether the answer follows from it.
+	// Enforced Whether the answer follows from it. Otherwise it is told, and nothing is refused for it.
 	Enforced bool      `json:"enforced"`
 	Level    RiskLevel `json:"level"`
 
+	// NextEligibleAt From when it is worth trying again, if that is known: RFC 3339, UTC, whole seconds.
+	NextEligibleAt *string `json:"nextEligibleAt,omitempty"`
+
+	// Obligations What goes with going on.
+	Obligations *RiskObligations `json:"obligations,omitempty"`
+
 	// Reasons What is wrong.
 	Reasons []RiskReason `json:"reasons"`
+
+	// StepUp The further proof that a challenge asks for.
+	StepUp *StepUp `json:"stepUp,omitempty"`
 }
 
-// RiskAction What the policy would do: review is to go on and tell somebody, challenge to go on after a further proof.
+// RiskAction What the policy says: review is to go on and tell somebody, challenge to go on after a further proof.
 type RiskAction string
 
 // RiskLevel defines model for Risk.Level.
 type RiskLevel string
+
+// RiskObligations What goes with going on.
+type RiskObligations struct {
+	// MaxSessionSeconds How long a session that comes of it may live at most, in seconds; 0: there is no bound.
+	MaxSessionSeconds int32 `json:"maxSessionSeconds"`
+
+	// NotifyUser The user should be told.
+	NotifyUser bool `json:"notifyUser"`
+
+	// UserVerification A login has to verify its user.
+	UserVerification *RiskObligationsUserVerification `json:"userVerification,omitempty"`
+}
+
+// RiskObligationsUserVerification A login has to verify its user.
+type RiskObligationsUserVerification string
 
 // RiskReason defines model for RiskReason.
 type RiskReason struct {
@@ -2090,6 +2167,21 @@ type SocialAccountList struct {
 
 // SocialProviderType defines model for SocialProviderType.
 type SocialProviderType string
+
+// StepUp The further proof that a challenge asks for.
+type StepUp struct {
+	// ExpiresAt Until when the answer is kept: RFC 3339, UTC.
+	ExpiresAt *string `json:"expiresAt,omitempty"`
+
+	// ID stu-<number>, if an answer is kept until the proof is given.
+	ID *string `json:"id,omitempty"`
+
+	// Methods Any of them will do, the preferred one first.
+	Methods []StepUpMethods `json:"methods"`
+}
+
+// StepUpMethods defines model for StepUp.Methods.
+type StepUpMethods string
 
 // Timestamp yyyy-MM-dd'T'HH:mm:ss, UTC.
 //

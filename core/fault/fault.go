@@ -11,6 +11,7 @@ package fault
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,6 +37,8 @@ const (
 	TypeProjectIDMismatch   Type = "project_id_mismatch"
 	TypeRateLimited         Type = "rate_limited"
 	TypeReauthentication    Type = "reauthentication_required"
+	TypeRiskDenied          Type = "risk_denied"
+	TypeStepUpRequired      Type = "step_up_required"
 	TypeUnavailable         Type = "unavailable"
 	TypeUnknownCredential   Type = "unknown_credential"
 	TypeValidationError     Type = "validation_error"
@@ -60,7 +63,9 @@ type Fault struct {
 	RetryAfter time.Duration `json:"retryAfter,omitempty"` // 0: none stated
 	Reason     string        `json:"reason,omitempty"`     // stable ID of this failure, by which it is told from others; see Is
 	Signals    *Signals      `json:"signals,omitempty"`
-	cause      error
+	// How the call was judged for risk, as core/service writes and reads it; empty: it was not
+	Judged json.RawMessage `json:"judged,omitempty"`
+	cause  error
 }
 
 // Signals is what a client tells its credential manager by the WebAuthn Signal API: a passkey that it used or made, and the server does not
@@ -183,6 +188,18 @@ func Login(format string, args ...any) *Fault {
 // Reauthentication reports that the user has to log in anew: 403 reauthentication_required.
 func Reauthentication(format string, args ...any) *Fault {
 	return &Fault{Type: TypeReauthentication, Status: http.StatusForbidden, Details: fmt.Sprintf(format, args...)}
+}
+
+// Risk reports that the policy does not let a verified answer of an authenticator pass, or not yet: 403 risk_denied or step_up_required.
+func Risk(t Type, format string, args ...any) *Fault {
+	return &Fault{Type: t, Status: http.StatusForbidden, Details: fmt.Sprintf(format, args...)}
+}
+
+// JudgedAs returns a copy of f that says how the call was judged.
+func (f *Fault) JudgedAs(judged json.RawMessage) *Fault {
+	g := *f
+	g.Judged = judged
+	return &g
 }
 
 // NoProcess reports that a process of the Frontend API is not there, so that clients begin anew: 404 process_not_available.

@@ -47,6 +47,8 @@ type (
 	SessionID string
 	// AuditID is aud-<number>: a security event.
 	AuditID string
+	// StepUpID is stu-<number>: a further proof that an answer waits for.
+	StepUpID string
 	// RequestID is req-<number>, or what the caller sent as X-Request-ID.
 	RequestID string
 )

@@ -3,9 +3,11 @@ package service
 import (
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
 )
 
 // RiskAction is what a policy of risk would have done with a request.
@@ -39,12 +41,82 @@ func (l RiskLevel) Known() bool {
 	return slices.Contains([]RiskLevel{RiskLow, RiskMedium, RiskHigh}, l)
 }
 
-// Risk is how a request was judged beside what it asked for. It is told, and changes nothing of what is answered.
+// Risk is how a request was judged beside what it asked for.
 type Risk struct {
-	Rule    string       `json:"rule"` // row of the policy, for example R4
-	Action  RiskAction   `json:"action"`
-	Level   RiskLevel    `json:"level"`
-	Reasons []RiskReason `json:"reasons"` // sorted by code; shared, read only
+	Rule         string               `json:"rule"` // row of the policy, for example R4
+	Action       RiskAction           `json:"action"`
+	Level        RiskLevel            `json:"level"`
+	Reasons      []RiskReason         `json:"reasons"`                // sorted by code; this and StepUp: shared, read only
+	StepUp       []StepUpMethod       `json:"stepUp,omitempty"`       // any of which answers a challenge, the preferred one first
+	Exclude      []ident.CredentialID `json:"exclude,omitempty"`      // passkeys that a login start must not name
+	RetrySeconds int                  `json:"retrySeconds,omitempty"` // after which it is worth trying again; 0 = that is not known
+	Obligations  Obligations          `json:"obligations,omitzero"`
+	Enforced     bool                 `json:"enforced,omitempty"` // the policy binds: what it says is done, and not only told
+	Opened       *StepUp              `json:"opened,omitempty"`   // the step-up that a finish waits for; nil = none
+}
+
+// Binding returns what is to be done about the request: what the policy says if that binds, otherwise nothing. r may be nil.
+func (r *Risk) Binding() RiskAction {
+	if r == nil || !r.Enforced {
+		return RiskAllow
+	}
+	return r.Action
+}
+
+// Bound returns what the policy obliges to if it binds, otherwise nothing. r may be nil.
+func (r *Risk) Bound() Obligations {
+	if r == nil || !r.Enforced {
+		return Obligations{}
+	}
+	return r.Obligations
+}
+
+// About is what a reason speaks against.
+type About string
+
+// What reasons speak against.
+const (
+	AboutRequest    About = "request"
+	AboutUser       About = "user"
+	AboutCredential About = "credential"
+)
+
+// Obligations are what goes with an answer. The zero value obliges to nothing.
+type Obligations struct {
+	NotifyUser        bool   `json:"notifyUser,omitempty"`        // the user should be told
+	MaxSessionSeconds int    `json:"maxSessionSeconds,omitempty"` // most that a session may live that comes of it; 0 = there is no bound
+	UserVerification  string `json:"userVerification,omitempty"`  // required, or empty
+}
+
+// StepUpMethod is a way to give a further proof.
+type StepUpMethod string
+
+// The methods.
+const (
+	StepUpSecurityKey  StepUpMethod = "security-key"  // a login with a roaming, device-bound passkey that verifies its user
+	StepUpOtherPasskey StepUpMethod = "other-passkey" // a login with another passkey than the one used
+	StepUpPasskeyUV    StepUpMethod = "passkey-uv"    // a login that verifies its user
+	StepUpEmailCode    StepUpMethod = "email-code"
+	StepUpSMSCode      StepUpMethod = "sms-code"
+	StepUpCaller       StepUpMethod = "caller" // whatever the caller knows; it tells the outcome
+)
+
+// StepUpMethods returns all methods.
+func StepUpMethods() []StepUpMethod {
+	return []StepUpMethod{StepUpSecurityKey, StepUpOtherPasskey, StepUpPasskeyUV, StepUpEmailCode, StepUpSMSCode, StepUpCaller}
+}
+
+// Known reports whether m is one of the methods.
+func (m StepUpMethod) Known() bool { return slices.Contains(StepUpMethods(), m) }
+
+// NoStepUp is the reason of a verdict that denies, since the user has no way to give the further proof that it asked for.
+const NoStepUp = "no-step-up"
+
+// StepUp is a further proof that is waited for.
+type StepUp struct {
+	ID      ident.StepUpID `json:"id"`
+	Methods []StepUpMethod `json:"methods"` // that the user can do, the preferred one first
+	Expires time.Time      `json:"expires"`
 }
 
 // RiskReason is something that is wrong.
@@ -52,6 +124,7 @@ type RiskReason struct {
 	Code     string `json:"code"`
 	Severity int    `json:"severity"` // 1 = noted .. 4 = barred
 	Title    string `json:"title"`
+	About    About  `json:"about,omitempty"` // empty: the bundle does not say
 }
 
 // Counter says what a signature counter tells of a passkey.
