@@ -27,7 +27,7 @@ func TestWrongAnswersWithoutEndLeaveOneUsersHistoryShortAndTheUserLogsIn(t *test
 	t.Parallel()
 	answers, callers := 10_000, 16
 	if testing.Short() || detecting {
-		answers = 600
+		answers, callers = 600, 4
 	}
 	for _, s := range []shape{everyShape()[1], everyShape()[5]} {
 		answers := answers
@@ -44,14 +44,20 @@ func TestWrongAnswersWithoutEndLeaveOneUsersHistoryShortAndTheUserLogsIn(t *test
 			ada.createPasskey(t)
 			before := st.redis.HLen(t.Context(), "{"+project1+"/"+ada.id+"}:events").Val()
 			var group errgroup.Group
-			var next atomic.Int64
+			var next, unanswered atomic.Int64
 			for range callers {
 				stranger := *ada
 				stranger.device = likeness(ada.device)
 				group.Go(func() error {
 					for n := next.Add(1); n <= int64(answers); n = next.Add(1) {
-						if err := answerWrongly(&stranger, n); err != nil {
+						status, err := answerWrongly(&stranger, n)
+						switch {
+						case err != nil:
 							return err
+						case status == http.StatusServiceUnavailable:
+							unanswered.Add(1) // it may have been counted, or not
+						case status != http.StatusBadRequest:
+							return fmt.Errorf("answer %d: %d", n, status)
 						}
 					}
 					return nil
@@ -75,8 +81,9 @@ func TestWrongAnswersWithoutEndLeaveOneUsersHistoryShortAndTheUserLogsIn(t *test
 			if recorded < most || recorded > room {
 				t.Errorf("%v refused logins are recorded of %d", recorded, answers)
 			}
-			if withheld := st.sum(t, `keyward_events_withheld_total{kind="refused"}`); withheld+recorded != float64(answers) {
-				t.Errorf("%v are recorded and %v withheld of %d", recorded, withheld, answers)
+			withheld, least := st.sum(t, `keyward_events_withheld_total{kind="refused"}`), float64(int64(answers)-unanswered.Load())
+			if withheld+recorded < least || withheld+recorded > float64(answers) {
+				t.Errorf("%v are recorded and %v withheld of %d, of which %d had no answer", recorded, withheld, answers, unanswered.Load())
 			}
 			told := as[rest.PasskeyEventList](
 				t, ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents?include=engine&filter[]=eventType:eq:login-events-limited", nil),
@@ -100,40 +107,40 @@ func likeness(of *authenticator.Device) *authenticator.Device {
 	return &device
 }
 
-// answerWrongly has a login of the person's refused: one in four of a challenge that was given out, the others of none.
-func answerWrongly(p *person, n int64) error {
+// answerWrongly has a login of the person's refused, and returns the status: one in four answers a challenge that was given out, unless the
+// machine is too busy to give one, the others none.
+func answerWrongly(p *person, n int64) (int, error) {
 	process, options := fmt.Sprintf("flood-%s-%d", p.id, n), `{"publicKey":{"challenge":"`+strings.Repeat("A", 43)+`","rpId":"localhost"}}`
 	if n%4 == 0 {
 		started, err := p.do("POST", "/v2/passkey/login/start", p.loginStartBody(process))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		var rsp rest.PasskeyLoginStartRsp
-		if err := json.Unmarshal(started.body, &rsp); err != nil || !rsp.LoginAllow {
-			return fmt.Errorf("answer %d: %d %s, %w", n, started.status, started.body, err)
+		if err := json.Unmarshal(started.body, &rsp); err != nil {
+			return 0, fmt.Errorf("answer %d: %d %s: %w", n, started.status, started.body, err)
 		}
-		options = rsp.AssertionOptions
+		if rsp.LoginAllow {
+			options = rsp.AssertionOptions
+		}
 	}
 	response, err := p.device.Get(options, origin)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var credential map[string]any
 	if err := json.Unmarshal([]byte(response), &credential); err != nil {
-		return err
+		return 0, err
 	}
 	credential["response"].(map[string]any)["signature"] = "AAAA"
 	raw, err := json.Marshal(credential)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	got, err := p.do("POST", "/v2/passkey/login/finish", map[string]any{
 		"userID": p.id, "processID": process, "assertionResponse": string(raw), "clientInformation": mac(p.handle),
 	})
-	if err == nil && got.status != http.StatusBadRequest {
-		err = fmt.Errorf("answer %d: %d %s", n, got.status, got.body)
-	}
-	return err
+	return got.status, err
 }
 
 // sum returns what a metric has come to in all processes.
