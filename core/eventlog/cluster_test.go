@@ -1,6 +1,12 @@
+//go:build !race
+
+// Three servers in the tests' own process would be watched for races of their own, which takes all of a machine. What is tested is what the
+// log does when they lose a leader; that it does it without races is what the tests of one server show.
+
 package eventlog
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,9 +18,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -163,5 +171,70 @@ func TestOnAClusterAppendsShareBatchesAndNoAcknowledgedOneIsLostWithTheLeader(t 
 	}
 	if !batched {
 		t.Error("nothing was stored as a batch")
+	}
+}
+
+func TestOfManyCallsOnAClusterOneEndsACeremonyThoughTheLeaderChanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	t.Parallel()
+	servers, address := cluster(t)
+	config := bus.DefaultConfig()
+	config.URL, config.Replicas, config.StartTimeout = address, 3, time.Minute
+	var logs []*Log
+	var js jetstream.JetStream
+	for range 2 {
+		b, err := bus.Open(t.Context(), config, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		log, err := NewLog(t.Context(), b.JS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		logs, js = append(logs, log), b.JS
+	}
+	// Others write beside them, as they do.
+	ctx, stop := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer stop()
+	for k := range 4 {
+		writing.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = logs[k%2].Append(ctx, some(ident.UserID("usr-"+strconv.Itoa(k+1))))
+			}
+		})
+	}
+	const users, calls = 4, 60
+	var contesting sync.WaitGroup
+	for u := range users {
+		user := ident.UserID("usr-" + strconv.Itoa(u+1))
+		contesting.Go(func() {
+			if won := contested(t, logs, user, calls, nil); won != 1 {
+				t.Errorf("%s: %d calls ended one ceremony", user, won)
+			}
+		})
+	}
+	stream := answered(t, func() (jetstream.Stream, error) { return js.Stream(t.Context(), bus.EventsStream) })
+	leader := stream.CachedInfo().Cluster.Leader
+	for _, s := range servers {
+		if s.Name() == leader {
+			s.Shutdown()
+			s.WaitForShutdown()
+		}
+	}
+	contesting.Wait()
+	stop()
+	writing.Wait()
+	for u := range users {
+		user := ident.UserID("usr-" + strconv.Itoa(u+1))
+		if found := answered(t, func() (Recent, error) {
+			return logs[0].Recent(t.Context(), "pro-1", user, Span{Latest: true}, event.LoginCompleted)
+		}); len(found.Events) != 1 {
+			t.Errorf("%s: %d events end one ceremony", user, len(found.Events))
+		}
 	}
 }

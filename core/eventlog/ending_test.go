@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,71 +118,6 @@ func TestOfAThousandCallsThatEndOneCeremonyOneDoes(t *testing.T) {
 	}
 	if found := looks(t, log, "usr-1", true); len(found.Events) != 1 {
 		t.Errorf("%d events end it", len(found.Events))
-	}
-}
-
-func TestOfManyCallsOnAClusterOneEndsACeremonyThoughTheLeaderChanges(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes seconds")
-	}
-	t.Parallel()
-	servers, address := cluster(t)
-	config := bus.DefaultConfig()
-	config.URL, config.Replicas, config.StartTimeout = address, 3, time.Minute
-	var logs []*Log
-	var js jetstream.JetStream
-	for range 2 {
-		b, err := bus.Open(t.Context(), config, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(b.Close)
-		log, err := NewLog(t.Context(), b.JS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		logs, js = append(logs, log), b.JS
-	}
-	// Others write beside them, as they do.
-	ctx, stop := context.WithCancel(t.Context())
-	var writing sync.WaitGroup
-	defer writing.Wait()
-	defer stop()
-	for k := range 4 {
-		writing.Go(func() {
-			for ctx.Err() == nil {
-				_, _ = logs[k%2].Append(ctx, some(ident.UserID("usr-"+strconv.Itoa(k+1))))
-			}
-		})
-	}
-	const users, calls = 4, 60
-	var contesting sync.WaitGroup
-	for u := range users {
-		user := ident.UserID("usr-" + strconv.Itoa(u+1))
-		contesting.Go(func() {
-			if won := contested(t, logs, user, calls, nil); won != 1 {
-				t.Errorf("%s: %d calls ended one ceremony", user, won)
-			}
-		})
-	}
-	stream := answered(t, func() (jetstream.Stream, error) { return js.Stream(t.Context(), bus.EventsStream) })
-	leader := stream.CachedInfo().Cluster.Leader
-	for _, s := range servers {
-		if s.Name() == leader {
-			s.Shutdown()
-			s.WaitForShutdown()
-		}
-	}
-	contesting.Wait()
-	stop()
-	writing.Wait()
-	for u := range users {
-		user := ident.UserID("usr-" + strconv.Itoa(u+1))
-		if found := answered(t, func() (Recent, error) {
-			return logs[0].Recent(t.Context(), "pro-1", user, Span{Latest: true}, event.LoginCompleted)
-		}); len(found.Events) != 1 {
-			t.Errorf("%s: %d events end one ceremony", user, len(found.Events))
-		}
 	}
 }
 

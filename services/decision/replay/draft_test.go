@@ -1,3 +1,7 @@
+//go:build !race
+
+// One thing after another: the race detector has nothing to find here, and makes it four times as dear.
+
 package replay_test
 
 import (
