@@ -108,6 +108,24 @@ doubts contains reason if {
 reasons contains "automation" if input.request.bot in {"headless", "automation"}
 
 # METADATA
+# title: The request is in a list of those that are barred
+# scope: rule
+reasons contains "blocked-address" if listed(data.keyward.parameters.risk.blockedLists)
+
+# METADATA
+# title: The request is in a list of those that ask for a look
+# scope: rule
+reasons contains "risky-network" if listed(data.keyward.parameters.risk.riskyLists)
+
+# METADATA
+# title: The request is in one of the lists
+# scope: rule
+listed(names) if {
+	some name in names
+	input.request.lists[name] == true
+}
+
+# METADATA
 # title: The client says that it is a program
 # scope: rule
 reasons contains "bot" if input.request.bot in {"declared", "tool"}

@@ -177,3 +177,21 @@ test_backup_changed if {
 	reasons({"user": {"alerts": {"backupEligibilityHours": 12}}}) == ["backup-changed"]
 	reasons({"user": {"alerts": {"backupEligibilityHours": 24}}}) == []
 }
+
+# With the lists of those that are barred, and of those that ask for a look.
+listing(blocked, risky, lists) := result if {
+	result := risk.decision with input as object.union(facts, {"request": {"lists": lists}})
+		with data.keyward.parameters.risk.blockedLists as blocked
+		with data.keyward.parameters.risk.riskyLists as risky
+}
+
+test_blocked_address if {
+	listing(["office", "tor"], [], {"tor": true, "office": false}) == {"rule": "R1", "action": "deny", "level": "high", "reasons": ["blocked-address"]}
+	listing(["tor"], [], {"tor": false, "office": true}).reasons == []
+	listing(["tor"], [], {"office": true}).reasons == []
+}
+
+test_risky_network if {
+	listing([], ["tor"], {"tor": true}) == {"rule": "R4", "action": "review", "level": "medium", "reasons": ["risky-network"]}
+	listing([], [], {"tor": true}).reasons == []
+}

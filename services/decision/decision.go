@@ -27,22 +27,24 @@ import (
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/outside"
 )
 
 // Config says where the policy is and what the service may spend. A limit that is zero takes its default; only MemoEntries means what it
 // says.
 type Config struct {
-	PoliciesDir   string        // directory of the bundle, watched for changes; empty = the bundle in the binary
-	LookupTimeout time.Duration // most that reading what has happened to the user may take; default 1 s
-	EvalTimeout   time.Duration // most that one policy evaluation may take; default 50 ms
-	MemoEntries   int           // answers of the policy that are remembered, about 1 kB each; 0 = none, every decision evaluates the rules
-	RecordQueue   int           // decisions that may wait to be recorded; more are lost and counted; default 8192
-	DrainTimeout  time.Duration // most that recording may take after shutdown has begun; default 5 s
-	Debounce      time.Duration // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
-	Poll          time.Duration // how often the files are compared with what answers, since not every change sends a notice; default 2 s
-	CheckTimeout  time.Duration // most that checking a bundle may take, all its tests included; default 30 s
-	RetryLongest  time.Duration // longest wait before files are checked again whose check ran out of time or memory; default 5 min
-	CheckMemory   int64         // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
+	PoliciesDir   string         // directory of the bundle, watched for changes; empty = the bundle in the binary
+	Files         outside.Config // of the operator, beside the policy; looked at as often as Poll says
+	LookupTimeout time.Duration  // most that reading what has happened to the user may take; default 1 s
+	EvalTimeout   time.Duration  // most that one policy evaluation may take; default 50 ms
+	MemoEntries   int            // answers of the policy that are remembered, about 1 kB each; 0 = none, every decision evaluates the rules
+	RecordQueue   int            // decisions that may wait to be recorded; more are lost and counted; default 8192
+	DrainTimeout  time.Duration  // most that recording may take after shutdown has begun; default 5 s
+	Debounce      time.Duration  // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
+	Poll          time.Duration  // how often the files are compared with what answers, since not every change sends a notice; default 2 s
+	CheckTimeout  time.Duration  // most that checking a bundle may take, all its tests included; default 30 s
+	RetryLongest  time.Duration  // longest wait before files are checked again whose check ran out of time or memory; default 5 min
+	CheckMemory   int64          // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
 }
 
 // DefaultConfig returns the embedded policy with the defaults.
@@ -130,6 +132,7 @@ type Service struct {
 	source  fs.FS
 	metrics *metrics
 	records *recorder
+	outside *outside.Sources
 	archive *archive.Archive
 	lookups *patience.Patience // with what users' events are read from
 
@@ -164,19 +167,24 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	})
 	s.records = newRecorder(s.cfg, deps.JS, s.metrics)
 	s.archive = archive.New(deps.JS, deps.Log, deps.Registry)
+	s.outside = outside.New(cfg.Files, deps.Log)
 	if err := s.begin(context.Background()); err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
 	}
 	return s, nil
 }
 
-// Run records decisions and watches the policy files until ctx ends; then it records what is still waiting, within the drain timeout. It
-// returns no error.
+// Files returns why files of the operator are not used as they are now; none if they are.
+func (s *Service) Files() []error { return s.outside.Now().Wrong }
+
+// Run records decisions and watches the policy files and those of the operator until ctx ends; then it records what is still waiting,
+// within the drain timeout. It returns no error.
 func (s *Service) Run(ctx context.Context) error {
 	var owned sync.WaitGroup
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	owned.Go(func() { s.records.Run(recording) })
 	owned.Go(func() { s.archive.Run(recording) })
+	owned.Go(func() { s.outside.Run(ctx, s.cfg.Poll) })
 	defer owned.Wait()
 	defer stopRecording()
 	if s.cfg.PoliciesDir == "" {

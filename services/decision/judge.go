@@ -24,7 +24,10 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 	asked.Strategy, asked.Source = q.Strategy, q.Source
 	v.AccountStamp = found.accountStamp
 	s.finish(
-		ctx, judged{start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict,
+		ctx, judged{
+			start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err, kept: asked,
+			files: found.Around.Revisions,
+		}, &v.Verdict,
 	)
 	return v, nil
 }
@@ -42,7 +45,10 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 	asked.Flags, asked.Situation = &q.Flags, q.Situation
 	v.AccountStamp = found.accountStamp
 	s.finish(
-		ctx, judged{start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err, kept: asked}, &v.Verdict,
+		ctx, judged{
+			start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err, kept: asked,
+			files: found.Around.Revisions,
+		}, &v.Verdict,
 	)
 	return v, nil
 }
@@ -51,9 +57,13 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Verdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
 	q.Account = nil
-	v, basis, err := p.Mediation(ctx, q, start)
+	around := s.around()
+	v, basis, err := p.Mediation(ctx, q, engine.Evidence{Now: start, Around: around})
 	s.finish(
-		ctx, judged{start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q)}, &v,
+		ctx, judged{
+			start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q),
+			files: around.Revisions,
+		}, &v,
 	)
 	return v, nil
 }
@@ -69,7 +79,10 @@ func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service
 	v, basis := p.Finish(ctx, q, found.Evidence)
 	asked := found.keep(&q.Question)
 	asked.Finish = kept.KeepFinish(&q)
-	s.finish(ctx, judged{start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, kept: asked}, &v)
+	s.finish(ctx, judged{
+		start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, kept: asked,
+		files: found.Around.Revisions,
+	}, &v)
 	return v, nil
 }
 
@@ -102,6 +115,7 @@ type judged struct {
 	basis    engine.Basis
 	err      error // why the policy gave no usable answer
 	kept     *kept.Question
+	files    map[string]string // of the operator: their revisions, by name
 }
 
 // finish names the decision, counts it and hands it to the recorder.

@@ -19,7 +19,8 @@ type looked struct {
 // lookUp reads what has happened to the user. A read that fails, or takes too long, makes the evidence incomplete; it is not an error of
 // the decision: who waits for a store that changes its leader is answered by what needs no history, while there is time.
 func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time, withOffers bool) looked {
-	found := looked{Evidence: engine.Evidence{Complete: true, Now: now}}
+	around := s.around()
+	found := looked{Evidence: engine.Evidence{Complete: true, Now: now, Around: around}}
 	if q.Account == nil || q.LookupFailed {
 		return found
 	}
@@ -34,9 +35,15 @@ func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time,
 	if err != nil {
 		s.metrics.lookupFailures.Inc()
 		s.deps.Log.WarnContext(ctx, "history could not be read, facts are incomplete", "error", err)
-		return looked{Evidence: engine.Evidence{Now: now}}
+		return looked{Evidence: engine.Evidence{Now: now, Around: around}}
 	}
 	return found
+}
+
+// around is what the operator's files tell now.
+func (s *Service) around() engine.Around {
+	view := s.outside.Now()
+	return engine.Around{Files: view.Files, Revisions: view.Revisions}
 }
 
 // keep returns what the record keeps of the question, and of what was looked up for it.

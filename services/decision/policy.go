@@ -149,6 +149,7 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 }
 
 func (s *Service) activate(ctx context.Context, p *policy) {
+	s.outside.Want(ctx, p.ListFiles())
 	replaced := s.active.Swap(p)
 	s.tell(ctx, audit.Event{Type: audit.PolicyReplaced, Before: replaced.audited(), Policy: p.audited()})
 	s.refused.Store(nil)

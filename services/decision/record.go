@@ -3,6 +3,8 @@ package decision
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,6 +39,8 @@ type Judgement struct {
 	Allow          bool             `json:"allow"`
 	DurationMicros int64            `json:"durationMicros"`
 	Memoised       bool             `json:"memoised"` // the answer was known from equal facts before
+	// Which of the operator's files were read, by name: the beginning of each one's SHA-256
+	Files map[string]string `json:"files,omitempty"`
 }
 
 // Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask
@@ -56,7 +60,7 @@ func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Dura
 		Schema: kept.Schema, ID: v.Decision, Time: j.start.UTC(), Project: j.question.Project, RequestID: j.question.RequestID,
 		Process: j.question.Process, Action: j.action,
 		PolicyRevision: v.PolicyRevision, PolicyHash: j.policy.Hash(), Rule: v.Rule, Tag: v.Tag, Allow: v.Allow,
-		DurationMicros: took.Microseconds(), Memoised: j.basis.Memoised,
+		DurationMicros: took.Microseconds(), Memoised: j.basis.Memoised, Files: j.files,
 	}}
 	if j.basis.Risk != nil && j.action != engine.ActionRisk {
 		r.Risk = j.basis.Risk.Answer
@@ -92,6 +96,7 @@ func (r *Record) appendJSON(to []byte) []byte {
 	to = strconv.AppendBool(append(to, `,"allow":`...), r.Allow)
 	to = strconv.AppendInt(append(to, `,"durationMicros":`...), r.DurationMicros, 10)
 	to = strconv.AppendBool(append(to, `,"memoised":`...), r.Memoised)
+	to = appendFiles(to, r.Files)
 	to = r.Question.AppendJSON(append(to, `,"question":`...))
 	to = r.Facts.AppendJSON(append(to, `,"facts":`...))
 	if to = append(to, `,"answer":`...); r.Answer == nil {
@@ -100,6 +105,18 @@ func (r *Record) appendJSON(to []byte) []byte {
 	to = append(to, r.Answer...)
 	if r.Risk != nil {
 		to = append(append(to, `,"risk":`...), r.Risk...)
+	}
+	return append(to, '}')
+}
+
+func appendFiles(to []byte, files map[string]string) []byte {
+	if len(files) == 0 {
+		return to
+	}
+	before := `,"files":{`
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		to = append(facts.AppendText(append(to, before...), name), ':')
+		to, before = facts.AppendText(to, files[name]), ","
 	}
 	return append(to, '}')
 }

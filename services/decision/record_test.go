@@ -44,6 +44,7 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 			Allow:          rapid.Bool().Draw(t, "allow"),
 			DurationMicros: rapid.Int64().Draw(t, "took"),
 			Memoised:       rapid.Bool().Draw(t, "memoised"),
+			Files:          rapid.MapOfN(text, text, 0, 3).Draw(t, "files"),
 		}}
 		if rapid.Bool().Draw(t, "asked about a user") {
 			q := factstest.BusyUser(time.UnixMilli(1e12))

@@ -218,6 +218,7 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 	}
 	a.run(settings.Decision, svc.Run)
 	a.health.Register("policy", func(context.Context) telemetry.Status { return policyHealth(svc.Status()) })
+	a.health.Register("policy-files", func(context.Context) telemetry.Status { return filesHealth(svc.Files()) })
 	explanations := trial.New(a.bus.JS)
 	a.parts.decision, a.parts.explanations = svc, explanations
 	return a.serve(remote.DecisionMethods(svc, explanations))
@@ -245,6 +246,14 @@ func policyHealth(status decision.PolicyStatus) telemetry.Status {
 		return degraded("a row failed, and the safe default took its place", status.Failed)
 	}
 	return telemetry.Status{State: telemetry.OK, Detail: answering}
+}
+
+// filesHealth says whether the operator's files beside the policy are used as they are now.
+func filesHealth(wrong []error) telemetry.Status {
+	if len(wrong) == 0 {
+		return telemetry.Status{State: telemetry.OK}
+	}
+	return telemetry.Status{State: telemetry.Degraded, Detail: "what was read before is used: " + errors.Join(wrong...).Error()}
 }
 
 func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {

@@ -123,7 +123,7 @@ func (t *trial) mediation(s *situation.Situation) *mediationVerdict {
 	}
 	var v mediationVerdict
 	known := t.about(s)
-	v.Verdict, v.basis, v.err = t.engine.Mediation(t.ctx, known.question, known.evidence.Now)
+	v.Verdict, v.basis, v.err = t.engine.Mediation(t.ctx, known.question, known.evidence)
 	if s == t.s {
 		t.mediated = &v
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/kept"
+	"github.com/keyward/keyward/services/decision/internal/lists"
 	"github.com/keyward/keyward/services/decision/internal/memo"
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 	"github.com/keyward/keyward/services/decision/internal/rollout"
@@ -27,6 +28,7 @@ var (
 	ErrEventsGone     = errors.New("events that it was made from are no longer in the log, which drops them by age and with their user")
 	ErrAddressNotKept = recognition.ErrAddressNotKept
 	ErrRolloutNotKept = rollout.ErrNotKept
+	ErrListNotKept    = lists.ErrAddressNotKept
 )
 
 // Reason is one of those errors in a word, as summaries count them.
@@ -38,12 +40,14 @@ const (
 	EventsGone     Reason = "events-gone"
 	AddressNotKept Reason = "address-not-kept"
 	RolloutNotKept Reason = "rollout-not-kept"
+	ListNotKept    Reason = "list-not-kept"
 )
 
 // reasons are the errors by the word for them.
 func reasons() map[Reason]error {
 	return map[Reason]error{
 		RecordedBefore: ErrRecordedBefore, EventsGone: ErrEventsGone, AddressNotKept: ErrAddressNotKept, RolloutNotKept: ErrRolloutNotKept,
+		ListNotKept: ErrListNotKept,
 	}
 }
 

@@ -40,6 +40,7 @@ func each(t *testing.T, file string) map[string][]byte {
 		Now         string                    `yaml:"now"`
 		Clients     map[string]map[string]any `yaml:"clients"`
 		Credentials map[string]map[string]any `yaml:"credentials"`
+		Lists       map[string]any            `yaml:"lists"`
 		Scenarios   []map[string]any          `yaml:"scenarios"`
 	}
 	if err := yaml.Unmarshal(raw, &whole); err != nil {
@@ -52,7 +53,8 @@ func each(t *testing.T, file string) map[string][]byte {
 	for _, s := range whole.Scenarios {
 		name, _ := s["name"].(string)
 		alone, err := yaml.Marshal(map[string]any{
-			"now": whole.Now, "clients": whole.Clients, "credentials": whole.Credentials, "scenarios": []any{s},
+			"now": whole.Now, "clients": whole.Clients, "credentials": whole.Credentials, "lists": whole.Lists,
+			"scenarios": []any{s},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -93,36 +93,51 @@ func (b *Bundle) unreached(reached map[string]bool) map[string][]string {
 // engines returns the engine of each scenario: the bundle's, with what the scenario overrides.
 func (b *Bundle) engines(suite Suite) ([]*engine.Engine, error) {
 	engines := make([]*engine.Engine, suite.Len())
+	listing := map[*written.Lists]*engine.Engine{nil: b.engine}
 	var problems Problems
 	for i := range suite.scenarios {
 		s := &suite.scenarios[i]
-		engines[i] = b.engine
-		if len(s.Parameters) == 0 {
-			continue
-		}
-		var found Problems
-		overrides := make(map[string]any, len(s.Parameters))
-		for _, p := range s.Parameters {
-			overrides[p.Name] = p.Value
-			if _, err := b.engine.With(map[string]any{p.Name: p.Value}); err != nil {
-				found = append(found, Problem{File: s.File, Line: p.Line, Message: err.Error()})
+		base, known := listing[s.Lists]
+		if !known {
+			var err error
+			if base, err = b.engine.Listing(s.Lists.ByName); err != nil {
+				problems = append(problems, Problem{File: s.File, Line: s.Lists.Line, Message: err.Error()})
 			}
+			listing[s.Lists] = base
 		}
-		if len(found) > 0 {
-			problems = append(problems, found...)
+		if base == nil {
 			continue
 		}
-		changed, err := b.engine.With(overrides)
-		if err != nil {
-			problems = append(problems, Problem{File: s.File, Line: s.Parameters[0].Line, Message: err.Error()})
-			continue
-		}
-		engines[i] = changed
+		changed, found := overridden(base, s)
+		engines[i], problems = changed, append(problems, found...)
 	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
 	return engines, nil
+}
+
+// overridden returns the engine with the parameters that the scenario overrides.
+func overridden(base *engine.Engine, s *written.Scenario) (*engine.Engine, Problems) {
+	if len(s.Parameters) == 0 {
+		return base, nil
+	}
+	var found Problems
+	overrides := make(map[string]any, len(s.Parameters))
+	for _, p := range s.Parameters {
+		overrides[p.Name] = p.Value
+		if _, err := base.With(map[string]any{p.Name: p.Value}); err != nil {
+			found = append(found, Problem{File: s.File, Line: p.Line, Message: err.Error()})
+		}
+	}
+	if len(found) > 0 {
+		return nil, found
+	}
+	changed, err := base.With(overrides)
+	if err != nil {
+		return nil, Problems{{File: s.File, Line: s.Parameters[0].Line, Message: err.Error()}}
+	}
+	return changed, nil
 }
 
 // run asks the engine and compares.
@@ -163,7 +178,7 @@ func ask(ctx context.Context, s *written.Scenario, e *engine.Engine) (map[string
 		v, basis, err := e.Rollout(ctx, q)
 		return rolledOut(v, basis.Answer), basis, err
 	default:
-		v, basis, err := e.Mediation(ctx, s.Question, s.Now)
+		v, basis, err := e.Mediation(ctx, s.Question, evidence)
 		// Nobody is named yet, so there is nothing to prefer, hint at or list.
 		return loginAnswer(s, service.LoginVerdict{Verdict: v}), basis, err
 	}
@@ -201,7 +216,7 @@ func stage(ctx context.Context, s *written.Scenario, e *engine.Engine, evidence 
 		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.Question}, evidence)
 		return v.Verdict, basis, err
 	case facts.MediationStart:
-		return e.Mediation(ctx, s.Question, s.Now)
+		return e.Mediation(ctx, s.Question, evidence)
 	default:
 		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.Question}, evidence)
 		return v.Verdict, basis, err

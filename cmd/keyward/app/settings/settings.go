@@ -359,6 +359,12 @@ func (c *Config) decisionSettings() []Setting {
 				"last good one stays.",
 		},
 		{
+			Section: "Decisions", Key: "lists_dir", Value: value.Text{P: &c.Decision.Files.ListsDir},
+			Doc: "The directory of the files that lists of the policy name; empty = there are none.",
+			Note: "A file has one network or address a line, at most 5 million, and comments behind #. Looked at every 2s by size, time and " +
+				"content; if a change cannot be read, what was read before stays and readiness says degraded. Replace files by renaming.",
+		},
+		{
 			Section: "Decisions", Key: "lookup_timeout", Value: value.Duration{P: &c.Decision.LookupTimeout},
 			Doc:  "How long reading a user's account and history may take, and storing what a login start offers; then the safe default answers.",
 			Note: "It takes milliseconds, but while the log changes its leader nobody answers. Less than call_timeout, or the caller has left.",

@@ -24,6 +24,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
+	"github.com/keyward/keyward/services/decision/internal/declared"
 	"github.com/keyward/keyward/services/decision/internal/limits"
 )
 
@@ -99,11 +100,12 @@ func Load(ctx context.Context, fsys fs.FS, wanted Entrypoints) (*Bundle, error) 
 	if err := errors.Join(missing(parsed.Modules, entrypoints), checkCalls(parsed.Modules)); err != nil {
 		return nil, err
 	}
-	schemas, err := schemasIn(content, entrypoints, b.labels())
+	names := declared.In(b.space())
+	schemas, err := schemasIn(content, entrypoints, names)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(b.checkParameters(), b.checkTables()); err != nil {
+	if err := errors.Join(b.checkParameters(), b.checkTables(), b.checkNames(names)); err != nil {
 		return nil, err
 	}
 	return b, b.prepare(ctx, &parsed, capabilities, schemas, entrypoints, wanted.Admitted)
@@ -265,7 +267,7 @@ func failed(result *tester.Result) *Error {
 }
 
 // schemasIn collects schemas/<name>.jsonschema as schema.<name>. Every entrypoint's package needs one.
-func schemasIn(f bundlefile.Files, entrypoints, labels []string) (*ast.SchemaSet, error) {
+func schemasIn(f bundlefile.Files, entrypoints []string, names declared.Names) (*ast.SchemaSet, error) {
 	set := ast.NewSchemaSet()
 	for file, content := range f {
 		name, ok := bundlefile.SchemaName(file)
@@ -276,7 +278,7 @@ func schemasIn(f bundlefile.Files, entrypoints, labels []string) (*ast.SchemaSet
 		if err := json.Unmarshal(content, &schema); err != nil {
 			return nil, &Error{File: file, Message: err.Error()}
 		}
-		narrow(schema, labels)
+		names.Narrow(schema)
 		ref := ast.Ref{ast.SchemaRootDocument}
 		for part := range strings.SplitSeq(name, "/") {
 			ref = ref.Append(ast.StringTerm(part))

@@ -23,6 +23,7 @@ const (
 	spaceKey      = "keyward"
 	parametersKey = "parameters"
 	projectsKey   = "projects"
+	listsKey      = "lists"
 )
 
 // Place says where parameters come from, so that an error can tell.
@@ -164,6 +165,29 @@ func (b *Bundle) Override(ctx context.Context, place Place, overrides map[string
 	view.Data = maps.Clone(b.Data)
 	view.Data[spaceKey] = space
 	return &view, view.share(ctx, b, parameters)
+}
+
+// Listing returns the same compiled rules over the same data with other lists beside the bundle's, by name, as they would stand there.
+func (b *Bundle) Listing(ctx context.Context, more map[string]any) (*Bundle, error) {
+	listed, err := replainObject(b.space()[listsKey])
+	if err != nil {
+		return nil, fmt.Errorf("read lists: %w", err)
+	}
+	changes, err := replainObject(more)
+	if err != nil {
+		return nil, fmt.Errorf("read further lists: %w", err)
+	}
+	all := maps.Clone(listed)
+	if all == nil {
+		all = map[string]any{}
+	}
+	maps.Copy(all, changes)
+	space := maps.Clone(b.space())
+	space[listsKey] = all
+	view := *b
+	view.Data = maps.Clone(b.Data)
+	view.Data[spaceKey] = space
+	return &view, view.open(ctx)
 }
 
 // Merge returns base with the changes: objects key by key, everything else as a whole.

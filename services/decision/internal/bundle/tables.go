@@ -11,13 +11,15 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/keyward/keyward/services/decision/internal/declared"
 )
 
 // checkTables holds the tables of data.keyward that Keyward reads against the schemas that the bundle has for them, and names each member
 // at fault. Bundles of before have none.
 func (b *Bundle) checkTables() error {
 	var refused []error
-	for _, table := range [...]string{"agents", "aaguids", "reasons"} {
+	for _, table := range [...]string{"agents", "aaguids", "reasons", listsKey} {
 		file, content := b.files.Schema(table)
 		value, given := b.space()[table]
 		if content == nil || !given {
@@ -38,6 +40,15 @@ func (b *Bundle) checkTables() error {
 		} else if err != nil {
 			return fmt.Errorf("validate %s: %w", table, err)
 		}
+	}
+	return join(refused)
+}
+
+// checkNames refuses rules that read names which nothing declares.
+func (b *Bundle) checkNames(names declared.Names) error {
+	var refused []error
+	for _, one := range names.Undeclared(b.modules) {
+		refused = append(refused, &Error{File: one.File, Line: one.Line, Message: one.Message, Advice: adviseList})
 	}
 	return join(refused)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/experiment"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/lists"
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 	"github.com/keyward/keyward/services/decision/internal/rollout"
 )
@@ -44,7 +45,9 @@ type Risk struct {
 	OfficeHours struct {
 		Labels []string `json:"labels,omitempty"`
 	} `json:"officeHours,omitempty"`
-	RequireAAL map[string]int `json:"requireAal,omitempty"` // by label
+	RequireAAL   map[string]int `json:"requireAal,omitempty"` // by label
+	BlockedLists []string       `json:"blockedLists,omitempty"`
+	RiskyLists   []string       `json:"riskyLists,omitempty"`
 }
 
 // labels returns the names that users may be given, sorted: those that are declared, and those that a parameter is about.
@@ -68,6 +71,7 @@ type Knowledge struct {
 	Clients        recognition.Rules
 	Zone           *time.Location // of TimeZone
 	Labels         []string       // that users may have, sorted
+	Lists          *lists.Lists   // that the bundle declares
 
 	experiments experiment.Experiments
 	rollout     rollout.Rollout
@@ -97,6 +101,12 @@ func Learn(data map[string]any) (*Knowledge, error) {
 		return nil, err
 	}
 	k.Labels = k.Parameters.labels()
+	if k.Lists, err = lists.Learn(space); err != nil {
+		return nil, err
+	}
+	if err := k.checkLists(); err != nil {
+		return nil, err
+	}
 	if k.Zone, err = zone(k.Parameters.TimeZone); err != nil {
 		return nil, err
 	}
@@ -104,6 +114,18 @@ func Learn(data map[string]any) (*Knowledge, error) {
 		return nil, err
 	}
 	return k, nil
+}
+
+// checkLists refuses parameters that name a list which there is not: it would list nobody.
+func (k *Knowledge) checkLists() error {
+	at := []string{"keyward", "parameters", "risk", ""}
+	for name, named := range map[string][]string{"blockedLists": k.Parameters.Risk.BlockedLists, "riskyLists": k.Parameters.Risk.RiskyLists} {
+		at[len(at)-1] = name
+		if err := k.Lists.Check(named, at...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // zone finds a zone of the IANA's database by its name. Local is none: where a process runs must not matter.

@@ -27,11 +27,14 @@ type Recorded struct {
 }
 
 // Detect finds the facts of a recorded decision anew, with this engine's parameters: the user's events are folded again as of the moment of
-// the decision, and the client is looked at again. The error is or wraps recognition.ErrAddressNotKept or rollout.ErrNotKept if the record
-// lacks what the parameters make matter.
+// the decision, and the client is looked at again. The error is or wraps recognition.ErrAddressNotKept, lists.ErrAddressNotKept or
+// rollout.ErrNotKept if the record lacks what the parameters make matter.
 func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	v := e.view(r.Project)
 	if err := v.knowledge.Clients.TellsNetwork(r.Question.Network()); err != nil {
+		return nil, err
+	}
+	if _, err := v.listed(&r.Question.Client, r.Evidence().Around, r.Question.Environment); err != nil {
 		return nil, err
 	}
 	q := r.asked()
@@ -42,7 +45,7 @@ func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	case ActionAppend:
 		d = v.append(r.Append(), r.Evidence())
 	case ActionMediation:
-		d = v.mediation(q, r.Made)
+		d = v.mediation(q, r.Evidence())
 	case ActionRisk:
 		d = v.finish(r.Finish(), r.Evidence())
 	case ActionRollout:
@@ -84,7 +87,7 @@ func (r *Recorded) Finish() service.FinishQuestion {
 
 // Evidence returns what had been looked up.
 func (r *Recorded) Evidence() Evidence {
-	ev := Evidence{Events: event.NewSet(r.Events), Complete: r.Facts.Complete, Now: r.Made}
+	ev := Evidence{Events: event.NewSet(r.Events), Complete: r.Facts.Complete, Now: r.Made, Around: Around{then: r}}
 	if r.Question.Read != nil {
 		ev.Offers = r.Question.Read.Restored(r.Process)
 	}

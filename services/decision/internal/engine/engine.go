@@ -296,7 +296,7 @@ func (v *view) probe(ctx context.Context, timeout time.Duration) error {
 	nobody := service.Question{Account: &account.Account{Status: account.StatusActive}}
 	ev := Evidence{Complete: true}
 	l, a := v.login(service.LoginQuestion{Question: nobody}, ev), v.append(service.AppendQuestion{Question: nobody}, ev)
-	m := v.mediation(nobody, ev.Now)
+	m := v.mediation(nobody, ev)
 	_, loginErr := direct(ctx, v, timeout, login, &l.Facts, readLogin)
 	_, appendErr := direct(ctx, v, timeout, appending, &a.Facts, readAppend)
 	_, mediationErr := direct(ctx, v, timeout, mediation, &m.Facts, readMediation)

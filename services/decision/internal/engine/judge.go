@@ -23,6 +23,7 @@ type Evidence struct {
 	Offers   []event.Event // recent login-offered and login-denied events; read by Append only
 	Complete bool          // every lookup succeeded
 	Now      time.Time
+	Around   Around
 
 	asked time.Time // when the question was asked, if Now is a moment to come: until then its process stands still
 }
@@ -99,10 +100,10 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 
 // Mediation judges whether to offer passkeys in autofill, under the same terms as Login. There is no user yet, so the account of the
 // question does not matter.
-func (e *Engine) Mediation(ctx context.Context, q service.Question, now time.Time) (service.Verdict, Basis, error) {
+func (e *Engine) Mediation(ctx context.Context, q service.Question, ev Evidence) (service.Verdict, Basis, error) {
 	v := e.view(q.Project)
 	q.Account = nil
-	d := v.mediation(q, now)
+	d := v.mediation(q, ev)
 	known, memoised, err := ask(ctx, e, v, mediation, &d.Facts, readMediation)
 	if err != nil {
 		known = &answered[verdict]{answer: safeDefault()}
@@ -142,9 +143,9 @@ func (v *view) append(q service.AppendQuestion, ev Evidence) detect.Detection {
 	return d
 }
 
-func (v *view) mediation(q service.Question, now time.Time) detect.Detection {
+func (v *view) mediation(q service.Question, ev Evidence) detect.Detection {
 	d := v.knowledge.Mediation(q)
-	v.findRisk(facts.MediationStart, q, Evidence{Now: now}, &d, nil)
+	v.findRisk(facts.MediationStart, q, Evidence{Now: ev.Now, Around: ev.Around}, &d, nil)
 	return d
 }
 

@@ -58,6 +58,7 @@ func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *d
 		Finish: end,
 	}
 	in.Agent, in.Contradicts = contradiction.Find(&d.Client.Agent, &v.knowledge.Clients.Agents, &q.Client)
+	in.Lists, _ = v.listed(&q.Client, ev.Around, q.Environment) // Detect has looked at the error
 	if q.Frontend {
 		in.Source = facts.FromFrontend
 	}

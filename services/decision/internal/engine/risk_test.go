@@ -34,7 +34,7 @@ func TestAStartIsJudgedBesideWhatItAsksFor(t *testing.T) {
 			t.Errorf("facts %+v", basis.Facts.RiskFacts)
 		}
 	}
-	if v, _, _ := e.Mediation(t.Context(), q.Question, ev.Now); v.Risk == nil || v.Risk.Action != service.RiskReview {
+	if v, _, _ := e.Mediation(t.Context(), q.Question, ev); v.Risk == nil || v.Risk.Action != service.RiskReview {
 		t.Errorf("a mediation is judged %+v", v.Risk)
 	}
 	v, basis, _ := e.Append(t.Context(), service.AppendQuestion{Question: q.Question}, ev)

@@ -6,13 +6,14 @@ import (
 	"slices"
 )
 
-// Label is a name that a bundle declares, and whether the account has it.
+// Label is a name that a bundle declares, and whether the account has it, or the request is in it.
 type Label struct {
 	Name string
 	Has  bool
 }
 
-// Labels are all the names that a bundle declares, sorted. The JSON form is an object from name to whether the account has it.
+// Labels are names that a bundle declares, sorted: of labels, or of lists. The JSON form is an object from name to whether the account has
+// it, or the request is in it.
 type Labels []Label
 
 // NewLabels returns the declared names, which are sorted, with those that an account has. Others that it has are left out.

@@ -46,6 +46,8 @@ type Request struct {
 	Bot        string `json:"bot"`        // none, declared, tool, headless, automation
 	*Told
 	Network *string `json:"network,omitempty"` // in which the address is; nil = no rule reads it; empty = not known
+	// Of every list that the bundle declares whether the request is in it, but for those whose file has never been read
+	Lists Labels `json:"lists,omitempty"`
 }
 
 // Told is what a client tells of itself, and by what clock.
@@ -216,6 +218,7 @@ func riskMembers() []member {
 				flag("capability", func(f *Facts) bool { return f.Request.Contradictions.Capability }),
 			).when(told),
 			word("network", func(f *Facts) string { return *f.Request.Network }).when(func(f *Facts) bool { return f.Request.Network != nil }),
+			flags("lists", func(f *Facts) Labels { return f.Request.Lists }).when(func(f *Facts) bool { return len(f.Request.Lists) > 0 }),
 		).when(ofRisk),
 		group(
 			"familiar",

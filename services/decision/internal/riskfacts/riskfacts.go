@@ -31,6 +31,7 @@ type Input struct {
 	Zone        *time.Location // of hours and weekdays beside those of UTC; nil = UTC
 	Labels      []string       // that the bundle declares, sorted
 	Network     bool           // a rule reads it
+	Lists       facts.Labels   // that the bundle declares, and whether the request is in them
 	Now         time.Time
 	Finish      *Finish // of a stage that ends a ceremony
 }
@@ -94,7 +95,9 @@ func item(in *Input) facts.Item {
 
 func request(in *Input) facts.Request {
 	utc := in.Now.UTC()
-	r := facts.Request{Family: "none", Scope: "none", HourUTC: utc.Hour(), WeekdayUTC: weekday(utc), Bot: bot(in.Client), Told: told(in)}
+	r := facts.Request{
+		Family: "none", Scope: "none", HourUTC: utc.Hour(), WeekdayUTC: weekday(utc), Bot: bot(in.Client), Told: told(in), Lists: in.Lists,
+	}
 	if in.Network {
 		_, network := address.Truncated.Keep(in.Address)
 		r.Network = &network

@@ -22,7 +22,7 @@ import (
 
 // Keys of the format.
 var (
-	fileKeys   = []string{"now", "clients", "credentials", "scenarios"}
+	fileKeys   = []string{"now", "clients", "credentials", "lists", "scenarios"}
 	sharedKeys = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
 	actionKeys = map[string][]string{
 		Login: {"strategy", "source"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
@@ -86,6 +86,7 @@ type library struct {
 	clients     map[string]*yaml.Node
 	credentials map[string]*yaml.Node
 	systems     map[string][]string // operating systems by the environment that a credential was created in
+	lists       *Lists              // nil = the file has none
 }
 
 // Parse reads one file's content; file is its name in problems.
@@ -101,6 +102,7 @@ func Parse(file string, content []byte) ([]Scenario, strictyaml.Problems) {
 		l.now = cmp.Or(r.Clock(n, "now"), unclear)
 	}
 	l.define(fields["clients"], fields["credentials"])
+	l.lists = l.listsOf(fields["lists"])
 	list := r.List(fields["scenarios"], "scenarios")
 	if len(list) == 0 && r.Noted() == 0 {
 		r.Refuse(root, "the file has no scenarios")
@@ -133,7 +135,7 @@ func (l *library) define(clients, credentials *yaml.Node) {
 }
 
 func (l *library) scenario(n *yaml.Node) Scenario {
-	s := Scenario{File: l.File(), Line: n.Line, Now: l.now}
+	s := Scenario{File: l.File(), Line: n.Line, Now: l.now, Lists: l.lists}
 	before := l.Noted()
 	fields := l.keys(n, &s)
 	misspelt := l.Noted() > before

@@ -43,6 +43,7 @@ type Scenario struct {
 	Stage        facts.Stage             // of risk
 	Finish       service.FinishQuestion  // of a stage that ends a ceremony, but for the question that all have
 	Parameters   []Parameter
+	Lists        *Lists // of the file; nil = it has none
 	Events       []event.Event
 	Offers       []event.Event
 	passkeys     []passkey

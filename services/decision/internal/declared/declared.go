@@ -1,0 +1,109 @@
+// Package declared knows the facts whose names a bundle's data declares: labels of users, lists. It promises that a rule which misspells
+// one is refused when the bundle is loaded, and told the right name. It is pure.
+package declared
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Names are the names that a bundle's data declares, sorted, by the fact that has them.
+type Names map[string][]string
+
+// The facts.
+const (
+	labels = "user.labels"
+	lists  = "request.lists"
+)
+
+// In returns the names that data.keyward declares.
+func In(space map[string]any) Names {
+	listed, _ := space["lists"].(map[string]any)
+	return Names{labels: labelsIn(space), lists: slices.Sorted(maps.Keys(listed))}
+}
+
+// labelsIn returns the names that the parameters of the bundle or of one of its projects declare as labels of users, sorted.
+func labelsIn(space map[string]any) []string {
+	names := map[string]bool{}
+	add := func(parameters any) {
+		given, _ := parameters.(map[string]any)
+		risk, _ := given["risk"].(map[string]any)
+		hours, _ := risk["officeHours"].(map[string]any)
+		for _, from := range [...]map[string]any{given, hours} {
+			list, _ := from["labels"].([]any)
+			for _, name := range list {
+				if text, ok := name.(string); ok {
+					names[text] = true
+				}
+			}
+		}
+	}
+	add(space["parameters"])
+	projects, _ := space["projects"].(map[string]any)
+	for _, project := range projects {
+		own, _ := project.(map[string]any)
+		add(own["parameters"])
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Narrow makes a schema of an input know the names that there are, so that a rule that misspells one is refused and told the right name.
+// Without any there is nothing to compare with.
+func (n Names) Narrow(schema any) {
+	for fact, names := range n {
+		described := schema
+		for name := range strings.SplitSeq(fact, ".") {
+			within, _ := described.(map[string]any)
+			below, _ := within["properties"].(map[string]any)
+			described = below[name]
+		}
+		found, ok := described.(map[string]any)
+		if !ok || len(names) == 0 {
+			continue
+		}
+		properties := make(map[string]any, len(names))
+		for _, name := range names {
+			properties[name] = map[string]any{"type": "boolean"}
+		}
+		found["properties"], found["additionalProperties"] = properties, false
+	}
+}
+
+// Misspelt is where a rule reads a name that nothing declares.
+type Misspelt struct {
+	File    string
+	Line    int
+	Message string
+}
+
+// Undeclared returns where rules, which are given by file, read a list although none is declared, so that Narrow has nothing to compare
+// with.
+func (n Names) Undeclared(modules map[string]*ast.Module) []Misspelt {
+	if len(n[lists]) > 0 {
+		return nil
+	}
+	read := ast.MustParseRef("input." + lists)
+	var found []Misspelt
+	for _, file := range slices.Sorted(maps.Keys(modules)) {
+		ast.WalkRefs(modules[file], func(ref ast.Ref) bool {
+			if !ref.HasPrefix(read) || len(ref) == len(read) {
+				return false
+			}
+			name, constant := ref[len(read)].Value.(ast.String)
+			if !constant {
+				return false
+			}
+			one := Misspelt{File: file, Message: fmt.Sprintf("%s: there is no list %q", ref, string(name))}
+			if ref[0].Location != nil {
+				one.Line = ref[0].Location.Row
+			}
+			found = append(found, one)
+			return false
+		})
+	}
+	return found
+}

@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/address"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/lists"
+	"github.com/keyward/keyward/services/decision/internal/memo"
+)
+
+// Around is what the operator's files tell of where a question comes from. The zero value tells nothing.
+type Around struct {
+	Files     lists.Files       // that lists of the bundle are in
+	Revisions map[string]string // of the files, by name
+
+	then *Recorded // what was found then counts; nil = it is asked now
+}
+
+// listed returns which of the bundle's lists a client is in. Only of a recorded decision there is an error, lists.ErrAddressNotKept.
+func (v *view) listed(client *rest.ClientInformation, around Around, in service.Environment) (facts.Labels, error) {
+	known := v.knowledge.Lists
+	asked := lists.Request{Files: around.Files}
+	if in.Known {
+		asked.Environment = string(in.ID)
+	}
+	if r := around.then; r != nil {
+		var was facts.Labels
+		if r.Facts.RiskFacts != nil {
+			was = r.Facts.Request.Lists
+		}
+		var own *lists.Lists
+		if r.Own != nil {
+			own = r.Own.Lists
+		}
+		return known.Again(was, own, &asked, r.Question.Network())
+	}
+	asked.Address, _ = address.Client(client.RemoteAddress)
+	return known.Find(&asked), nil
+}
+
+// ListFiles returns the names of the files that the bundle's lists are in.
+func (e *Engine) ListFiles() []string { return e.base.knowledge.Lists.FileNames() }
+
+// Listing returns an engine with the same rules and parameters that knows other lists beside the bundle's, by name, as they would stand in
+// the bundle's data.
+func (e *Engine) Listing(more map[string]any) (*Engine, error) {
+	if len(more) == 0 {
+		return e, nil
+	}
+	changed := &Engine{opts: e.opts, reads: e.reads, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: e.overrides}
+	listing, err := e.base.Listing(context.Background(), more)
+	if err != nil {
+		return nil, err
+	}
+	if changed.base, err = changed.learn(listing, bundle.NoPlace, e.base.inputs); err != nil {
+		return nil, err
+	}
+	return changed, changed.learnProjects(context.Background())
+}
