@@ -132,7 +132,7 @@ var arrows = []struct {
 	{"services/decision/explain/text", "services/decision/explain " + decisionRooms("causes detect recognition")},
 	{
 		"services/decision/internal/engine",
-		"core api " + decisionRooms("bundle comparison contradiction detect document facts kept lists memo riskfacts"),
+		"core api " + decisionRooms("bundle contradiction detect document facts kept lists memo riskfacts steps"),
 	},
 	{"services/decision/internal/contradiction", "api " + decisionRooms("agent facts")},
 	{"services/decision/internal/riskfacts", "core " + decisionRooms("facts")},
@@ -141,6 +141,7 @@ var arrows = []struct {
 	{"services/decision/internal/outside", decisionRooms("follow lists")},
 	{"services/decision/internal/follow", ""},
 	{"services/decision/internal/declared", ""},
+	{"services/decision/internal/steps", decisionRooms("bundlefile comparison facts")},
 	{"services/decision/internal/rollout", "core " + decisionRooms("document experiment facts")},
 	{"services/decision/internal/experiment", "core " + decisionRooms("document facts")},
 	{"services/decision/internal/recognition", "core api policies " + decisionRooms("agent document facts")},

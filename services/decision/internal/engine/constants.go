@@ -3,15 +3,11 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
-	"github.com/keyward/keyward/services/decision/internal/comparison"
-	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/steps"
 )
 
 // member is one of an answer that may hold only certain texts.
@@ -72,52 +68,7 @@ func checkConstants(b *bundle.Bundle) error {
 		}
 	}
 	refused = append(refused, checkReasons(b)...)
-	return errors.Join(append(refused, checkSteps(b)...)...)
-}
-
-// checkSteps refuses comparisons of facts that move in steps with numbers between two of them: they mean another number than they say.
-func checkSteps(b *bundle.Bundle) []error {
-	var refused []error
-	for _, c := range comparison.Find(b.Modules(), b.Data) {
-		steps := facts.Steps(c.Path)
-		if steps == nil || slices.Contains(steps, int(c.Number)) {
-			continue
-		}
-		said := strconv.FormatInt(c.Number, 10)
-		if c.Named != "" {
-			said = c.Named + ", which is " + said
-		}
-		refused = append(refused, &bundle.Error{
-			File: c.File, Line: c.Line, Message: fmt.Sprintf("input.%s %s %s: %s", c.Path, c.Operator, said, meant(&c, steps)),
-			Advice: "take one of the steps " + listed(steps),
-		})
-	}
-	return refused
-}
-
-// meant says what a comparison with a number between two steps comes to.
-func meant(c *comparison.Comparison, steps []int) string {
-	above := slices.IndexFunc(steps, func(step int) bool { return int64(step) > c.Number })
-	switch {
-	case c.Operator == "==" || c.Operator == "!=":
-		return "the fact moves in steps, and is never that"
-	case above < 0:
-		return "the fact moves in steps, all of which are smaller"
-	case above == 0:
-		return "the fact moves in steps, all of which are larger"
-	case c.Operator == "<" || c.Operator == ">=":
-		return fmt.Sprintf("the fact moves in steps, and that means the same as %d", steps[above])
-	default:
-		return fmt.Sprintf("the fact moves in steps, and that means the same as %d", steps[above-1])
-	}
-}
-
-func listed(steps []int) string {
-	texts := make([]string, len(steps))
-	for i, step := range steps {
-		texts[i] = strconv.Itoa(step)
-	}
-	return strings.Join(texts, ", ")
+	return errors.Join(append(refused, steps.Check(b.Modules(), b.Data)...)...)
 }
 
 // checkReasons refuses rules that find reasons which the bundle's data does not describe.

@@ -112,7 +112,7 @@ func (s *Sources) look(ctx context.Context, name string, file *follow.File[*list
 	before := file.Err()
 	read := file.Look()
 	switch err := file.Err(); {
-	case err != nil && (before == nil || before.Error() != err.Error()):
+	case err != nil && (read || before == nil):
 		s.log.ErrorContext(ctx, "a file of the operator cannot be used, what was read before stays", "file", name, "error", placed(file))
 	case err == nil && read:
 		s.log.InfoContext(ctx, "a file of the operator was read", "file", name, "revision", file.Good().Revision)
