@@ -67,6 +67,7 @@ var arrows = []struct {
 	{"services/ceremony/signin/internal/settling", "core " + stored("outbox process signin")},
 	{"services/ceremony/registrations", room("passkeys directory codes delivery")},
 	{"services/ceremony/passkeys", room("sessions environments")},
+	{"services/ceremony/stepups", room("passkeys/reply sessions environments")},
 	{"services/ceremony/passkeys/reply", "core api " + stored("challenge")},
 	{"services/ceremony/sessions", room("directory signing")},
 	{"services/ceremony/codes", room("directory delivery")},
@@ -98,6 +99,7 @@ var arrows = []struct {
 	{"services/ceremony/internal/relyingparty", "core " + stored("challenge")},
 	{"services/ceremony/internal/session", "core api"},
 	{"services/ceremony/internal/risk", "core api " + stored("challenge relyingparty")},
+	{"services/ceremony/internal/stepup", "core"},
 	{"services/ceremony/internal/signin", "core api " + stored("code process")},
 	{"services/ceremony/internal/tenant", "core"},
 	{

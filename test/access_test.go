@@ -123,6 +123,12 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 					}
 					return
 				}
+				if strings.Contains(path, "{stepUpID}") {
+					if e := a.fault(t, 404); e.Error.Type != rest.ErrorTypeNotFound {
+						t.Errorf("type %s", e.Error.Type)
+					}
+					return
+				}
 				e := a.fault(t, 400)
 				if e.Error.Type != rest.ErrorTypeValidationError {
 					t.Errorf("type %s", e.Error.Type)
@@ -188,6 +194,7 @@ var bodiless = []string{
 	"POST /sessions/{sessionID}/revoke",
 	"GET /users/{userID}/longSessions/{longSessionID}",
 	"GET /longSessions/{longSessionID}",
+	"POST /risk/stepUps/{stepUpID}/redeem",
 }
 
 // owner is a person with one of everything.
@@ -269,6 +276,7 @@ func (s *stack) newOwner(t *testing.T) *owner {
 			"webhookEndpointID":  webhook.ID,
 			"secretID":           secrets.Secrets[0].ID,
 			"challengeID":        code.ChallengeID,
+			"stepUpID":           "stu-1",
 		},
 		names: []string{
 			p.id, "owner", "471147", identifier.IdentifierID, social.SocialAccountID, session.LongSessionID, token.ID,
@@ -321,6 +329,7 @@ func (o *owner) bodies(t *testing.T) map[string]any {
 		"POST /users/{userID}/challenges": map[string]any{
 			"challengeType": "email_otp", "identifierValue": "owner@example.com", "clientInformation": mac(""),
 		},
+		"POST /risk/stepUps/{stepUpID}":                  map[string]any{"method": "totp", "outcome": "passed"},
 		"PATCH /users/{userID}/challenges/{challengeID}": map[string]any{"value": "123456"},
 		"POST /users/{userID}/authEvents": map[string]any{
 			"username": "m", "eventType": "login", "method": "password",

@@ -864,30 +864,69 @@ func (e SocialProviderType) Valid() bool {
 	}
 }
 
-// Defines values for StepUpMethods.
+// Defines values for StepUpMethod.
 const (
-	StepUpMethodsCaller       StepUpMethods = "caller"
-	StepUpMethodsEmailCode    StepUpMethods = "email-code"
-	StepUpMethodsOtherPasskey StepUpMethods = "other-passkey"
-	StepUpMethodsPasskeyUv    StepUpMethods = "passkey-uv"
-	StepUpMethodsSecurityKey  StepUpMethods = "security-key"
-	StepUpMethodsSmsCode      StepUpMethods = "sms-code"
+	StepUpMethodCaller       StepUpMethod = "caller"
+	StepUpMethodEmailCode    StepUpMethod = "email-code"
+	StepUpMethodOtherPasskey StepUpMethod = "other-passkey"
+	StepUpMethodPasskeyUv    StepUpMethod = "passkey-uv"
+	StepUpMethodSecurityKey  StepUpMethod = "security-key"
+	StepUpMethodSmsCode      StepUpMethod = "sms-code"
 )
 
-// Valid indicates whether the value is a known member of the StepUpMethods enum.
-func (e StepUpMethods) Valid() bool {
+// Valid indicates whether the value is a known member of the StepUpMethod enum.
+func (e StepUpMethod) Valid() bool {
 	switch e {
-	case StepUpMethodsCaller:
+	case StepUpMethodCaller:
 		return true
-	case StepUpMethodsEmailCode:
+	case StepUpMethodEmailCode:
 		return true
-	case StepUpMethodsOtherPasskey:
+	case StepUpMethodOtherPasskey:
 		return true
-	case StepUpMethodsPasskeyUv:
+	case StepUpMethodPasskeyUv:
 		return true
-	case StepUpMethodsSecurityKey:
+	case StepUpMethodSecurityKey:
 		return true
-	case StepUpMethodsSmsCode:
+	case StepUpMethodSmsCode:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StepUpOutcomeOutcome.
+const (
+	StepUpOutcomeOutcomeFailed StepUpOutcomeOutcome = "failed"
+	StepUpOutcomeOutcomePassed StepUpOutcomeOutcome = "passed"
+)
+
+// Valid indicates whether the value is a known member of the StepUpOutcomeOutcome enum.
+func (e StepUpOutcomeOutcome) Valid() bool {
+	switch e {
+	case StepUpOutcomeOutcomeFailed:
+		return true
+	case StepUpOutcomeOutcomePassed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StepUpStateStatus.
+const (
+	StepUpStateStatusFailed  StepUpStateStatus = "failed"
+	StepUpStateStatusPassed  StepUpStateStatus = "passed"
+	StepUpStateStatusPending StepUpStateStatus = "pending"
+)
+
+// Valid indicates whether the value is a known member of the StepUpStateStatus enum.
+func (e StepUpStateStatus) Valid() bool {
+	switch e {
+	case StepUpStateStatusFailed:
+		return true
+	case StepUpStateStatusPassed:
+		return true
+	case StepUpStateStatusPending:
 		return true
 	default:
 		return false
@@ -1190,6 +1229,9 @@ type ChallengeCreateReq struct {
 	// IdentifierValue An email address, a phone number in the form +<digits>, or a user name.
 	IdentifierValue IdentifierValue `json:"identifierValue"`
 	LifetimeSeconds *int32          `json:"lifetimeSeconds,omitempty"`
+
+	// StepUpID Examples: stu-4693224802260150919
+	StepUpID *StepUpID `json:"stepUpID,omitempty"`
 }
 
 // ChallengeStatus defines model for ChallengeStatus.
@@ -1879,6 +1921,9 @@ type PasskeyLoginStartReq struct {
 	// Source How the login start came about: the user pressed the account that the client remembers (one-tap), had typed a name (text-field), tries again after a first failure (error-soft) or further ones (error-hard), pressed a button that says passkey (button), or asked for a passkey of another device (other-device). Absent = not known.
 	Source *LoginSource `json:"source,omitempty"`
 
+	// StepUpID Examples: stu-4693224802260150919
+	StepUpID *StepUpID `json:"stepUpID,omitempty"`
+
 	// UserID Examples: usr-4693224802260150919
 	UserID UserID `json:"userID"`
 }
@@ -2177,11 +2222,52 @@ type StepUp struct {
 	ID *string `json:"id,omitempty"`
 
 	// Methods Any of them will do, the preferred one first.
-	Methods []StepUpMethods `json:"methods"`
+	Methods []StepUpMethod `json:"methods"`
 }
 
-// StepUpMethods defines model for StepUp.Methods.
-type StepUpMethods string
+// StepUpID Examples: stu-4693224802260150919
+type StepUpID = string
+
+// StepUpMethod defines model for StepUpMethod.
+type StepUpMethod string
+
+// StepUpOutcome defines model for StepUpOutcome.
+type StepUpOutcome struct {
+	// Method What the caller calls it, for example totp: events and the claim amr say it.
+	Method  string               `json:"method"`
+	Outcome StepUpOutcomeOutcome `json:"outcome"`
+}
+
+// StepUpOutcomeOutcome defines model for StepUpOutcome.Outcome.
+type StepUpOutcomeOutcome string
+
+// StepUpRedeemRsp defines model for StepUpRedeemRsp.
+type StepUpRedeemRsp struct {
+	PasskeyData PasskeyData `json:"passkeyData"`
+
+	// SignedPasskeyData If the finish asked for it. The claim amr has the methods of both.
+	SignedPasskeyData *string `json:"signedPasskeyData,omitempty"`
+}
+
+// StepUpState defines model for StepUpState.
+type StepUpState struct {
+	// ExpiresAt RFC 3339.
+	ExpiresAt string `json:"expiresAt"`
+
+	// FailuresLeft How many proofs may still be wrong; none: the step-up is over.
+	FailuresLeft int    `json:"failuresLeft"`
+	ID           string `json:"id"`
+
+	// Method By which it was passed; of `caller`, what the caller calls it.
+	Method *string `json:"method,omitempty"`
+
+	// Methods Any of them will do, the preferred one first.
+	Methods []StepUpMethod    `json:"methods"`
+	Status  StepUpStateStatus `json:"status"`
+}
+
+// StepUpStateStatus defines model for StepUpState.Status.
+type StepUpStateStatus string
 
 // Timestamp yyyy-MM-dd'T'HH:mm:ss, UTC.
 //
@@ -2700,6 +2786,9 @@ type UpdateProjectConfigJSONRequestBody = ProjectConfigUpdateReq
 
 // UpdateCnameJSONRequestBody defines body for UpdateCname for application/json ContentType.
 type UpdateCnameJSONRequestBody = CnameUpdateReq
+
+// ReportStepUpJSONRequestBody defines body for ReportStepUp for application/json ContentType.
+type ReportStepUpJSONRequestBody = StepUpOutcome
 
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = UserCreateReq

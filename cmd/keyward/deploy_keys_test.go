@@ -27,7 +27,7 @@ func secretBuckets() map[string]string {
 	buckets := map[string]string{bus.WebhooksBucket: settings.Events}
 	for _, name := range []string{
 		bus.KeysBucket, bus.ProjectKeysBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.CodesBucket, bus.TokensBucket,
-		bus.SpentBucket, bus.ProcessesBucket, bus.NobodiesBucket,
+		bus.SpentBucket, bus.ProcessesBucket, bus.StepUpsBucket, bus.NobodiesBucket,
 		bus.ChallengesBucket,
 	} {
 		buckets[name] = settings.Ceremony

@@ -27,7 +27,7 @@ func writers() map[string][]string {
 	for _, bucket := range []string{
 		bus.AccountsBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.ProjectsBucket, bus.ChallengesBucket, bus.MarksBucket,
 		bus.KeysBucket, bus.ProjectKeysBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket,
-		bus.ProcessesBucket, bus.IntegrityBucket, bus.NobodiesBucket,
+		bus.ProcessesBucket, bus.StepUpsBucket, bus.IntegrityBucket, bus.NobodiesBucket,
 	} {
 		of["KV_"+bucket] = []string{settings.Ceremony}
 	}

@@ -75,6 +75,7 @@ const (
 	// Instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
 	WebhookWorkBucket = "webhook-work"
 	ProcessesBucket   = "processes"       // <project>.<process>: sign-ups, logins and Connect processes under way
+	StepUpsBucket     = "stepups"         // <project>.<step-up>: further proofs that are waited for, with what was withheld
 	IdempotencyBucket = "idempotency"     // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
 	IntegrityBucket   = "store-integrity" // how far the store had come, and what was found missing since
 )
@@ -98,6 +99,9 @@ const spentMaxAge = 15 * time.Minute
 
 // processesMaxAge is how long a process is kept after its last change: longer than any lasts.
 const processesMaxAge = 2 * time.Hour
+
+// stepUpsMaxAge is how long a step-up is kept after its last change: longer than any is valid.
+const stepUpsMaxAge = 15 * time.Minute
 
 // tokensMaxAge is how long a connect token is kept after its last change: a day longer than any is valid.
 const tokensMaxAge = 48 * time.Hour
@@ -146,6 +150,10 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	processes := b.observations(b.bucket(ProcessesBucket))
 	processes.MaxAge = processesMaxAge
 
+	// Flushed: what was redeemed is not to be had once more.
+	stepUps := b.bucket(StepUpsBucket)
+	stepUps.MaxAge = stepUpsMaxAge
+
 	retries := b.log(WebhookRetriesStream, WebhookRetriesPrefix)
 	retries.Subjects = append(retries.Subjects, WebhookHeadsPrefix+".>", WebhookPositionsPrefix+".>")
 	retries.MaxMsgsPerSubject = 1
@@ -164,7 +172,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		offers, decisions, audit, retries, dead, deliveries, challenges, marks,
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
-		codes, nobodies, spent, processes, idempotency, sessions, sessionIndex, tokens,
+		codes, nobodies, spent, processes, stepUps, idempotency, sessions, sessionIndex, tokens,
 		b.objects(PoliciesBucket), b.bucket(IntegrityBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}

@@ -133,6 +133,14 @@ func (v *Event) AppendJSON(to []byte) []byte {
 		}
 		to = append(to, ']')
 	}
+	if v.StepUp != "" {
+		to = append(to, `,"stepUp":`...)
+		to = appendText(to, string(v.StepUp))
+	}
+	if v.Method != "" {
+		to = append(to, `,"method":`...)
+		to = appendText(to, string(v.Method))
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

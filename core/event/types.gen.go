@@ -30,6 +30,12 @@ const (
 	BackupStateChanged Type = "backup-state-changed"
 	// NewEnvironment: The user logged in with a passkey in a browser profile or app in which the account is not known to have succeeded before.
 	NewEnvironment Type = "new-environment"
+	// StepUpStarted: What an authenticator answered was verified and is withheld until a further proof is given: the policy challenged it. Nobody is logged in by it, and no passkey created, until step-up-passed and the login-completed or append-completed that follows.
+	StepUpStarted Type = "step-up-started"
+	// StepUpPassed: The further proof that an answer waits for was given. Whoever started the ceremony may have the answer, once.
+	StepUpPassed Type = "step-up-passed"
+	// StepUpFailed: The further proof that an answer waits for failed as often as it may, or the policy barred it. The answer is gone.
+	StepUpFailed Type = "step-up-failed"
 	// EnvironmentForgotten: What was remembered of one client environment of the user was forgotten: which passkeys are at hand there, and what failed there, counts from now on only. Bars that name the environment stay.
 	EnvironmentForgotten Type = "environment-forgotten"
 	// Deleted: Another event was deleted. Whoever keeps events forgets the one that is named; it has no effect any more.
@@ -110,6 +116,9 @@ func Types() []Type {
 		PasskeyBackupChanged,
 		BackupStateChanged,
 		NewEnvironment,
+		StepUpStarted,
+		StepUpPassed,
+		StepUpFailed,
 		EnvironmentForgotten,
 		Deleted,
 		UserCreated,
@@ -190,6 +199,12 @@ func (t Type) traits() traits {
 		return traits{known: true, account: true}
 	case NewEnvironment:
 		return traits{known: true, account: true}
+	case StepUpStarted:
+		return traits{known: true, account: true}
+	case StepUpPassed:
+		return traits{known: true, account: true}
+	case StepUpFailed:
+		return traits{known: true}
 	case EnvironmentForgotten:
 		return traits{known: true}
 	case Deleted:

@@ -15,11 +15,12 @@ func TestTypesAreAsTheyWereWhenEventsOfThemWereStored(t *testing.T) {
 	engine := []event.Type{
 		event.LoginOffered, event.LoginDenied, event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.Deleted,
 		event.LoginCodeFailed, event.PasskeyCounterRegressed, event.PasskeyBackupChanged, event.AppendRefused,
-		event.LoginRefused, event.LoginEventsLimited, event.EnvironmentForgotten,
+		event.LoginRefused, event.LoginEventsLimited, event.EnvironmentForgotten, event.StepUpFailed,
 	}
 	account := []event.Type{
 		event.UserCreated, event.UserUpdated, event.UserDeleted, event.PasskeyDeleted, event.PasskeyCode, event.AuthSignUp, event.AuthLogin,
 		event.AuthPasskeyAdded, event.UserLabelled, event.BackupStateChanged, event.NewEnvironment,
+		event.StepUpStarted, event.StepUpPassed,
 	}
 	for _, kind := range event.Types() {
 		wire := !slices.Contains(engine, kind) && !slices.Contains(account, kind)

@@ -70,6 +70,7 @@ const (
 	webhookPrefix     = "whe-"
 	keyPrefix         = "pki-"
 	auditPrefix       = "aud-"
+	stepUpPrefix      = "stu-"
 )
 
 // NewProjectID returns a random project ID.
@@ -202,6 +203,9 @@ func ParseCodeID(s string) (CodeID, error) { return parse[CodeID](codePrefix, s)
 
 // ParseWebhookID returns s as a webhook endpoint ID, or an error that says what form is wanted.
 func ParseWebhookID(s string) (WebhookID, error) { return parse[WebhookID](webhookPrefix, s) }
+
+// ParseStepUpID returns s as the ID of a step-up, or an error that says what form is wanted.
+func ParseStepUpID(s string) (StepUpID, error) { return parse[StepUpID](stepUpPrefix, s) }
 
 // ParseDecisionID returns s as a decision ID, or an error that says what form is wanted.
 func ParseDecisionID(s string) (DecisionID, error) {

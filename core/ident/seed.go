@@ -28,6 +28,9 @@ func (s Seed) CredentialID() CredentialID { return CredentialID(s.derive(credent
 // ChallengeID returns the seed's ID of a WebAuthn challenge.
 func (s Seed) ChallengeID() ChallengeID { return ChallengeID(s.derive(challengePrefix)) }
 
+// StepUpID returns the seed's ID of a step-up.
+func (s Seed) StepUpID() StepUpID { return StepUpID(s.derive(stepUpPrefix)) }
+
 // IdentifierID returns the seed's identifier ID.
 func (s Seed) IdentifierID() IdentifierID { return IdentifierID(s.derive(identifierPrefix)) }
 

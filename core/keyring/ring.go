@@ -33,6 +33,7 @@ const (
 	DecoyUser          Purpose = "decoy user"                // names the user that an unknown identifier stands for
 	SendCount          Purpose = "send count"                // hashes what messages and wrong codes are counted by; outlives rotations
 	SealedChallenge    Purpose = "sealed challenge"          // seals the state of a ceremony into its challenge
+	WithheldAnswer     Purpose = "withheld answer"           // seals an answer that waits for a step-up
 )
 
 // Legacy is the version of a key that an earlier Keyward kept in the project itself. It is used as it is, for every purpose.

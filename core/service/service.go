@@ -194,6 +194,23 @@ type Codes interface {
 	CheckCode(context.Context, ForUser[CodeCheck]) (rest.Challenge, error)
 }
 
+// StepUpReport says how a proof went that Keyward does not see.
+type StepUpReport struct {
+	ID      ident.StepUpID     `json:"id"`
+	Outcome rest.StepUpOutcome `json:"outcome"`
+}
+
+// StepUps is the part of the ceremony service that keeps what waits for a further proof.
+type StepUps interface {
+	// ReportStepUp notes how a proof of the caller's went. 404 if there is no such step-up, or it is over; 400 method (also if the step-up
+	// is not passed by the caller), outcome.
+	ReportStepUp(context.Context, ForProject[StepUpReport]) (rest.StepUpState, error)
+	// RedeemStepUp returns what was withheld, once. The login is in the log then, or the passkey in its account. 403 if the proof has not
+	// been given; 404 if there is no such step-up, or it is over; 400 userID if the user may not log in any more, stepUpID if the passkey
+	// cannot be kept.
+	RedeemStepUp(context.Context, ForProject[ident.StepUpID]) (rest.StepUpRedeemRsp, error)
+}
+
 // SessionPatch changes the status of one session.
 type SessionPatch struct {
 	ID     ident.SessionID    `json:"id"`
@@ -271,6 +288,7 @@ type Ceremony interface {
 	Passkeys
 	Directory
 	Codes
+	StepUps
 	Sessions
 	ConnectTokens
 	Registrations

@@ -92,6 +92,9 @@ type Event struct {
 	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
 	Codes   *Codes   `json:"codes,omitempty"`   // of login-code-failed; events of the version before have none
 	Labels  *Labels  `json:"labels,omitempty"`  // of user-labelled
+
+	StepUp string `json:"stepUp,omitempty"` // of step-up-started, -passed and -failed
+	Method string `json:"method,omitempty"` // of step-up-passed and -failed: one of the step-up's, or what the caller called it
 }
 
 // Labels are all that a user has, sorted. A list would make events that cannot be compared.

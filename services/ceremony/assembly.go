@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/outbox"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
+	"github.com/keyward/keyward/services/ceremony/internal/stepup"
 	"github.com/keyward/keyward/services/ceremony/labelling"
 	"github.com/keyward/keyward/services/ceremony/me"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
@@ -28,6 +29,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/registrations"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 	"github.com/keyward/keyward/services/ceremony/signin"
+	"github.com/keyward/keyward/services/ceremony/stepups"
 )
 
 // stores are where the rooms keep what they are about. Several rooms work with one.
@@ -39,6 +41,7 @@ type stores struct {
 	tokens     *connecttoken.Store
 	codes      *code.Store
 	processes  *process.Store
+	stepUps    *stepup.Store
 	outbox     *outbox.Store
 }
 
@@ -55,6 +58,7 @@ func newStores(d Deps, m metrics.Metrics) stores {
 		tokens:    connecttoken.NewStore(d.Tokens),
 		codes:     code.NewStore(d.Codes, d.Nobodies),
 		processes: process.NewStore(d.Processes),
+		stepUps:   stepup.NewStore(d.StepUps),
 		outbox:    told,
 	}
 }
@@ -67,6 +71,7 @@ func (s stores) forget() []directory.Forget {
 		connect.ForgetTokens(s.tokens),
 		func(ctx context.Context, a account.Account) error { return s.processes.Erase(ctx, a.Project, a.ID) },
 		func(ctx context.Context, a account.Account) error { return s.codes.Erase(ctx, a.Project, a.ID) },
+		func(ctx context.Context, a account.Account) error { return s.stepUps.Erase(ctx, a.Project, a.ID) },
 	}
 }
 
@@ -77,10 +82,6 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 		environmentsRoom: environments.New(environments.Deps{
 			Projects: d.Projects, Accounts: d.Accounts, Outbox: st.outbox, Events: d.Events,
 			MaxAge: cfg.HandleMaxAge, Handles: m.Handles, Now: d.Now,
-		}),
-		codesRoom: codes.New(codes.Deps{
-			Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Outbox: st.outbox, Delivery: d.Delivery, Limits: cfg.codeLimits(d.Audit),
-			Calls: m.Codes, Now: d.Now, Log: d.Log,
 		}),
 		sessionsRoom: sessions.New(sessions.Deps{
 			Config: sessions.Config{
@@ -98,13 +99,21 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 			Events: d.Events, Unfinished: d.Unfinished, Forget: st.forget(), Repaired: m.Repaired, Now: d.Now, Log: d.Log,
 		}),
 	}
+	s.stepUpsRoom = stepups.New(stepups.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, StepUps: st.stepUps, Challenges: st.challenges, Index: st.index, Outbox: st.outbox,
+		Signer: s.sessionsRoom, MaxPasskeys: cfg.MaxPasskeys, Counted: m.StepUps, Now: d.Now, Log: d.Log,
+	})
+	s.codesRoom = codes.New(codes.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Outbox: st.outbox, Delivery: d.Delivery, StepUps: s.stepUpsRoom,
+		Limits: cfg.codeLimits(d.Audit), Calls: m.Codes, Now: d.Now, Log: d.Log,
+	})
 	begun := processes.New(processes.Deps{
 		Projects: d.Projects, Processes: st.processes, Environments: s.environmentsRoom, Now: d.Now,
 	})
 	s.passkeysRoom = passkeys.New(passkeys.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Challenges: st.challenges, Index: st.index, Outbox: st.outbox,
 		Environments: s.environmentsRoom, Signer: s.sessionsRoom, Decision: d.Decision, Offers: d.Offers, AAGUIDs: d.AAGUIDs,
-		Calls: m.Calls, Metrics: m.Passkeys, Now: d.Now, Log: d.Log,
+		Proofs: s.stepUpsRoom, Calls: m.Calls, Metrics: m.Passkeys, Now: d.Now, Log: d.Log,
 		ChallengeTTL: cfg.ChallengeTTL, UserVerification: cfg.UserVerification, MaxPasskeys: cfg.MaxPasskeys,
 		LookupTimeout: cfg.LookupTimeout, Addresses: address.Form(cfg.AddressStorage),
 	})

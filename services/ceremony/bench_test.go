@@ -67,6 +67,7 @@ func BenchmarkLoginStart(b *testing.B) {
 			Delivery:        st.Delivery,
 			Spent:           st.Buckets.Spent,
 			Processes:       st.Buckets.Processes,
+			StepUps:         st.Buckets.StepUps,
 			Signing:         st.Signing,
 			Events:          st.Events,
 			Offers:          offers,

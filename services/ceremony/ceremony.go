@@ -1,9 +1,9 @@
 // Package ceremony runs WebAuthn ceremonies (append, login, mediation) and keeps what they are about: users, credentials, challenges and
 // sessions. It asks the decision service what to offer and tells the events service what came of it. It touches the buckets "accounts",
 // "challenges", "challenge-marks", "credential-index", "identifier-index", "projects", "project-keys", "codes", "wrong-codes",
-// "signing-keys", "spent-tokens", "sessions", "session-index", "processes", "connect-tokens" and "store-integrity", and the stream of login
-// offers. Changes of accounts are announced through the event log; while Redis is gone that takes about 0.1 s, and nothing else of a
-// ceremony notices.
+// "signing-keys", "spent-tokens", "sessions", "session-index", "processes", "stepups", "connect-tokens" and "store-integrity", and
+// the stream of login offers. Changes of accounts are announced through the event log; while Redis is gone that takes about 0.1 s, and
+// nothing else of a ceremony notices.
 //
 // A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the event is on disk, and
 // the account unless the event says all of it. What is signed of a login is accepted once, and a failed verification leaves it as it was.
@@ -45,6 +45,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/sessions"
 	"github.com/keyward/keyward/services/ceremony/signin"
 	"github.com/keyward/keyward/services/ceremony/signing"
+	"github.com/keyward/keyward/services/ceremony/stepups"
 )
 
 // Config is what an operator can set.
@@ -236,6 +237,7 @@ type Deps struct {
 	Delivery   codes.Delivery     // of one-time codes and links
 	Spent      jetstream.KeyValue // bucket bus.SpentBucket
 	Processes  jetstream.KeyValue // bucket bus.ProcessesBucket
+	StepUps    jetstream.KeyValue // bucket bus.StepUpsBucket
 	Signing    *signing.Store
 	Lists      *Lists
 	Events     service.Events
@@ -259,7 +261,7 @@ type Deps struct {
 func (d Deps) validate() error {
 	if d.Projects == nil || d.Keys == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil ||
 		d.Events == nil || d.Offers == nil || d.Positions == nil || d.DNS == nil || d.Sessions == nil || d.SessionIDs == nil ||
-		d.Tokens == nil || d.Codes == nil || d.Nobodies == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil ||
+		d.Tokens == nil || d.Codes == nil || d.Nobodies == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.StepUps == nil ||
 		d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
@@ -275,6 +277,7 @@ type (
 	labellingRoom     = labelling.Service
 	challengesRoom    = challenges.Service
 	passkeysRoom      = passkeys.Service
+	stepUpsRoom       = stepups.Service
 	registrationsRoom = registrations.Service
 	signinRoom        = signin.Service
 	connectRoom       = connect.Service
@@ -290,6 +293,7 @@ type Service struct {
 	*labellingRoom
 	*challengesRoom
 	*passkeysRoom
+	*stepUpsRoom
 	*registrationsRoom
 	*signinRoom
 	*connectRoom

@@ -35,6 +35,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 			Delivery:        st.Delivery,
 			Spent:           b.Spent,
 			Processes:       b.Processes,
+			StepUps:         b.StepUps,
 			Signing:         st.Signing,
 			Events:          st.Events,
 			Offers:          st.Events,

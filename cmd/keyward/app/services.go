@@ -313,6 +313,7 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		Delivery:        courier,
 		Spent:           buckets[bus.SpentBucket],
 		Processes:       buckets[bus.ProcessesBucket],
+		StepUps:         buckets[bus.StepUpsBucket],
 		Signing:         keys,
 		Events:          a.parts.events,
 		Offers:          store,
@@ -357,7 +358,7 @@ func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValu
 	for _, name := range []string{
 		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket,
 		bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.NobodiesBucket, bus.SpentBucket,
-		bus.ProcessesBucket, bus.IntegrityBucket,
+		bus.ProcessesBucket, bus.StepUpsBucket, bus.IntegrityBucket,
 	} {
 		bucket, err := kv.Open(ctx, a.bus.JS, name)
 		if err != nil {

@@ -49,6 +49,8 @@ func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporte
 		rpc.Bind("update-project-config", ceremony.UpdateProjectConfig),
 		rpc.Bind("create-code", ceremony.CreateCode),
 		rpc.Bind("check-code", ceremony.CheckCode),
+		rpc.Bind("report-step-up", ceremony.ReportStepUp),
+		rpc.Bind("redeem-step-up", ceremony.RedeemStepUp),
 		rpc.Bind("list-sessions", ceremony.ListSessions),
 		rpc.Bind("revoke-session", ceremony.RevokeSession),
 		rpc.Bind("create-long-session", ceremony.CreateLongSession),
@@ -247,6 +249,12 @@ func (c CeremonyClient) CreateCode(ctx context.Context, req service.ForUser[rest
 }
 func (c CeremonyClient) CheckCode(ctx context.Context, req service.ForUser[service.CodeCheck]) (rest.Challenge, error) {
 	return rpc.Call[rest.Challenge](ctx, c.calls, "check-code", req)
+}
+func (c CeremonyClient) ReportStepUp(ctx context.Context, req service.ForProject[service.StepUpReport]) (rest.StepUpState, error) {
+	return rpc.Call[rest.StepUpState](ctx, c.calls, "report-step-up", req)
+}
+func (c CeremonyClient) RedeemStepUp(ctx context.Context, req service.ForProject[ident.StepUpID]) (rest.StepUpRedeemRsp, error) {
+	return rpc.Call[rest.StepUpRedeemRsp](ctx, c.calls, "redeem-step-up", req)
 }
 func (c CeremonyClient) ListSessions(ctx context.Context, req service.ForProject[service.List]) (rest.SessionList, error) {
 	return rpc.Call[rest.SessionList](ctx, c.calls, "list-sessions", req)

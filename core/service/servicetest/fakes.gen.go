@@ -111,6 +111,12 @@ func (f Ceremony) CreateCode(ctx context.Context, req service.ForUser[rest.Chall
 func (f Ceremony) CheckCode(ctx context.Context, req service.ForUser[service.CodeCheck]) (rest.Challenge, error) {
 	return answer[rest.Challenge](ctx, f.Recording, "Ceremony.CheckCode", req)
 }
+func (f Ceremony) ReportStepUp(ctx context.Context, req service.ForProject[service.StepUpReport]) (rest.StepUpState, error) {
+	return answer[rest.StepUpState](ctx, f.Recording, "Ceremony.ReportStepUp", req)
+}
+func (f Ceremony) RedeemStepUp(ctx context.Context, req service.ForProject[ident.StepUpID]) (rest.StepUpRedeemRsp, error) {
+	return answer[rest.StepUpRedeemRsp](ctx, f.Recording, "Ceremony.RedeemStepUp", req)
+}
 func (f Ceremony) ListSessions(ctx context.Context, req service.ForProject[service.List]) (rest.SessionList, error) {
 	return answer[rest.SessionList](ctx, f.Recording, "Ceremony.ListSessions", req)
 }

@@ -148,7 +148,7 @@ func (st *Stack) Deps(b Buckets) ceremony.Deps {
 	return ceremony.Deps{
 		Projects: st.Projects, Keys: st.Keyring, Accounts: st.Accounts,
 		Challenges: b.Challenges, Marks: b.Marks, Index: b.Index, Names: b.Names, Sessions: b.Sessions, SessionIDs: b.SessionIDs,
-		Tokens: b.Tokens, Codes: b.Codes, Nobodies: b.Nobodies, Spent: b.Spent, Processes: b.Processes,
+		Tokens: b.Tokens, Codes: b.Codes, Nobodies: b.Nobodies, Spent: b.Spent, Processes: b.Processes, StepUps: b.StepUps,
 		Delivery: st.Delivery, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events, DNS: st.DNS, Lists: st.Lists,
 		Decision: st.Decision, Audit: st.Guessed, AAGUIDs: Names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		Now: st.Clock.Now, Log: slog.New(slog.NewJSONHandler(st.Log, nil)), Metrics: st.Registry,

@@ -95,7 +95,7 @@ func (st *Stack) WantNoTrace(t *testing.T, user ident.UserID) {
 			}
 		}
 	}
-	for _, kv := range []jetstream.KeyValue{b.Index, b.Names, b.Sessions, b.Tokens} {
+	for _, kv := range []jetstream.KeyValue{b.Index, b.Names, b.Sessions, b.Tokens, b.StepUps} {
 		st.wantNowhereIn(t, kv, string(user), Email)
 	}
 }

@@ -87,9 +87,13 @@ func (s *Service) CreateCode(ctx context.Context, req service.ForUser[rest.Chall
 	if to == nil {
 		return rest.Challenge{}, fault.Unknown(directory.FieldIdentifier)
 	}
+	stepUp, err := s.stepUpOf(ctx, req, to)
+	if err != nil {
+		return rest.Challenge{}, err
+	}
 	now := s.now()
 	m := delivery.Message{
-		Project: req.Project, User: req.User, ID: reqctx.Seed(ctx).CodeID(), Type: req.Body.ChallengeType, Sender: SenderName(p),
+		Project: req.Project, User: req.User, StepUp: stepUp, ID: reqctx.Seed(ctx).CodeID(), Type: req.Body.ChallengeType, Sender: SenderName(p),
 		To:      to.Value,
 		Expires: now.Add(lifetime), Lifetime: lifetime,
 	}
@@ -125,7 +129,8 @@ func (s *Service) Send(ctx context.Context, p project.Project, to ident.Identifi
 		}
 	}
 	e := code.Entry{
-		Type: m.Type, Purpose: code.Purpose(m.Purpose), Identifier: to, CreatedMs: now.UnixMilli(), ExpiresMs: m.Expires.UnixMilli(),
+		Type: m.Type, Purpose: code.Purpose(m.Purpose), Identifier: to, StepUp: m.StepUp,
+		CreatedMs: now.UnixMilli(), ExpiresMs: m.Expires.UnixMilli(),
 	}
 	e.Seal(p.Ring, ref, m.Value)
 	err := s.codes.Put(ctx, ref, e)
@@ -311,6 +316,9 @@ func (s *Service) CheckCode(ctx context.Context, req service.ForUser[service.Cod
 		by:      rand.Text(),
 	}
 	entry, identifier, err := s.guess(ctx, c, a)
+	if err != nil && errors.Is(err, code.ErrWrong) {
+		err = s.countAgainst(ctx, c.ref, entry, err)
+	}
 	if err != nil {
 		return rest.Challenge{}, codeFault(err)
 	}
@@ -379,7 +387,7 @@ func (s *Service) try(ctx context.Context, c check, a account.Account) (entry co
 		if i >= 0 {
 			identifier = a.Identifiers[i]
 		}
-		if identifier.Status == account.IdentifierStatusPending {
+		if identifier.Status == account.IdentifierStatusPending || e.StepUp != "" {
 			attempt.By = c.by
 		}
 		err := e.Try(c.ref, attempt)
@@ -392,11 +400,30 @@ func (s *Service) try(ctx context.Context, c check, a account.Account) (entry co
 // errVerified reports that there is nothing to change.
 var errVerified = errors.New("verified already")
 
-// complete verifies the identifier and completes the challenge, in this order: the one who claimed it is alone with it.
+// complete verifies the identifier, or passes the step-up, and completes the challenge, in this order: the one who claimed it
+// is alone with it.
 func (s *Service) complete(ctx context.Context, c check, entry code.Entry) error {
 	limited, cancel := context.WithTimeout(ctx, verifyLimit)
 	defer cancel()
-	_, err := s.outbox.Change(limited, s.outbox.NewEvent(c.ref.Project, c.ref.User, event.UserUpdated), func(a *account.Account) error {
+	verify := s.verify
+	if entry.StepUp != "" {
+		verify = s.passStepUp
+	}
+	err := verify(limited, c.ref, entry)
+	if err == nil || errors.Is(err, errVerified) {
+		if err = s.codes.Change(limited, c.ref, func(e *code.Entry) error { return e.Complete(c.by) }); err == nil {
+			return nil
+		}
+	}
+	Undo(ctx, s.log, "give back a right value whose effect was not stored", func(ctx context.Context) error {
+		return s.codes.Change(ctx, c.ref, func(e *code.Entry) error { return e.Release(c.by) })
+	})
+	return err
+}
+
+// verify verifies the identifier that a code was sent to.
+func (s *Service) verify(ctx context.Context, ref code.Ref, entry code.Entry) error {
+	_, err := s.outbox.Change(ctx, s.outbox.NewEvent(ref.Project, ref.User, event.UserUpdated), func(a *account.Account) error {
 		i := directory.IdentifierAt(a, entry.Identifier)
 		switch {
 		case i < 0:
@@ -406,14 +433,6 @@ func (s *Service) complete(ctx context.Context, c check, entry code.Entry) error
 		}
 		a.Identifiers[i].Status = account.IdentifierStatusVerified
 		return nil
-	})
-	if err == nil || errors.Is(err, errVerified) {
-		if err = s.codes.Change(limited, c.ref, func(e *code.Entry) error { return e.Complete(c.by) }); err == nil {
-			return nil
-		}
-	}
-	Undo(ctx, s.log, "give back a right value whose effect was not stored", func(ctx context.Context) error {
-		return s.codes.Change(ctx, c.ref, func(e *code.Entry) error { return e.Release(c.by) })
 	})
 	return err
 }

@@ -38,6 +38,7 @@ type Deps struct {
 	Codes    *code.Store
 	Outbox   *outbox.Store
 	Delivery Delivery
+	StepUps  StepUps
 	Limits   Limits
 	Calls    metrics.Codes
 	Now      func() time.Time
@@ -51,6 +52,7 @@ type Service struct {
 	codes     *code.Store
 	outbox    *outbox.Store
 	delivery  Delivery
+	stepUps   StepUps
 	limits    Limits
 	codeCalls metrics.Codes
 	now       func() time.Time
@@ -60,7 +62,7 @@ type Service struct {
 // New returns the room.
 func New(d Deps) *Service {
 	return &Service{
-		projects: d.Projects, accounts: d.Accounts, codes: d.Codes, outbox: d.Outbox, delivery: d.Delivery, limits: d.Limits,
+		projects: d.Projects, accounts: d.Accounts, codes: d.Codes, outbox: d.Outbox, delivery: d.Delivery, stepUps: d.StepUps, limits: d.Limits,
 		codeCalls: d.Calls, now: d.Now, log: d.Log,
 	}
 }

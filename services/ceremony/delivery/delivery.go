@@ -39,11 +39,12 @@ type Message struct {
 	User     ident.UserID
 	ID       ident.CodeID
 	Type     rest.ChallengeType
-	Purpose  string // what the value is good for: Registration, or empty = to verify the address
-	Sender   string // name of the relying party, for the user to read
-	To       string // email address or phone number
-	Value    string // the code, or the token of the link
-	Link     string // with the token; empty for codes
+	Purpose  string         // what the value is good for: Registration, or empty = to verify the address
+	StepUp   ident.StepUpID // the further proof that the value is; empty = none
+	Sender   string         // name of the relying party, for the user to read
+	To       string         // email address or phone number
+	Value    string         // the code, or the token of the link
+	Link     string         // with the token; empty for codes
 	Metadata map[string]any
 	Expires  time.Time
 	Lifetime time.Duration

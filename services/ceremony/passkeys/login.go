@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
@@ -34,13 +35,21 @@ func (s *Service) LoginStart(
 	if req.Body.Source != nil {
 		how.Source = event.Source(*req.Body.Source)
 	}
+	if req.Body.StepUpID != nil && st.Account != nil {
+		how.StepUp = ident.StepUpID(*req.Body.StepUpID)
+		if how.proofs, err = s.proofs.Passkeys(ctx, st.Account, st.Project.RPID, how.StepUp); err != nil {
+			return rsp, err
+		}
+	}
 	return s.StartLogin(ctx, st, how)
 }
 
 // How says in which way a login is wanted.
 type How struct {
 	Strategy rest.CrossDeviceAuthenticationStrategy
-	Source   event.Source // how the start came about; empty = not known
+	Source   event.Source          // how the start came about; empty = not known
+	StepUp   ident.StepUpID        // that the login passes; empty = none
+	proofs   []*account.Credential // what passes it
 }
 
 // StartLogin asks for a decision on the user of st, and offers or denies the login.
@@ -68,13 +77,16 @@ func (s *Service) StartLogin(
 			s.policyContradiction(ctx, st, verdict.Verdict)
 			verdict = denied(verdict)
 		}
+		if how.StepUp != "" {
+			allow = how.proofs
+		}
 	}
 	options := ""
 	stored, err := s.stored(ctx, func(ctx context.Context) (err error) {
 		if !verdict.Allow {
 			return s.offers.PublishOffer(ctx, s.offer(st, event.LoginDenied, verdict.Verdict))
 		}
-		options, err = s.offerLogin(ctx, st, how.Source, verdict, allow)
+		options, err = s.offerLogin(ctx, st, how, verdict, allow)
 		return err
 	})
 	if err != nil {
@@ -106,19 +118,19 @@ func (s *Service) stored(ctx context.Context, store func(context.Context) error)
 
 // offerLogin returns request options. Nothing is stored of their challenge; the offer is, and that is awaited.
 func (s *Service) offerLogin(
-	ctx context.Context, st Start, source event.Source, v service.LoginVerdict, allow []*account.Credential,
+	ctx context.Context, st Start, how How, v service.LoginVerdict, allow []*account.Credential,
 ) (string, error) {
 	r := s.record(st, rest.PasskeyChallengeTypeAuthenticate, v.Verdict)
-	r.Route = v.Route
+	r.Route, r.StepUp = v.Route, how.StepUp
 	r, options, err := request(st, r, relyingparty.Request{
-		Allow: allow, UserVerification: s.verification(st.Project, v.Verdict), Hints: v.Hints,
+		Allow: allow, UserVerification: s.verification(st.Project, v.Verdict, how), Hints: v.Hints,
 		Immediate: v.PreferImmediatelyAvailable && len(allow) == 0,
 	})
 	if err != nil {
 		return "", err
 	}
 	offer := s.offer(st, event.LoginOffered, v.Verdict)
-	offer.Source = source
+	offer.Source = how.Source
 	return options, s.challenges.Offer(ctx, r, offer)
 }
 
@@ -132,9 +144,9 @@ func request(st Start, r challenge.Record, asked relyingparty.Request) (challeng
 }
 
 // verification is how a login asks for user verification: as the project has it, else the installation. Where a passkey replaces the second
-// factor, nothing less than required will do.
-func (s *Service) verification(p project.Project, v service.Verdict) string {
-	if v.ReplacesSecondFactor {
+// factor, or passes a step-up, nothing less than required will do.
+func (s *Service) verification(p project.Project, v service.Verdict, how How) string {
+	if v.ReplacesSecondFactor || how.StepUp != "" {
 		return string(protocol.VerificationRequired)
 	}
 	return cmp.Or(p.UserVerification, s.userVerification)
@@ -168,6 +180,13 @@ func (s *Service) LoginFinish(
 	attempt.unspent = taken.EndsByEvent()
 	if find(&a, answer.RawID) == nil {
 		return rsp, fault.At(FieldAssertion, s.notTheirs(ctx, p, a, answer.RawID))
+	}
+	if taken.StepUp != "" {
+		body.SignPasskeyData = nil // what is signed is withheld
+		if _, err := s.proofs.Passkeys(ctx, &a, p.RPID, taken.StepUp); err != nil {
+			return rsp, err
+		}
+		defer func() { err = s.proofs.Proven(ctx, &a, taken.StepUp, find(&a, answer.RawID), err) }()
 	}
 	login := assertion{
 		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID,

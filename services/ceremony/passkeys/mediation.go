@@ -36,7 +36,7 @@ func (s *Service) MediationStart(
 	body := rest.PasskeyMediationStartRsp{LoginAllow: verdict.Allow, NewClientEnvHandle: st.Visit.Issued}
 	if verdict.Allow {
 		_, body.AssertionOptions, err = request(st, s.record(st, rest.PasskeyChallengeTypeAuthenticate, verdict),
-			relyingparty.Request{UserVerification: s.verification(st.Project, verdict)})
+			relyingparty.Request{UserVerification: s.verification(st.Project, verdict, How{})})
 		if err != nil {
 			return rsp, err
 		}

@@ -66,21 +66,21 @@ type Signer interface {
 
 // Deps is what the room works with. All fields are required.
 type Deps struct {
-	Projects     Projects
-	Accounts     *account.Store
-	Challenges   *challenge.Store
-	Index        *credindex.Store
-	Outbox       *outbox.Store
-	Environments Environments
-	Signer       Signer
-	Decision     Decision
-	Offers       Offers
-	AAGUIDs      AAGUIDs
-	Calls        metrics.Calls
-	Metrics      metrics.Passkeys
-	Now          func() time.Time
-	Log          *slog.Logger
-
+	Projects         Projects
+	Accounts         *account.Store
+	Challenges       *challenge.Store
+	Index            *credindex.Store
+	Outbox           *outbox.Store
+	Environments     Environments
+	Signer           Signer
+	Decision         Decision
+	Proofs           risk.Proofs
+	Offers           Offers
+	AAGUIDs          AAGUIDs
+	Calls            metrics.Calls
+	Metrics          metrics.Passkeys
+	Now              func() time.Time
+	Log              *slog.Logger
 	ChallengeTTL     time.Duration // how long a challenge can be finished
 	UserVerification string        // W3C WebAuthn userVerification of assertions
 	MaxPasskeys      int           // of one user
@@ -100,6 +100,7 @@ type Service struct {
 	signer       Signer
 	decision     Decision
 	risk         risk.Judge
+	proofs       risk.Proofs
 	offers       Offers
 	aaguids      AAGUIDs
 	calls        metrics.Calls
@@ -117,9 +118,9 @@ type Service struct {
 func New(d Deps) *Service {
 	return &Service{
 		projects: d.Projects, accounts: d.Accounts, challenges: d.Challenges, index: d.Index, outbox: d.Outbox, environments: d.Environments,
-		signer: d.Signer, decision: d.Decision, offers: d.Offers, aaguids: d.AAGUIDs, calls: d.Calls, metrics: d.Metrics, now: d.Now, log: d.Log,
-		starts: patience.New(d.LookupTimeout), challengeTTL: d.ChallengeTTL, userVerification: d.UserVerification,
-		addresses: d.Addresses,
+		signer: d.Signer, decision: d.Decision, proofs: d.Proofs, offers: d.Offers, aaguids: d.AAGUIDs, calls: d.Calls,
+		metrics: d.Metrics, now: d.Now, log: d.Log, starts: patience.New(d.LookupTimeout), challengeTTL: d.ChallengeTTL,
+		userVerification: d.UserVerification, addresses: d.Addresses,
 		risk: risk.Judge{ // who judges waits as long for what it looks up
 			Decision: d.Decision, Patience: patience.New(2 * d.LookupTimeout), Unjudged: d.Metrics.Unjudged, Log: d.Log,
 		},

@@ -77,8 +77,10 @@ type Record struct {
 	Route       event.Route         `json:"route,omitempty"`       // of logins: as offered
 	Kind        event.Kind          `json:"kind,omitempty"`        // of appends
 	// Of logins: a passkey replaces the second factor, so that its user has to be verified
-	SecondFactor bool   `json:"secondFactor,omitempty"`
-	Username     string `json:"username,omitempty"` // of appends: the name for the authenticator
+	SecondFactor bool `json:"secondFactor,omitempty"`
+	// Of logins: the step-up that it passes; empty = none
+	StepUp   ident.StepUpID `json:"stepUp,omitempty"`
+	Username string         `json:"username,omitempty"` // of appends: the name for the authenticator
 	// Of appends: the user was waiting for an identifier to be verified, and has to be still
 	Unverified bool `json:"unverified,omitempty"`
 	// Of appends that were started by RegisterPasskey: the ID that the passkey will have; see PasskeyID
@@ -103,7 +105,7 @@ func (r Record) Seal(keys *keyring.Ring, asked Asked) (Record, error) {
 	value, err := seal.Seal(keys, seal.To{Project: r.Project, User: r.User}, seal.Ceremony{
 		Known: seal.Known{
 			ID: r.ID, Created: r.Created, Expires: r.Expires, Environment: r.Environment, Route: r.Route,
-			UserVerification: asked.UserVerification, SecondFactor: r.SecondFactor,
+			UserVerification: asked.UserVerification, SecondFactor: r.SecondFactor, StepUp: r.StepUp,
 			OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion,
 		},
 		Process: r.Process, RPID: r.RPID, Origins: r.Origins, Allowed: asked.Allowed,
@@ -127,7 +129,8 @@ func open(c Claim) (Record, error) {
 	r := Record{
 		ID: o.ID, Value: c.Value, Type: rest.PasskeyChallengeTypeAuthenticate, Status: rest.PasskeyChallengeStatusPending,
 		Project: c.Project, User: c.User, Created: o.Created, Expires: o.Expires, Environment: o.Environment, Route: o.Route,
-		SecondFactor: o.SecondFactor, OS: o.OS, OSVersion: o.OSVersion, Browser: o.Browser, BrowserVersion: o.BrowserVersion, opened: &o,
+		SecondFactor: o.SecondFactor, StepUp: o.StepUp, OS: o.OS, OSVersion: o.OSVersion, Browser: o.Browser,
+		BrowserVersion: o.BrowserVersion, opened: &o,
 	}
 	if o.InProcess(c.Process) {
 		r.Process = c.Process

@@ -63,6 +63,7 @@ type Entry struct {
 	Type       rest.ChallengeType `json:"type"`
 	Purpose    Purpose            `json:"purpose,omitempty"`
 	Identifier ident.IdentifierID `json:"identifier"`
+	StepUp     ident.StepUpID     `json:"stepUp,omitempty"` // that a right value passes; empty = none
 	Salt       []byte             `json:"salt"`
 	Sum        []byte             `json:"sum"`
 	KeyVersion int                `json:"keyVersion,omitempty"` // of the key that the sum was made with

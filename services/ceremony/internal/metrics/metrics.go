@@ -18,6 +18,7 @@ type Metrics struct {
 	Passkeys Passkeys
 	Outbox   Outbox
 	Connect  Connect
+	StepUps  StepUps
 	Handles  *prometheus.CounterVec // by outcome: known, issued, rejected
 	Verified *prometheus.CounterVec // signed passkey data, by result
 	Repaired *prometheus.CounterVec // by kind
@@ -32,6 +33,9 @@ type Passkeys struct {
 	StartsUnstored  prometheus.Counter
 	Unjudged        prometheus.Counter
 }
+
+// StepUps is what becomes of answers that wait for a further proof.
+type StepUps struct{ Started, Passed, Failed, Redeemed prometheus.Counter }
 
 // Outbox is what can go wrong when an account's changes are told.
 type Outbox struct {
@@ -76,6 +80,7 @@ func New(registry prometheus.Registerer) (Metrics, error) {
 					"are appended once more. Healthy: 0."),
 		},
 		Connect: f.connect(),
+		StepUps: f.stepUps(),
 		Handles: f.counters("keyward_ceremony_environment_handles_total",
 			"Client environment handles by what became of them: known, issued, rejected.", "outcome"),
 		Verified: f.counters("keyward_ceremony_signed_data_verifications_total",
@@ -84,6 +89,16 @@ func New(registry prometheus.Registerer) (Metrics, error) {
 			"Changes that a call left unfinished and the background work took up: announcement or deletion. Healthy: 0.", "kind"),
 	}
 	return m, f.err
+}
+
+func (f *factory) stepUps() StepUps {
+	all := f.counters("keyward_ceremony_step_ups_total",
+		"Step-ups by what became of them: started (an answer waits for a further proof), passed, failed (as often as one may), redeemed.",
+		"outcome")
+	return StepUps{
+		Started: all.WithLabelValues("started"), Passed: all.WithLabelValues("passed"),
+		Failed: all.WithLabelValues("failed"), Redeemed: all.WithLabelValues("redeemed"),
+	}
 }
 
 func (f *factory) connect() Connect {

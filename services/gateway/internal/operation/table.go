@@ -48,6 +48,8 @@ func Backend(s Services) []Row {
 		ofProject("passkeyLoginFinish", s.Ceremony.LoginFinish, judgedBody),
 		ofProject("passkeyMediationStart", s.Ceremony.MediationStart, judgedBody),
 		ofProject("passkeyMediationFinish", s.Ceremony.MediationFinish, judgedBody),
+		ofProject("reportStepUp", s.Ceremony.ReportStepUp, change(stepUpReport)),
+		ofProject("redeemStepUp", s.Ceremony.RedeemStepUp, id),
 		ofUser("createSocialAccount", s.Ceremony.CreateSocialAccount, body),
 		ofUser("listUserSocialAccounts", s.Ceremony.ListUserSocialAccounts, list),
 		ofProject("listSocialAccounts", s.Ceremony.ListSocialAccounts, list),
@@ -167,6 +169,10 @@ func identifierPatch(id string, b rest.IdentifierUpdateReq) service.IdentifierPa
 
 func codeCheck(id string, b rest.ChallengeUpdateReq) service.CodeCheck {
 	return service.CodeCheck{ID: ident.CodeID(id), Value: b.Value}
+}
+
+func stepUpReport(id string, b rest.StepUpOutcome) service.StepUpReport {
+	return service.StepUpReport{ID: ident.StepUpID(id), Outcome: b}
 }
 
 func tokenPatch(id string, b rest.ConnectTokenUpdateReq) service.TokenPatch {

@@ -39,6 +39,7 @@ func FuzzParse(f *testing.F) {
 		{
 			Known: Known{
 				ID: "was-2", Created: 1, Expires: 300, Environment: "env-1", Route: "local", UserVerification: "required", OS: "macOS",
+				StepUp: "stu-3",
 			},
 			Process: "prc-1", RPID: "example.com", Origins: []string{"https://example.com"}, Allowed: [][]byte{{1}, {2}},
 		},

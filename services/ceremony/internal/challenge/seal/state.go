@@ -30,6 +30,7 @@ type Known struct {
 	Route            event.Route         // may be empty
 	UserVerification string              // W3C WebAuthn userVerification
 	SecondFactor     bool
+	StepUp           ident.StepUpID // that the login passes; may be empty
 
 	// As detected; each is cut to maxText bytes.
 	OS, OSVersion, Browser, BrowserVersion string
@@ -107,6 +108,7 @@ const maxText = 64
 const (
 	ceremonyPrefix    = "was-"
 	environmentPrefix = "env-"
+	stepUpPrefix      = "stu-"
 )
 
 // What is not always there.
@@ -114,7 +116,8 @@ const (
 	flagProcess byte = 1 << iota
 	flagEnvironment
 	flagSecondFactor
-	flagsKnown = flagProcess | flagEnvironment | flagSecondFactor
+	flagStepUp
+	flagsKnown = flagProcess | flagEnvironment | flagSecondFactor | flagStepUp
 )
 
 // routes and verifications have their places in these lists as their numbers in a state.
@@ -145,6 +148,13 @@ func (c *Ceremony) append(b []byte) ([]byte, error) {
 		}
 		b = binary.BigEndian.AppendUint64(b, environment)
 	}
+	if c.StepUp != "" {
+		stepUp, err := number(stepUpPrefix, string(c.StepUp))
+		if err != nil {
+			return nil, err
+		}
+		b = binary.BigEndian.AppendUint64(b, stepUp)
+	}
 	b = binary.AppendUvarint(b, uint64(c.Created))
 	b = binary.AppendUvarint(b, uint64(c.Expires-c.Created))
 	b = appendDigest(b, s, ofProcess, c.Process)
@@ -174,6 +184,9 @@ func (c *Ceremony) flags() byte {
 	}
 	if c.SecondFactor {
 		flags |= flagSecondFactor
+	}
+	if c.StepUp != "" {
+		flags |= flagStepUp
 	}
 	return flags
 }
@@ -213,9 +226,10 @@ func parse(state []byte) (Opened, error) {
 	o.withProcess, o.SecondFactor = flags&flagProcess != 0, flags&flagSecondFactor != 0
 	o.Route, o.UserVerification = oneOf(&r, routes()), oneOf(&r, verifications())
 	if flags&flagEnvironment != 0 {
-		var environment [8]byte
-		copy(environment[:], r.bytes(len(environment)))
-		o.Environment = ident.EnvironmentID(environmentPrefix + strconv.FormatUint(binary.BigEndian.Uint64(environment[:]), 10))
+		o.Environment = ident.EnvironmentID(r.id(environmentPrefix))
+	}
+	if flags&flagStepUp != 0 {
+		o.StepUp = ident.StepUpID(r.id(stepUpPrefix))
 	}
 	o.Created = r.time()
 	o.Expires = o.Created + r.time()
@@ -253,6 +267,13 @@ func (r *reader) byte() byte {
 		return b[0]
 	}
 	return 0
+}
+
+// id reads the number of an ID with this prefix.
+func (r *reader) id(prefix string) string {
+	var number [8]byte
+	copy(number[:], r.bytes(len(number)))
+	return prefix + strconv.FormatUint(binary.BigEndian.Uint64(number[:]), 10)
 }
 
 // uvarint reads a number in its shortest form.

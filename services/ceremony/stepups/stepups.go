@@ -1,0 +1,109 @@
+// Package stepups is the room of step-ups: what a finish would have answered, had the policy not asked for a further proof, is kept here
+// until its user has given the proof, and then had once. It promises that nothing withheld leaves before that, whichever instance is asked;
+// that a ceremony has one step-up however often it is finished; that a login is in the log, and a passkey in its account, when the answer
+// to a redemption has left, and not before the redemption; and that every step-up that is started, passed or failed is told of. It touches
+// the buckets of step-ups, accounts, challenges and credentials, and the log.
+package stepups
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/credindex"
+	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
+	"github.com/keyward/keyward/services/ceremony/internal/metrics"
+	"github.com/keyward/keyward/services/ceremony/internal/outbox"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
+	"github.com/keyward/keyward/services/ceremony/internal/stepup"
+	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+	"github.com/keyward/keyward/services/ceremony/sessions"
+)
+
+// Signer signs what proves a login elsewhere. The room sessions is one.
+type Signer interface {
+	SignLogin(context.Context, sessions.PasskeyLogin) (string, error)
+}
+
+// Deps is what the room works with. All fields are required.
+type Deps struct {
+	Projects    tenant.Projects
+	Accounts    *account.Store
+	StepUps     *stepup.Store
+	Challenges  *challenge.Store
+	Index       *credindex.Store
+	Outbox      *outbox.Store
+	Signer      Signer
+	MaxPasskeys int // of one user
+	Counted     metrics.StepUps
+	Now         func() time.Time
+	Log         *slog.Logger
+}
+
+// Service is the room.
+type Service struct {
+	deps      Deps
+	enrolment *enrolment.Store
+}
+
+var (
+	_ risk.StepUps = (*Service)(nil)
+	_ risk.Proofs  = (*Service)(nil)
+)
+
+// New returns the room.
+func New(d Deps) *Service {
+	return &Service{deps: d, enrolment: enrolment.New(enrolment.Deps{
+		Accounts: d.Accounts, Index: d.Index, Most: d.MaxPasskeys, Log: d.Log,
+	})}
+}
+
+// Withhold implements risk.StepUps. When it has returned, any instance has the step-up, and the log tells of it.
+func (s *Service) Withhold(ctx context.Context, w risk.Withheld) (service.StepUp, error) {
+	p, err := tenant.Of(ctx, s.deps.Projects, w.Project)
+	if err != nil {
+		return service.StepUp{}, err
+	}
+	now := s.deps.Now()
+	made := stepup.StepUp{
+		Project: w.Project, User: w.Account.ID, ID: stepup.ID(w.Record.ID), Ceremony: w.Record.ID, Process: w.Process,
+		Decision: w.Verdict.Decision, Passkey: w.Passkey.ID,
+		Methods:   stepup.Possible(w.Verdict.Risk.StepUp, &w.Account, p.RPID, w.Passkey.ID),
+		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(stepup.Lifetime).UnixMilli(),
+	}
+	if len(made.Methods) == 0 {
+		return service.StepUp{}, risk.ErrNoStepUp
+	}
+	answer, err := json.Marshal(withheldOf(w))
+	if err != nil {
+		return service.StepUp{}, fault.Internal(fmt.Errorf("encode a withheld answer: %w", err))
+	}
+	if err := made.Seal(p.Ring, answer); err != nil {
+		return service.StepUp{}, fault.Internal(err)
+	}
+	there, created, err := s.deps.StepUps.Create(ctx, made)
+	if err != nil {
+		return service.StepUp{}, err
+	}
+	started := s.event(&there, event.StepUpStarted)
+	started.Environment, started.Credential = w.Event.Environment, string(w.Passkey.ID)
+	if _, err := s.deps.Outbox.Append(ctx, started); err != nil {
+		return service.StepUp{}, err
+	}
+	if created {
+		s.deps.Counted.Started.Inc()
+	}
+	return there.Told(), nil
+}
+
+// event is an event that tells of a step-up; its ID comes of the ceremony's, so that it is told once.
+func (s *Service) event(u *stepup.StepUp, t event.Type) event.Event {
+	return u.Event(t, challenge.EventID(u.Ceremony, t), s.deps.Now())
+}
