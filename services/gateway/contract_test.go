@@ -329,6 +329,47 @@ func TestARefusalSaysWhatToSignalAndNoOtherDoes(t *testing.T) {
 	}
 }
 
+func TestAStepUpIsNamedInAHeaderAndInTheBodyOnlyIfAsked(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		opened       *service.StepUp
+		header, body string
+	}{
+		"one that is waited for, by what the user can do": {
+			&service.StepUp{
+				ID: "stu-42", Methods: []service.StepUpMethod{service.StepUpPasskeyUV, service.StepUpEmailCode},
+				Expires: time.Date(2026, 11, 25, 14, 10, 0, 5, time.UTC),
+			},
+			`stu-42;methods="passkey-uv email-code"`,
+			`"stepUp":{"expiresAt":"2026-11-25T14:10:00Z","id":"stu-42","methods":["passkey-uv","email-code"]}`,
+		},
+		"none that is waited for, by what the policy names": {nil, "", `"stepUp":{"methods":["passkey-uv","caller"]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, setup{})
+			judged := &service.Risk{
+				Rule: "R2", Action: service.RiskChallenge, Level: service.RiskHigh, Reasons: []service.RiskReason{},
+				StepUp: []service.StepUpMethod{service.StepUpPasskeyUV, service.StepUpCaller}, Opened: c.opened,
+			}
+			servicetest.Answer(s.services, service.Ceremony.LoginStart, func(
+				service.ForProject[rest.PasskeyLoginStartReq],
+			) service.Judged[rest.PasskeyLoginStartRsp] {
+				return service.Judged[rest.PasskeyLoginStartRsp]{Decision: "dec-1", PolicyRevision: "rev-a", Risk: judged}
+			})
+			request := goodCall(t, good, s.document.Operation("passkeyLoginStart"))
+			plain, _, _ := strings.Cut(request.path, "?")
+			a := s.call("POST", plain, request.body, nil)
+			if got := a.header.Get("X-Keyward-Step-Up"); got != c.header || strings.Contains(string(a.body), `"stepUp"`) {
+				t.Errorf("header %q, body %s", got, a.body)
+			}
+			if a = s.call("POST", plain+"?include=risk", request.body, nil); !strings.Contains(string(a.body), c.body) {
+				t.Errorf("body %s", a.body)
+			}
+		})
+	}
+}
+
 func TestAStartTellsHowItWasJudgedInAHeaderAndInTheBodyOnlyIfAsked(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{})

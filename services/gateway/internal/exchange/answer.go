@@ -47,6 +47,9 @@ func (x *Exchange) Judge(r *service.Risk) bool {
 		return false
 	}
 	x.Answer.Set(HeaderRisk, riskHeader(r))
+	if r.Opened != nil {
+		x.Answer.Set(HeaderStepUp, stepUpHeader(r.Opened))
+	}
 	return true
 }
 

@@ -150,7 +150,7 @@ func (r *request) includeRisk(out any) {
 func risk(decision ident.DecisionID, r *service.Risk) *rest.Risk {
 	told := &rest.Risk{
 		DecisionID: string(decision), Action: rest.RiskAction(r.Action), Level: rest.RiskLevel(r.Level),
-		Reasons: make([]rest.RiskReason, len(r.Reasons)),
+		Reasons: make([]rest.RiskReason, len(r.Reasons)), StepUp: stepUp(r),
 	}
 	for i, reason := range r.Reasons {
 		told.Reasons[i] = rest.RiskReason{Code: reason.Code, Severity: reason.Severity, Title: reason.Title}
