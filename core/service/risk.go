@@ -50,9 +50,11 @@ type Risk struct {
 	StepUp       []StepUpMethod       `json:"stepUp,omitempty"`       // any of which answers a challenge, the preferred one first
 	Exclude      []ident.CredentialID `json:"exclude,omitempty"`      // passkeys that a login start must not name
 	RetrySeconds int                  `json:"retrySeconds,omitempty"` // after which it is worth trying again; 0 = that is not known
-	Obligations  Obligations          `json:"obligations,omitzero"`
-	Enforced     bool                 `json:"enforced,omitempty"` // the policy binds: what it says is done, and not only told
-	Opened       *StepUp              `json:"opened,omitempty"`   // the step-up that a finish waits for; nil = none
+	// NextEligibleAt is that as a moment, in whole seconds, or when an offer that is refused for the time being is not any more; zero = none
+	NextEligibleAt time.Time   `json:"nextEligibleAt,omitzero"`
+	Obligations    Obligations `json:"obligations,omitzero"`
+	Enforced       bool        `json:"enforced,omitempty"` // the policy binds: what it says is done, and not only told
+	Opened         *StepUp     `json:"opened,omitempty"`   // the step-up that a finish waits for; nil = none
 }
 
 // Binding returns what is to be done about the request: what the policy says if that binds, otherwise nothing. r may be nil.
@@ -61,6 +63,17 @@ func (r *Risk) Binding() RiskAction {
 		return RiskAllow
 	}
 	return r.Action
+}
+
+// Bars reports whether a start must offer nothing, or a finish issue nothing. r may be nil.
+func (r *Risk) Bars() bool { return r.Binding() == RiskDeny }
+
+// Challenges reports whether a further proof has to be given before a finish issues anything. r may be nil.
+func (r *Risk) Challenges() bool { return r.Binding() == RiskChallenge }
+
+// VerifiesUser reports whether a login that is offered has to verify its user. r may be nil.
+func (r *Risk) VerifiesUser() bool {
+	return r.Challenges() || r.Bound().UserVerification != ""
 }
 
 // Bound returns what the policy obliges to if it binds, otherwise nothing. r may be nil.

@@ -2,8 +2,8 @@
 # title: Risk
 # description: |
 #   How much is wrong with a start beside what it asks for, or with a finish before anything is made of it, and what to do about it. Every reason that holds is told. The row follows from their
-#   severities, which are data (data.keyward.reasons): to make a reason a bar, or a note, change its figure. What is answered is told and recorded, and
-#   changes nothing of what the other tables answer.
+#   severities, which are data (data.keyward.reasons): to make a reason a bar, or a note, change its figure. What is answered is told and recorded; it changes
+#   what the other tables answer only where the parameter risk.mode is enforce.
 # schemas:
 #   - input: schema.risk
 package keyward.risk
@@ -15,7 +15,10 @@ package keyward.risk
 # entrypoint: true
 # custom:
 #   row: R6
-default decision := {"rule": "R6", "action": "allow", "level": "low", "reasons": []}
+default decision := {
+	"rule": "R6", "action": "allow", "level": "low", "reasons": [], "stepUp": [], "exclude": [], "retrySeconds": 0,
+	"obligations": {"notifyUser": false, "maxSessionSeconds": 0, "userVerification": ""},
+}
 
 decision := answer("R1", "deny", "high") if barred
 
@@ -65,7 +68,67 @@ nothing_grave if input.stage in {"mediation-start", "login-start", "append-start
 # METADATA
 # title: The answer of a row
 # scope: rule
-answer(row, action, level) := {"rule": row, "action": action, "level": level, "reasons": sort(reasons)}
+answer(row, action, level) := {
+	"rule": row, "action": action, "level": level, "reasons": sort(reasons), "stepUp": step_up(action), "exclude": excluded, "retrySeconds": retry(action),
+	"obligations": {"notifyUser": notify, "maxSessionSeconds": session(level), "userVerification": verification(action)},
+}
+
+# METADATA
+# title: How a further proof may be given
+# description: A passkey that is in doubt is not proven by itself. At a start the passkey is yet to come.
+# scope: document
+step_up("challenge") := ["security-key"] if "assurance-low" in reasons
+
+else := ["other-passkey", "email-code"] if count(reasons & {"backup-changed", "counter-regressed", "fresh-passkey"}) > 0
+
+else := ["passkey-uv"] if input.stage in {"login-start", "mediation-start"}
+
+else := ["passkey-uv", "email-code"]
+
+step_up(action) := [] if action != "challenge"
+
+# METADATA
+# title: The passkeys that a login start must not name
+# description: Those whose use would be refused.
+# scope: rule
+excluded := [i |
+	input.stage == "login-start"
+	some i
+	denied(input.credentials.items[i].aaguid)
+]
+
+# METADATA
+# title: After how long it is worth trying again
+# description: Of what is counted, when it is forgotten.
+# scope: document
+default retry(_) := 0
+
+retry(action) := data.keyward.parameters.risk.retrySeconds if {
+	action in {"challenge", "review"}
+	count(reasons & {"user-velocity", "address-velocity", "address-spray"}) > 0
+}
+
+# METADATA
+# title: The user should be told
+# description: Of what somebody else may have done.
+# scope: document
+default notify := false
+
+notify if count(reasons & {"new-country", "impossible-travel", "counter-regressed", "fresh-passkey", "backup-changed"}) > 0
+
+# METADATA
+# title: How long a session may live
+# scope: document
+default session(_) := 0
+
+session("high") := data.keyward.parameters.risk.maxSessionSeconds
+
+# METADATA
+# title: How a login has to verify its user
+# scope: document
+default verification(_) := ""
+
+verification("challenge") := "required" if input.stage in {"login-start", "append-start", "mediation-start"}
 
 # METADATA
 # title: How grave the reasons are that hold

@@ -14,16 +14,18 @@ facts := {
 }
 
 test_default_answers_what_no_row_does if {
-	risk.decision == {"rule": "R6", "action": "allow", "level": "low", "reasons": []} with input as {"complete": true}
+	brief(risk.decision) == {"rule": "R6", "action": "allow", "level": "low", "reasons": []} with input as {"complete": true}
 }
 
+brief(decision) := object.filter(decision, {"rule", "action", "level", "reasons"})
+
 answer(changes) := result if {
-	result := risk.decision with input as object.union(facts, changes)
+	result := brief(risk.decision) with input as object.union(facts, changes)
 }
 
 # With other severities than those of the reasons.
 graver(severities, changes) := result if {
-	result := risk.decision with input as object.union(facts, changes) with data.keyward.parameters.risk.severities as severities
+	result := brief(risk.decision) with input as object.union(facts, changes) with data.keyward.parameters.risk.severities as severities
 }
 
 reasons(changes) := answer(changes).reasons
@@ -52,7 +54,7 @@ test_r5_what_is_noted if answer(unfamiliar) == {"rule": "R5", "action": "allow",
 
 test_r5_nobody_is_known_yet if {
 	known := {"familiar", "user"}
-	risk.decision == {"rule": "R5", "action": "allow", "level": "low", "reasons": []} with input as object.remove(facts, known)
+	brief(risk.decision) == {"rule": "R5", "action": "allow", "level": "low", "reasons": []} with input as object.remove(facts, known)
 }
 
 test_automation if {
@@ -118,7 +120,7 @@ finished(changes) := object.union(
 )
 
 at_finish(changes) := result if {
-	result := risk.decision with input as finished(changes)
+	result := brief(risk.decision) with input as finished(changes)
 }
 
 test_r5_a_finish if at_finish({}) == {"rule": "R5", "action": "allow", "level": "low", "reasons": []}
@@ -180,7 +182,7 @@ test_backup_changed if {
 
 # With the lists of those that are barred, and of those that ask for a look.
 listing(blocked, risky, lists) := result if {
-	result := risk.decision with input as object.union(facts, {"request": {"lists": lists}})
+	result := brief(risk.decision) with input as object.union(facts, {"request": {"lists": lists}})
 		with data.keyward.parameters.risk.blockedLists as blocked
 		with data.keyward.parameters.risk.riskyLists as risky
 }
@@ -194,4 +196,51 @@ test_blocked_address if {
 test_risky_network if {
 	listing([], ["tor"], {"tor": true}) == {"rule": "R4", "action": "review", "level": "medium", "reasons": ["risky-network"]}
 	listing([], [], {"tor": true}).reasons == []
+}
+
+whole(changes) := result if {
+	result := risk.decision with input as object.union(facts, changes)
+}
+
+test_step_up_at_a_start if {
+	robot := {"request": {"bot": "automation"}}
+	whole(robot).stepUp == ["passkey-uv"]
+	whole(robot).obligations == {"notifyUser": false, "maxSessionSeconds": 3600, "userVerification": "required"}
+	whole(object.union(robot, {"stage": "append-start"})).stepUp == ["passkey-uv", "email-code"]
+}
+
+test_step_up_of_nothing if {
+	whole({}).stepUp == []
+	whole({"request": {"bot": "tool"}}).stepUp == []
+	whole({}).obligations == {"notifyUser": false, "maxSessionSeconds": 0, "userVerification": ""}
+	whole({}).retrySeconds == 0
+}
+
+test_step_up_at_a_finish if {
+	unverified := risk.decision with input as finished({"request": {"bot": "automation"}, "used": {"uv": false}})
+	unverified.stepUp == ["passkey-uv", "email-code"]
+	unverified.obligations.userVerification == ""
+	doubtful := risk.decision with input as finished({"used": {"counter": "regressed"}})
+	doubtful.stepUp == ["other-passkey", "email-code"]
+	doubtful.obligations == {"notifyUser": true, "maxSessionSeconds": 3600, "userVerification": ""}
+	short_of_it := risk.decision with input as finished({"user": {"labels": {"admin": true}}})
+		with data.keyward.parameters.risk.requireAal as {"admin": 3}
+	short_of_it.stepUp == ["security-key"]
+}
+
+passkey(aaguid) := {
+	"aaguid": aaguid, "class": "security-key", "availability": "security-key", "ageHours": 720, "usedHours": 48, "backup": "device-bound",
+	"counter": "ok",
+}
+
+test_excluded if {
+	both := {"credentials": {"items": [passkey("fbfc3007-154e-4ecc-8c0b-6e020557d7bd"), passkey(key)]}}
+	only := risk.decision with input as object.union(facts, both) with data.keyward.parameters.risk.allowedAaguids as [key]
+	only.exclude == [0]
+	only.rule == "R5"
+	not_it := risk.decision with input as object.union(facts, both) with data.keyward.parameters.risk.deniedAaguids as [key]
+	not_it.exclude == [1]
+	whole(both).exclude == []
+	at_the_end := risk.decision with input as finished(both) with data.keyward.parameters.risk.allowedAaguids as []
+	at_the_end.exclude == []
 }

@@ -47,10 +47,11 @@ type Judgement struct {
 // another policy the same question, with other parameters too. The subject is passkey.decisions.<project>.<user or _>.<action>.
 type Record struct {
 	Judgement
-	Question *kept.Question  `json:"question"`       // what was asked, so that facts can be found anew
-	Facts    *facts.Facts    `json:"facts"`          // the policy's input as a whole
-	Answer   json.RawMessage `json:"answer"`         // the policy's answer document; null if it failed and the safe default was answered
-	Risk     json.RawMessage `json:"risk,omitempty"` // the answer document of its rules of risk; none if it has none, or they failed
+	Question *kept.Question  `json:"question"`           // what was asked, so that facts can be found anew
+	Facts    *facts.Facts    `json:"facts"`              // the policy's input as a whole
+	Answer   json.RawMessage `json:"answer"`             // the policy's answer document; null if it failed and the safe default was answered
+	Risk     json.RawMessage `json:"risk,omitempty"`     // the answer document of its rules of risk; none if it has none, or they failed
+	Enforced bool            `json:"enforced,omitempty"` // what the rules of risk say was done, and not only told
 
 	trace string // traceparent of the call; empty = it has none
 }
@@ -65,6 +66,7 @@ func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Dura
 	if j.basis.Risk != nil && j.action != engine.ActionRisk {
 		r.Risk = j.basis.Risk.Answer
 	}
+	r.Enforced = v.Risk != nil && v.Risk.Enforced
 	if j.question.Account != nil {
 		r.User = j.question.Account.ID
 	}
@@ -105,6 +107,9 @@ func (r *Record) appendJSON(to []byte) []byte {
 	to = append(to, r.Answer...)
 	if r.Risk != nil {
 		to = append(append(to, `,"risk":`...), r.Risk...)
+	}
+	if r.Enforced {
+		to = append(to, `,"enforced":true`...)
 	}
 	return append(to, '}')
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/causes"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
 
@@ -254,7 +255,7 @@ func (p *Policy) ExplainIn(
 		e.Causes = known.Causes
 	}
 	if action == Risk {
-		if e.Risk, err = engine.Reasons(view.Data, answer); err != nil {
+		if e.Risk, err = reasons.In(view.Data, answer); err != nil {
 			return nil, err
 		}
 	}

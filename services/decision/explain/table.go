@@ -110,14 +110,14 @@ func (i *inquiry) row(o outcome) Row {
 		parameters.join(i.parameters(o.scope, o.Rule.Head.Value))
 	}
 	row.Facts, row.Parameters = facts.list(), parameters.list()
-	row.Reason, row.Story = reasons(row.Conditions), story(row.Title, row.Conditions)
+	row.Reason, row.Story = whyOf(row.Conditions), story(row.Title, row.Conditions)
 	if row.Reason == "" {
 		row.Reason = "it has no condition"
 	}
 	return row
 }
 
-func reasons(conditions []Condition) string {
+func whyOf(conditions []Condition) string {
 	said := ""
 	for n, c := range conditions {
 		if n > 0 {

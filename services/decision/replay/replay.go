@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"runtime"
 	"slices"
@@ -199,13 +200,23 @@ func (p *replayer) judge(ctx context.Context, record *Record, policy *explain.Po
 	}
 	p.tally.Lock()
 	defer p.tally.Unlock()
-	if err == nil && reflect.DeepEqual(was, is) {
+	if err == nil && reflect.DeepEqual(whole(was), whole(is)) {
 		p.summary.Risk.Same++
 		return nil
 	}
 	p.summary.Risk.Different++
 	p.changed(p.risks, engine.ActionRisk, record, was, is, err)
 	return nil
+}
+
+// whole returns an answer of rules of risk with the members that answers may lack, as those of earlier versions do.
+func whole(answer map[string]any) map[string]any {
+	made := map[string]any{
+		"stepUp": []any{}, "exclude": []any{}, "retrySeconds": json.Number("0"),
+		"obligations": map[string]any{"notifyUser": false, "maxSessionSeconds": json.Number("0"), "userVerification": ""},
+	}
+	maps.Copy(made, answer)
+	return made
 }
 
 func (p *replayer) leaveOut(note func(*Summary)) {

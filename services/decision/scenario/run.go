@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/engine"
@@ -198,8 +199,35 @@ func judged(ctx context.Context, s *written.Scenario, e *engine.Engine, evidence
 		names[i] = r.Code
 	}
 	return map[string]any{
-		"verdict": string(v.Risk.Action), "level": string(v.Risk.Level), "rule": v.Risk.Rule, written.KeyReasons: names, "enforced": false,
+		"verdict": string(v.Risk.Action), "level": string(v.Risk.Level), "rule": v.Risk.Rule, written.KeyReasons: names,
+		"enforced": v.Risk.Enforced, written.KeyStepUp: texts(v.Risk.StepUp), written.KeyNotNamed: namesOf(s, v.Risk.Exclude),
+		written.KeyRetry: int64(v.Risk.RetrySeconds), written.KeyNotify: v.Risk.Obligations.NotifyUser, written.KeyWire: wire(s, &v),
 	}, basis, basis.Risk.Err
+}
+
+func texts[T ~string](list []T) []string {
+	all := make([]string, len(list))
+	for i, one := range list {
+		all[i] = string(one)
+	}
+	return all
+}
+
+// wire returns what the caller is answered: of a start what it offers, of a finish whether it passes.
+func wire(s *written.Scenario, v *service.Verdict) map[string]any {
+	const ok, forbidden = int64(200), int64(403) // of HTTP
+	switch {
+	case s.Stage == facts.AppendStart:
+		return map[string]any{"status": ok, "appendAllow": v.Allow, "decisionTag": string(v.Tag)}
+	case s.Stage != facts.LoginFinish && s.Stage != facts.AppendFinish:
+		return map[string]any{"status": ok, "loginAllow": v.Allow, "decisionTag": string(v.Tag)}
+	case v.Risk.Bars():
+		return map[string]any{"status": forbidden, "errorType": string(fault.TypeRiskDenied)}
+	case v.Risk.Challenges():
+		return map[string]any{"status": forbidden, "errorType": string(fault.TypeStepUpRequired)}
+	default:
+		return map[string]any{"status": ok}
+	}
 }
 
 func stage(ctx context.Context, s *written.Scenario, e *engine.Engine, evidence engine.Evidence) (service.Verdict, engine.Basis, error) {

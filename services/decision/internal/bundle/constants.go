@@ -23,7 +23,8 @@ func (c Constant) Refuse(message, advice string) *Error {
 }
 
 // Constants returns the texts that the rules of an entrypoint's package write for a member of their answers, whether in an answer itself or
-// as an argument of a function that puts it there. Whether a row with it is ever reached does not matter.
+// as an argument of a function that puts it there, or in a rule or function whose value is put there. Of an array each element counts.
+// Whether a row with it is ever reached does not matter.
 func (b *Bundle) Constants(entrypoint, member string) []Constant {
 	ref := ast.MustParseRef(entrypoint)
 	var rules []*ast.Rule
@@ -32,9 +33,9 @@ func (b *Bundle) Constants(entrypoint, member string) []Constant {
 			rules = append(rules, b.modules[name].Rules...)
 		}
 	}
-	f := &flow{member: ast.StringTerm(member), into: map[argument]bool{}, found: map[*ast.Term]bool{}}
-	for before := -1; before < len(f.into); {
-		before = len(f.into)
+	f := &flow{member: ast.StringTerm(member), into: map[argument]bool{}, values: map[string]bool{}, found: map[*ast.Term]bool{}}
+	for before := -1; before < len(f.into)+len(f.values); {
+		before = len(f.into) + len(f.values)
 		for _, rule := range rules {
 			f.follow(rule)
 		}
@@ -81,19 +82,30 @@ type argument struct {
 type flow struct {
 	member *ast.Term
 	into   map[argument]bool
+	values map[string]bool // of rules and functions, by name
 	found  map[*ast.Term]bool
 }
 
 func (f *flow) follow(rule *ast.Rule) {
-	take := func(term *ast.Term) {
+	var take func(*ast.Term)
+	take = func(term *ast.Term) {
 		switch value := term.Value.(type) {
 		case ast.String:
 			f.found[term] = true
+		case *ast.Array:
+			value.Foreach(take)
+		case ast.Call:
+			f.values[value[0].String()] = true
 		case ast.Var:
-			own := slices.IndexFunc(rule.Head.Args, func(arg *ast.Term) bool { return arg.Value.Compare(value) == 0 })
-			if own >= 0 {
+			f.values[value.String()] = true
+			if own := slices.IndexFunc(rule.Head.Args, func(arg *ast.Term) bool { return arg.Value.Compare(value) == 0 }); own >= 0 {
 				f.into[argument{rule.Head.Ref().String(), own}] = true
 			}
+		}
+	}
+	for branch := rule; branch != nil && f.values[rule.Head.Ref().String()]; branch = branch.Else {
+		if branch.Head.Value != nil {
+			take(branch.Head.Value)
 		}
 	}
 	call := func(terms []*ast.Term) {

@@ -3,6 +3,7 @@ package bundle
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/dependencies"
@@ -13,6 +14,7 @@ import (
 //
 // OPA's dependency analysis names the paths. It drops a reference that is only given to a variable if it knows a longer one, and does not
 // look into the modifiers of an assignment, so every reference to the input in the rules that can be reached counts as it is written, too.
+// It does not know either which members are read of the elements of a list, which a path names after anyElement.
 func (b *Bundle) Reads(entrypoint string) ([][]string, error) {
 	ref, err := ast.ParseRef(entrypoint)
 	if err != nil {
@@ -22,20 +24,45 @@ func (b *Bundle) Reads(entrypoint string) ([][]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dependencies of %s: %w", entrypoint, err)
 	}
+	var written []ast.Ref
 	collect := func(r ast.Ref) bool {
-		refs = append(refs, r)
+		written = append(written, r)
 		return false
 	}
 	for rule := range b.reachable(b.compiler.GetRules(ref)) {
 		ast.WalkRefs(rule, collect)
 	}
+	elements := map[string]bool{} // lists of which only members of their elements are read
 	var paths [][]string
-	for _, r := range refs {
-		if r.HasPrefix(ast.InputRootRef) {
-			paths = append(paths, constant(r[1:]))
+	for i, r := range append(written, refs...) {
+		if !r.HasPrefix(ast.InputRootRef) {
+			continue
+		}
+		path := constant(r[1:])
+		list, each := strings.Join(path, "."), element(r[1+len(path):])
+		switch {
+		case each != "":
+			elements[list] = true
+			paths = append(paths, append(path, anyElement, each))
+		case i < len(written) || !elements[list]:
+			paths = append(paths, path)
 		}
 	}
 	return outermost(paths), nil
+}
+
+const anyElement = "[]" // stands in a path for whichever element of a list; the facts' own name of it is EachItem
+
+// element returns which member of whichever element a reference goes on to; empty = none, or the element as a whole.
+func element(rest ast.Ref) string {
+	const length = 2 // whichever, and the member
+	if len(rest) == length {
+		_, whichever := rest[0].Value.(ast.Var)
+		if name, named := rest[1].Value.(ast.String); whichever && named {
+			return string(name)
+		}
+	}
+	return ""
 }
 
 // reachable returns the rules and what they refer to, however far.

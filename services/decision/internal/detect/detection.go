@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/agent"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -29,7 +30,8 @@ type Detection struct {
 	Facts       facts.Facts
 	Client      recognition.Client
 	Insights    rest.DetectionInsights
-	Experiments []string // name:arm of those that run, sorted; shared, read only
+	Experiments []string             // name:arm of those that run, sorted; shared, read only
+	Items       []ident.CredentialID // of Facts.Credentials.Items, in their order
 
 	passkeys []passkey
 }

@@ -42,6 +42,8 @@ type Parameters struct {
 
 // Risk is what detection reads of the parameters of risk.
 type Risk struct {
+	Mode        string `json:"mode,omitempty"`    // observe, or enforce; bundles from before have none: observe
+	Failure     string `json:"failure,omitempty"` // allow, or deny: what rules that give no usable answer come to where they are enforced
 	OfficeHours struct {
 		Labels []string `json:"labels,omitempty"`
 	} `json:"officeHours,omitempty"`
@@ -49,6 +51,12 @@ type Risk struct {
 	BlockedLists []string       `json:"blockedLists,omitempty"`
 	RiskyLists   []string       `json:"riskyLists,omitempty"`
 }
+
+// Enforced reports whether what the rules say binds.
+func (r *Risk) Enforced() bool { return r.Mode == "enforce" }
+
+// FailsClosed reports whether rules that give no usable answer deny, where they are enforced.
+func (r *Risk) FailsClosed() bool { return r.Failure == "deny" }
 
 // labels returns the names that users may be given, sorted: those that are declared, and those that a parameter is about.
 func (p *Parameters) labels() []string {

@@ -199,6 +199,13 @@ func (k *Knowledge) OtherDevice(d *Detection) string {
 	return found
 }
 
+// Each calls a function with every passkey of the account, in the account's order.
+func (d *Detection) Each(with func(*account.Credential, facts.Class, Availability)) {
+	for i := range d.passkeys {
+		with(d.passkeys[i].Credential, d.passkeys[i].class, d.passkeys[i].availability)
+	}
+}
+
 // All returns every passkey of the account in its order. The slice is not nil.
 func (d *Detection) All() []ident.CredentialID {
 	all := make([]ident.CredentialID, len(d.passkeys))

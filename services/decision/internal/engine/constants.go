@@ -7,6 +7,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/steps"
 )
 
@@ -46,7 +47,7 @@ func members(q question) []member {
 	case rollout:
 		return []member{memberRule(), isTag(ofRollout, rolloutTag)}
 	case risky:
-		return []member{memberRule(), {"action", knownRisk, wantRisk}, {"level", knownLevel, wantLevel}}
+		return []member{memberRule(), {"action", knownRisk, wantRisk}, {"level", knownLevel, wantLevel}, {"stepUp", knownMethod, wantMethod}}
 	default:
 		return []member{memberRule(), isTag(rest.DecisionTag.Valid, wireTag)}
 	}
@@ -76,12 +77,12 @@ func checkReasons(b *bundle.Bundle) []error {
 	if !b.Defines(entrypoints[risky]) {
 		return nil
 	}
-	known, err := learnReasons(b.Data)
+	known, err := reasons.Learn(b.Data)
 	if err != nil {
 		return nil // told with its place when the bundle is learned from
 	}
 	var refused []error
-	for _, c := range b.Contained(entrypoints[risky], reasonsKey) {
+	for _, c := range b.Contained(entrypoints[risky], reasons.Key) {
 		if _, described := known[c.Text]; !described {
 			refused = append(refused, c.Refuse(fmt.Sprintf("%q: there is no such reason", c.Text), adviseReason))
 		}
@@ -97,6 +98,8 @@ const (
 	adviseReason     = "describe it in data.keyward.reasons, with severity and title"
 	wantRisk         = "allow, review, challenge or deny"
 	wantLevel        = "low, medium or high"
+	wantMethod       = "security-key, other-passkey, passkey-uv, email-code, sms-code or caller"
+	wantObligation   = "required or empty"
 	wantKind         = "a kind of offer"
 	wantVariant      = "a variant of the wire"
 	wantAttachment   = "platform, cross-platform or empty"

@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/memo"
+	"github.com/keyward/keyward/services/decision/internal/reasons"
 )
 
 // The actions, as in subjects, records and metrics.
@@ -94,9 +95,9 @@ type view struct {
 	*bundle.Bundle
 	knowledge *detect.Knowledge
 	inputs    *facts.Inputs
-	reasons   map[string]reason // that something can be wrong, by name
-	network   bool              // rules read request.network
-	number    uint64            // tells the views of an engine apart in the keys of the memo; 0 = the base
+	reasons   map[string]reasons.Reason // that something can be wrong, by name
+	network   bool                      // rules read request.network
+	number    uint64                    // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
 // Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers every question in the right form. An
@@ -197,15 +198,15 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 // learn takes the knowledge out of a bundle whose parameters come from the place.
 func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.Inputs) (view, error) {
 	knowledge, err := detect.Learn(loaded.Data)
-	var reasons map[string]reason
+	var described map[string]reasons.Reason
 	if err == nil {
-		reasons, err = learnReasons(loaded.Data)
+		described, err = reasons.Learn(loaded.Data)
 	}
 	var misfit *document.MisfitError
 	if errors.As(err, &misfit) {
 		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
 	}
-	return view{Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: reasons, network: e.readsNetwork()}, err
+	return view{Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, network: e.readsNetwork()}, err
 }
 
 // readsNetwork reports whether rules read the network of an address, which is found for those alone.

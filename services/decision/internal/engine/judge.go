@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/reading"
 )
 
 // Evidence is what was looked up about the user of a question. A user that does not exist has none.
@@ -58,16 +59,17 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 		}
 		return loginReason(known.answer.verdict), nil
 	})
-	judged := e.judge(ctx, v, &d.Facts)
-	said.Risk = judged.told()
+	judged := e.judge(ctx, v, &d)
 	otherDevice := ""
 	if a.cda {
 		otherDevice = v.knowledge.OtherDevice(&d)
 	}
-	return service.LoginVerdict{
+	login := service.LoginVerdict{
 		Verdict: said, OtherDevice: otherDevice, Reason: reason, Route: a.route, IsCDACandidate: a.cda, PreferImmediatelyAvailable: a.immediately,
 		AllowCredentials: d.Select(a.credentials), Hints: a.hints,
-	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
+	}
+	judged.bindLogin(&login, ev.Now)
+	return login, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
 }
 
 // Append judges whether to offer the creation of a passkey, under the same terms as Login.
@@ -89,8 +91,8 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 		}
 		return known.answer.reason, nil
 	}, v.offerEnds(q, ev)...)
-	judged := e.judge(ctx, v, &d.Facts)
-	said.Risk = judged.told()
+	judged := e.judge(ctx, v, &d)
+	judged.bind(&said, judged.asks(), ev.Now)
 	return service.AppendVerdict{
 		Verdict: said, Kind: a.kind, Variant: a.variant, Auto: a.auto, Conditional: a.conditional, ManualAllowed: a.manualAllowed,
 		IsRestrictedBrowser: a.restrictedBrowser, Reason: a.reason, ExcludeCredentials: d.All(), Attachment: a.attachment, Hints: a.hints,
@@ -108,8 +110,8 @@ func (e *Engine) Mediation(ctx context.Context, q service.Question, ev Evidence)
 	if err != nil {
 		known = &answered[verdict]{answer: safeDefault()}
 	}
-	said, judged := v.verdict(known.answer, &d), e.judge(ctx, v, &d.Facts)
-	said.Risk = judged.told()
+	said, judged := v.verdict(known.answer, &d), e.judge(ctx, v, &d)
+	judged.bind(&said, judged.bars(), ev.Now)
 	return said, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
 }
 
@@ -194,7 +196,7 @@ type answered[T any] struct {
 
 // ask answers, and tells the trace of a call how long that took.
 func ask[T any](
-	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*answer) T,
+	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*reading.Answer) T,
 ) (*answered[T], bool, error) {
 	ctx, step := span.Policy(ctx, entrypoints[q], v.Revision)
 	known, memoised, err := remember(ctx, e, v, q, f, read)
@@ -206,7 +208,7 @@ func ask[T any](
 // remember answers from memory what was asked before about facts that agree on everything the rules read, and evaluates the rules
 // otherwise. A failure is not remembered: what took too long once may be quick the next time.
 func remember[T any](
-	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*answer) T,
+	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*reading.Answer) T,
 ) (known *answered[T], memoised bool, err error) {
 	if e.memo == nil {
 		known, err = direct(ctx, v, e.opts.EvalTimeout, q, f, read)
@@ -228,20 +230,20 @@ const usualKey = 256
 
 // direct evaluates one document and reads its answer.
 func direct[T any](
-	ctx context.Context, v *view, timeout time.Duration, q question, f *facts.Facts, read func(*answer) T,
+	ctx context.Context, v *view, timeout time.Duration, q question, f *facts.Facts, read func(*reading.Answer) T,
 ) (*answered[T], error) {
 	object, err := v.Eval(ctx, timeout, entrypoints[q], v.inputs.Value(f))
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{object: object}
+	a := reading.Of(object)
 	result := &answered[T]{answer: read(a)}
-	if a.err == nil {
+	if a.Err == nil {
 		const usual = 256
-		result.document, a.err = document.AppendJSON(make([]byte, 0, usual), object)
+		result.document, a.Err = document.AppendJSON(make([]byte, 0, usual), object)
 	}
-	if a.err != nil {
-		return nil, fmt.Errorf("answer of %s: %w", entrypoints[q], a.err)
+	if a.Err != nil {
+		return nil, fmt.Errorf("answer of %s: %w", entrypoints[q], a.Err)
 	}
 	return result, nil
 }

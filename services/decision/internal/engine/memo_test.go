@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
+	"github.com/keyward/keyward/services/decision/internal/reading"
 )
 
 // unhurried keeps a busy machine out of the answers.
@@ -32,7 +33,7 @@ type checker interface {
 }
 
 // agree asks one question with and without the memo and reports whether the answer was remembered.
-func agree[T any](t checker, e *Engine, v *view, q question, f *facts.Facts, read func(*answer) T) bool {
+func agree[T any](t checker, e *Engine, v *view, q question, f *facts.Facts, read func(*reading.Answer) T) bool {
 	t.Helper()
 	known, memoised, err := ask(context.Background(), e, v, q, f, read)
 	fresh, freshErr := direct(context.Background(), v, e.opts.EvalTimeout, q, f, read)

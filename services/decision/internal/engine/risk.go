@@ -4,24 +4,27 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/contradiction"
 	"github.com/keyward/keyward/services/decision/internal/detect"
-	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/reading"
+	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 )
 
-// Risk is how a request was judged beside what it asked for. For the time being it is told, and changes nothing.
+// Risk is how a request was judged beside what it asked for.
 type Risk struct {
 	Verdict  service.Risk
 	Answer   json.RawMessage // the policy's answer document; nil if the policy gave no usable answer
 	Memoised bool            // the answer was known from equal facts before
-	Err      error           // why the policy gave no usable answer; the verdict is then that nothing is wrong
+	Err      error           // why the policy gave no usable answer; the verdict is then what the parameter risk.failure says
 }
 
 // told returns what callers get to know of it; nil if nothing was judged.
@@ -32,21 +35,49 @@ func (r *Risk) told() *service.Risk {
 	return &r.Verdict
 }
 
-// unjudged is told where the rules gave no usable answer. The login has rules of its own, which fail closed.
-func unjudged() service.Risk {
-	return service.Risk{Rule: safeDefault().rule, Action: service.RiskAllow, Level: service.RiskLow, Reasons: []service.RiskReason{}}
+// unjudged is told where the rules gave no usable answer. The login has rules of its own, which fail closed; who has an authenticator that
+// was verified has been proven to hold the passkey.
+func (v *view) unjudged() service.Risk {
+	r := service.Risk{Rule: safeDefault().rule, Action: service.RiskAllow, Level: service.RiskLow, Reasons: []service.RiskReason{}}
+	if v.knowledge.Parameters.Risk.FailsClosed() {
+		r.Action, r.Level = service.RiskDeny, service.RiskHigh
+	}
+	r.Enforced = v.knowledge.Parameters.Risk.Enforced()
+	return r
 }
 
 // judge asks how much is wrong with what the facts tell; nil if the bundle has no rules for that.
-func (e *Engine) judge(ctx context.Context, v *view, f *facts.Facts) *Risk {
+func (e *Engine) judge(ctx context.Context, v *view, d *detect.Detection) *Risk {
 	if e.opts.Unjudged || !v.Defines(entrypoints[risky]) {
 		return nil
 	}
-	known, memoised, err := ask(ctx, e, v, risky, f, v.readRisk)
-	if err != nil {
-		return &Risk{Verdict: unjudged(), Err: err}
+	known, memoised, err := ask(ctx, e, v, risky, &d.Facts, v.readRisk)
+	if err == nil {
+		var verdict service.Risk
+		if verdict, err = known.answer.of(d); err == nil {
+			verdict.Enforced = v.knowledge.Parameters.Risk.Enforced()
+			return &Risk{Verdict: verdict, Answer: known.document, Memoised: memoised}
+		}
 	}
-	return &Risk{Verdict: known.answer, Answer: known.document, Memoised: memoised}
+	return &Risk{Verdict: v.unjudged(), Err: err}
+}
+
+// riskAnswer is an answer that equal facts share.
+type riskAnswer struct {
+	service.Risk
+	exclude []int // indexes into the facts' credentials.items
+}
+
+// of returns the answer for the account of a detection.
+func (a *riskAnswer) of(d *detect.Detection) (service.Risk, error) {
+	r := a.Risk
+	for _, at := range a.exclude {
+		if at >= len(d.Items) {
+			return r, fmt.Errorf("answer of %s: exclude has the index %d, and there are %d passkeys", entrypoints[risky], at, len(d.Items))
+		}
+		r.Exclude = append(r.Exclude, d.Items[at])
+	}
+	return r, nil
 }
 
 // findRisk adds the facts of risk to those that are detected.
@@ -69,91 +100,80 @@ func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *d
 		in.Events = ev.Events
 	}
 	f.RiskFacts = riskfacts.Find(&in)
+	if f.AccountFacts != nil {
+		var passkeys []riskfacts.Passkey
+		d.Each(func(c *account.Credential, class facts.Class, a detect.Availability) {
+			passkeys = append(passkeys, riskfacts.Passkey{Credential: c, Class: class, Availability: string(a)})
+		})
+		f.Credentials.Items, d.Items = riskfacts.Passkeys(&in, passkeys)
+	}
 	if f.Familiar != nil {
 		f.Environment.AgeHours = new(riskfacts.FirstUsed(&in))
 	}
 }
 
 // readRisk reads an answer. Each reason has to be one that the bundle's data describes.
-func (v *view) readRisk(a *answer) service.Risk {
-	r := service.Risk{Rule: a.text("rule"), Action: service.RiskAction(a.text("action")), Level: service.RiskLevel(a.text("level"))}
+func (v *view) readRisk(a *reading.Answer) riskAnswer {
+	r := service.Risk{Rule: a.Text("rule"), Action: service.RiskAction(a.Text("action")), Level: service.RiskLevel(a.Text("level"))}
 	if r.Rule == "" || len(r.Rule) > maxRule {
-		a.wrong("rule", wantRule)
+		a.Wrong("rule", wantRule)
 	}
 	if !knownRisk(string(r.Action)) {
-		a.wrong("action", wantRisk)
+		a.Wrong("action", wantRisk)
 	}
 	if !knownLevel(string(r.Level)) {
-		a.wrong("level", wantLevel)
+		a.Wrong("level", wantLevel)
 	}
-	reasons := a.texts("reasons")
-	r.Reasons = make([]service.RiskReason, len(reasons))
-	for i, code := range reasons {
+	codes := a.Texts(reasons.Key)
+	r.Reasons = make([]service.RiskReason, len(codes))
+	for i, code := range codes {
 		about, known := v.reasons[code]
 		if !known {
-			a.wrong("reasons", "reasons of data.keyward.reasons")
+			a.Wrong("reasons", "reasons of data.keyward.reasons")
 		}
-		r.Reasons[i] = service.RiskReason{Code: code, Severity: about.Severity, Title: about.Title}
+		r.Reasons[i] = about.Told(code)
 	}
 	slices.SortFunc(r.Reasons, func(a, b service.RiskReason) int { return cmp.Compare(a.Code, b.Code) })
-	return r
-}
-
-// learnReasons reads what the bundle's data says of reasons, with the severities that parameters give. A bundle without rules of risk need
-// not say anything.
-func learnReasons(data map[string]any) (map[string]reason, error) {
-	space, _ := data["keyward"].(map[string]any)
-	if _, given := space[reasonsKey]; !given {
-		return nil, nil
-	}
-	var known map[string]reason
-	if err := document.Decode(space, reasonsKey, &known); err != nil {
-		return nil, err
-	}
-	var parameters struct {
-		Risk struct {
-			Severities map[string]int `json:"severities,omitempty"`
-		} `json:"risk,omitempty"` // bundles from before have none
-	}
-	if err := document.Decode(space, "parameters", &parameters); err != nil {
-		return nil, err
-	}
-	for code, severity := range parameters.Risk.Severities {
-		described, there := known[code]
-		if !there {
-			at := []string{"keyward", "parameters", "risk", "severities", code}
-			return nil, &document.MisfitError{Keys: at, Message: "there is no such reason"}
+	r.StepUp, r.RetrySeconds = readStepUp(a, r.Action), a.Whole("retrySeconds")
+	a.Inner("obligations", func(o *reading.Answer) {
+		if o.Given("notifyUser") {
+			r.Obligations.NotifyUser = o.Boolean("notifyUser")
 		}
-		described.Severity = severity
-		known[code] = described
-	}
-	return known, nil
+		if r.Obligations.MaxSessionSeconds = o.Whole("maxSessionSeconds"); o.Given("userVerification") {
+			r.Obligations.UserVerification = o.Text("userVerification")
+		}
+		if !knownObligation(r.Obligations.UserVerification) {
+			o.Wrong("userVerification", wantObligation)
+		}
+	})
+	return riskAnswer{Risk: r, exclude: a.Wholes("exclude")}
 }
 
-// Reasons returns what the data of a bundle, with a project's parameters, says of the reasons in an answer document.
-func Reasons(data, answer map[string]any) ([]service.RiskReason, error) {
-	known, err := learnReasons(data)
-	if err != nil {
-		return nil, err
+// readStepUp reads the methods of a challenge. Other answers have none.
+func readStepUp(a *reading.Answer, action service.RiskAction) []service.StepUpMethod {
+	if !a.Given("stepUp") {
+		return nil
 	}
-	codes, _ := answer[reasonsKey].([]any)
-	all := make([]service.RiskReason, 0, len(codes))
-	for _, code := range codes {
-		name, _ := code.(string)
-		all = append(all, service.RiskReason{Code: name, Severity: known[name].Severity, Title: known[name].Title})
+	var methods []service.StepUpMethod
+	for _, name := range a.Texts("stepUp") {
+		if !knownMethod(name) {
+			a.Wrong("stepUp", wantMethod)
+		}
+		if !slices.Contains(methods, service.StepUpMethod(name)) {
+			methods = append(methods, service.StepUpMethod(name))
+		}
 	}
-	return all, nil
-}
-
-const reasonsKey = "reasons"
-
-// reason is what a bundle's data says of one.
-type reason struct {
-	Severity int    `json:"severity"`
-	Title    string `json:"title"`
+	if len(methods) > 0 && action != service.RiskChallenge {
+		a.Wrong("stepUp", "empty but for a challenge")
+	}
+	return methods
 }
 
 func knownRisk(text string) bool { return service.RiskAction(text).Known() }
+
+func knownMethod(text string) bool { return service.StepUpMethod(text).Known() }
+
+func knownObligation(text string) bool { return text == "" || text == "required" }
 
 func knownLevel(text string) bool { return service.RiskLevel(text).Known() }
 
@@ -164,9 +184,10 @@ func (e *Engine) JudgesRisk() bool { return e.base.Defines(entrypoints[risky]) }
 func (e *Engine) Finish(ctx context.Context, q service.FinishQuestion, ev Evidence) (service.Verdict, Basis) {
 	v := e.view(q.Project)
 	d := v.finish(q, ev)
-	judged := e.judge(ctx, v, &d.Facts)
+	judged := e.judge(ctx, v, &d)
 	said := v.verdict(verdict{rule: judged.Verdict.Rule, allow: true}, &d)
-	said.Risk, said.Incomplete = judged.told(), !d.Facts.Complete || judged.Err != nil
+	said.Allow, said.Incomplete = !judged.asks(), !d.Facts.Complete || judged.Err != nil
+	judged.bind(&said, false, ev.Now)
 	return said, Basis{Facts: &d.Facts, Answer: judged.Answer, Memoised: judged.Memoised, Found: &d, Risk: judged}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies/policiestest"
@@ -26,7 +27,7 @@ func TestAStartIsJudgedBesideWhatItAsksFor(t *testing.T) {
 		if v.Risk.Action != service.RiskReview || v.Risk.Level != service.RiskMedium || v.Risk.Rule != "R4" {
 			t.Errorf("a tool is judged %+v", v.Risk)
 		}
-		want := service.RiskReason{Code: "bot", Severity: 2, Title: "The client says that it is a program"}
+		want := service.RiskReason{Code: "bot", Severity: 2, Title: "The client says that it is a program", About: service.AboutRequest}
 		if diff := cmp.Diff(want, v.Risk.Reasons[0]); diff != "" {
 			t.Error(diff)
 		}
@@ -169,6 +170,99 @@ func TestAZoneThatThereIsNotIsRefused(t *testing.T) {
 	}
 }
 
+// grave is a user whose login asks for a further proof: the browser is driven by a program.
+func grave(t *testing.T, e *Engine) service.LoginVerdict {
+	t.Helper()
+	q, ev := busyUser()
+	q.Client.Webdriver = new(true)
+	v, _, err := e.Login(t.Context(), q, ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func with(t *testing.T, e *Engine, risk map[string]any) *Engine {
+	t.Helper()
+	changed, err := e.With(map[string]any{"risk": risk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+func TestAVerdictOfRiskBindsWhereThePolicyEnforcesIt(t *testing.T) {
+	t.Parallel()
+	e := defaultEngine(t, Options{MemoEntries: entries})
+	bar := map[string]any{"severities": map[string]any{"bot": 4}}
+	barred := map[string]any{"severities": map[string]any{"bot": 4}, "mode": "enforce"}
+	tool := func(e *Engine) service.LoginVerdict {
+		q, ev := busyUser()
+		q.Client.UserAgent, q.Client.ParsedDeviceInfo, q.Client.JavaScriptHighEntropy = "curl/8.5.0", nil, nil
+		v, _, err := e.Login(t.Context(), q, ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	plain, told, bound := tool(e), tool(with(t, e, bar)), tool(with(t, e, barred))
+	if told.Risk.Action != service.RiskDeny || told.Risk.Enforced || told.Allow != plain.Allow || told.Tag != plain.Tag {
+		t.Errorf("in observe mode %+v became %+v", plain, told)
+	}
+	if !plain.Allow || bound.Allow || !bound.Risk.Enforced || bound.Tag != rest.DecisionTagEnvBlacklisted ||
+		bound.Reason != environmentBarred {
+		t.Errorf("in enforce mode %+v became %+v", plain, bound)
+	}
+	challenged := grave(t, with(t, e, map[string]any{"mode": "enforce"}))
+	if !challenged.Risk.VerifiesUser() || challenged.Risk.StepUp[0] != service.StepUpPasskeyUV {
+		t.Errorf("a challenge at a start is %+v", challenged.Risk)
+	}
+	if noted := grave(t, e); noted.Risk.VerifiesUser() || noted.Risk.Action != service.RiskChallenge {
+		t.Errorf("in observe mode it is %+v", noted.Risk)
+	}
+}
+
+func TestRulesOfRiskThatFailAllowUnlessTheParameterSaysOtherwise(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		risk  map[string]any
+		allow bool
+	}{
+		"by default":              {map[string]any{"mode": "enforce"}, true},
+		"failing closed":          {map[string]any{"mode": "enforce", "failure": "deny"}, false},
+		"failing closed, unbound": {map[string]any{"failure": "deny"}, true},
+	} {
+		q, ev := busyUser()
+		v, basis, err := naming(t, c.risk).Login(t.Context(), q, ev)
+		if err != nil || basis.Risk.Err == nil || v.Risk.Rule != "default" || v.Allow != c.allow {
+			t.Errorf("%s: allowed %t, %+v, %v, %v", name, v.Allow, v.Risk, basis.Risk.Err, err)
+		}
+	}
+}
+
+// naming returns an engine whose rules of risk name a passkey that there is not.
+func naming(t *testing.T, risk map[string]any) *Engine {
+	t.Helper()
+	files := policiestest.Files(t)
+	policiestest.Edit(t, files, "risk/risk.rego", `"exclude": excluded`, `"exclude": [9 | input.familiar.successes > 0]`)
+	delete(files, "risk/risk_test.rego")
+	e, err := Load(t.Context(), files, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return with(t, e, risk)
+}
+
+func TestAStepUpThatThereIsNotIsRefused(t *testing.T) {
+	t.Parallel()
+	files := policiestest.Files(t)
+	policiestest.Edit(t, files, "risk/risk.rego", `["other-passkey", "email-code"]`, `["other-passkey", "post-card"]`)
+	_, err := Load(t.Context(), files, Options{Admitted: true})
+	if err == nil || !strings.Contains(err.Error(), `"post-card": stepUp must be`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // BenchmarkRisk is what the judgement of risk takes by itself.
 func BenchmarkRisk(b *testing.B) {
 	q, ev := busyUser()
@@ -176,11 +270,11 @@ func BenchmarkRisk(b *testing.B) {
 		e := defaultEngine(b, Options{MemoEntries: remembered})
 		v := &e.base
 		d := v.login(q, ev)
-		e.judge(b.Context(), v, &d.Facts)
+		e.judge(b.Context(), v, &d)
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				e.judge(b.Context(), v, &d.Facts)
+				e.judge(b.Context(), v, &d)
 			}
 		})
 	}

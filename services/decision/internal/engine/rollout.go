@@ -24,8 +24,9 @@ func (e *Engine) Undefined(action string) map[string]any {
 		return nil
 	}
 	if q == int(risky) {
-		r := unjudged()
-		return map[string]any{"rule": unruledRow, "action": string(r.Action), "level": string(r.Level), "reasons": []any{}}
+		return map[string]any{
+			"rule": unruledRow, "action": string(service.RiskAllow), "level": string(service.RiskLow), "reasons": []any{},
+		}
 	}
 	v := unruled()
 	return map[string]any{"rule": v.rule, "allow": v.allow, "tag": string(v.tag), "reason": ""}

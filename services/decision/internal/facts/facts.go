@@ -91,6 +91,8 @@ type Counts struct {
 	Uncertain   int `json:"uncertain"`
 	Remote      int `json:"remote"`
 	SecurityKey int `json:"securityKey"`
+
+	Items Passkeys `json:"items,omitempty"` // of risk; records of before have none
 }
 
 // CDA is what is known of cross-device authentication.

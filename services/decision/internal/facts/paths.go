@@ -22,6 +22,8 @@ func (m *member) paths(above string, all []string) []string {
 			all = m.members[i].paths(above+m.name+".", all)
 		}
 		return all
+	case items: // scenarios name passkeys, and not their places
+		return all
 	case arms, names:
 		return append(all, above+m.name+".")
 	default:
@@ -72,6 +74,7 @@ func (m *member) flatten(at string, f *Facts, into map[string]any) {
 		for _, one := range m.names(f) {
 			into[at+"."+one.Name] = one.Has
 		}
+	case items:
 	default:
 		for i := range m.members {
 			inner := &m.members[i]

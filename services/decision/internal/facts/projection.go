@@ -16,8 +16,9 @@ type Projection struct {
 // step writes one value, or skips what follows if a part of the facts is absent.
 type step struct {
 	*member
-	arm  string // of arms and names: the only one that counts; empty = all
-	skip int    // of an optional member: how many steps belong to it
+	arm  string   // of arms and names: the only one that counts; empty = all
+	each []string // of items: the values that count of each; none = all
+	skip int      // of an optional member: how many steps belong to it
 }
 
 // NewProjection returns the projection on the paths in the policy's input, the empty path being all of it. A path that no facts have does
@@ -36,13 +37,15 @@ func (p *Projection) add(m *member, at []string, paths [][]string) {
 	if len(paths) == 0 {
 		return
 	}
-	whole := slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 0 })
+	whole := slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 0 || path[0] == EachItem && m.kind != items })
 	optional := -1
 	if m.present != nil {
 		optional = len(p.steps)
 		p.steps = append(p.steps, step{member: m})
 	}
 	switch {
+	case m.kind == items && !whole:
+		p.each(step{member: m}, at, paths)
 	case (m.kind == arms || m.kind == names) && !whole:
 		for _, path := range paths {
 			p.leaf(step{member: m, arm: path[0]}, slices.Concat(at, path[:1]))
@@ -61,6 +64,25 @@ func (p *Projection) add(m *member, at []string, paths [][]string) {
 	}
 	if optional >= 0 {
 		p.steps[optional].skip = len(p.steps) - optional - 1
+	}
+}
+
+// each adds the step of a list of which the paths ask for some values of whichever is in it.
+func (p *Projection) each(s step, at []string, paths [][]string) {
+	for _, path := range paths {
+		if path[0] != EachItem || len(path) == 1 {
+			s.each = nil
+			break
+		}
+		s.each = append(s.each, path[1])
+	}
+	p.steps = append(p.steps, s)
+	all := strings.Join(at, ".")
+	if len(s.each) == 0 {
+		p.paths = append(p.paths, all)
+	}
+	for _, name := range s.each {
+		p.paths = append(p.paths, all+EachItem+"."+name)
 	}
 }
 
@@ -103,6 +125,8 @@ func (p *Projection) Append(to []byte, f *Facts) []byte {
 			to = s.appendArms(to, f)
 		case names:
 			to = s.appendNames(to, f)
+		case items:
+			to = s.items(f).appendKey(to, s.each)
 		}
 	}
 	return to

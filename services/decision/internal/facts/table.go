@@ -17,6 +17,7 @@ const (
 	text
 	arms  // an object whose keys are the bundle's own
 	names // the same, of what holds or not
+	items // passkeys
 )
 
 // member is one named value of the facts. The table of all members is what the input of policies, the JSON of records and the keys of
@@ -31,6 +32,7 @@ type member struct {
 	text    func(*Facts) string
 	arms    func(*Facts) Assignments
 	names   func(*Facts) Labels
+	items   func(*Facts) Passkeys
 	members []member
 	steps   []int // of an integer that is rounded down to one of them; nil = it is not
 
@@ -52,6 +54,10 @@ func word[T ~string](name string, get func(*Facts) T) member {
 
 func flags(name string, get func(*Facts) Labels) member {
 	return named(member{name: name, kind: names, names: get})
+}
+
+func list(name string, get func(*Facts) Passkeys) member {
+	return named(member{name: name, kind: items, items: get})
 }
 
 func group(name string, members ...member) member {
@@ -128,6 +134,8 @@ var root = group("input", append([]member{
 		count("uncertain", func(f *Facts) int { return f.Credentials.Uncertain }),
 		count("remote", func(f *Facts) int { return f.Credentials.Remote }),
 		count("securityKey", func(f *Facts) int { return f.Credentials.SecurityKey }),
+		list("items", func(f *Facts) Passkeys { return f.Credentials.Items }).
+			when(func(f *Facts) bool { return len(f.Credentials.Items) > 0 }),
 	).when(ofAccount),
 	group(
 		"cda",

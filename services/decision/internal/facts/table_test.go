@@ -170,9 +170,14 @@ func TestAProjectionKnowsItsPaths(t *testing.T) {
 			[][]string{{"blacklist"}, {"blacklist", "login"}},
 			[]string{"blacklist.login", "blacklist.appendAfterHybrid", "blacklist.appendAfterError"},
 		},
-		"one arm":                         {[][]string{{"experiments", "zeal"}}, []string{"experiments.zeal"}},
-		"all arms":                        {[][]string{{"experiments"}, {"experiments", "zeal"}}, []string{"experiments"}},
-		"what no facts have":              {[][]string{{"weather"}, {"pair", "weather"}, {"complete", "deeper"}}, []string{"complete"}},
+		"one arm":            {[][]string{{"experiments", "zeal"}}, []string{"experiments.zeal"}},
+		"all arms":           {[][]string{{"experiments"}, {"experiments", "zeal"}}, []string{"experiments"}},
+		"what no facts have": {[][]string{{"weather"}, {"pair", "weather"}, {"complete", "deeper"}}, []string{"complete"}},
+		"a value of whichever passkey": {
+			[][]string{{"credentials", "items", facts.EachItem, "aaguid"}, {"credentials", "items", facts.EachItem, "class"}},
+			[]string{"credentials.items[].aaguid", "credentials.items[].class"},
+		},
+		"passkeys as a whole":             {[][]string{{"credentials", "items"}}, []string{"credentials.items"}},
 		"nothing, of a policy that reads": {nil, nil},
 	} {
 		if diff := cmp.Diff(tc.want, facts.NewProjection(tc.paths).Paths()); diff != "" {

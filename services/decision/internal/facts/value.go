@@ -6,7 +6,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
-	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/services/decision/internal/vocabulary"
 )
 
 // usualMembers is how many members an object of the facts has at most without costing an allocation.
@@ -34,21 +34,23 @@ func (m *member) value(f *Facts) *ast.Term {
 	case integer:
 		return ast.InternedTerm(m.integer(f))
 	case text:
-		return term(m.text(f))
+		return vocabulary.Term(m.text(f))
 	case arms:
 		all := m.arms(f)
 		items := make([][2]*ast.Term, len(all))
 		for i, one := range all {
-			items[i] = [2]*ast.Term{term(one.Experiment), term(string(one.Arm))}
+			items[i] = [2]*ast.Term{vocabulary.Term(one.Experiment), vocabulary.Term(string(one.Arm))}
 		}
 		return ast.ObjectTerm(items...)
 	case names:
 		all := m.names(f)
 		items := make([][2]*ast.Term, len(all))
 		for i, one := range all {
-			items[i] = [2]*ast.Term{term(one.Name), ast.InternedTerm(one.Has)}
+			items[i] = [2]*ast.Term{vocabulary.Term(one.Name), ast.InternedTerm(one.Has)}
 		}
 		return ast.ObjectTerm(items...)
+	case items:
+		return m.items(f).term()
 	default:
 		return ast.NewTerm(m.object(f))
 	}
@@ -82,6 +84,8 @@ func (m *member) appendJSON(to []byte, f *Facts) []byte {
 			to = append(to, ',')
 		}
 		return closed(to, open)
+	case items:
+		return m.items(f).appendJSON(to)
 	}
 	open := len(to)
 	to = append(to, '{')
@@ -119,37 +123,4 @@ func AppendText(to []byte, s string) []byte {
 	to = append(to, '"')
 	to = append(to, s...)
 	return append(to, '"')
-}
-
-func term(word string) *ast.Term {
-	if known, ok := words[word]; ok {
-		return known
-	}
-	return ast.StringTerm(word)
-}
-
-// words are the terms of the keys and of the usual values, made once. Terms do not change, so they may be shared.
-var words = vocabulary(
-	"account", "afterError", "afterHybrid", "appendAfterError", "appendAfterHybrid", "auto", "blacklist", "ble", "browser", "cda",
-	"cdaStreak", "client", "complete", "conditionalCreate", "conditionalGet", "cooldown", "createdHere", "credentialClass",
-	"credentials", "declines", "default", "desktop", "environment", "existsHere", "failedLocal", "flags", "force", "hybrid",
-	"immediateGet", "inApp", "known", "lastFailedRoute", "lastRoute", "likely", "listed", "localStreak", "login", "loginMethod",
-	"missingEvidence", "mobile", "native", "noCredentials", "nudges", "os", "osVersion", "outcome", "pair", "positive",
-	"positiveSecurityKey", "privateMode", "process", "rejected", "remote", "remoteHigh", "remoteLow", "route", "securityKey",
-	"optOutAfterHybrid", "securityKeyOnly", "securityKeyStreak", "shownLately", "situation", "spaced", "spent", "source",
-	string(event.OneTap), string(event.TextField), "strategy", "support", "total", "uncertain", "uvpa", "webauthn", "webdriver",
-	"active", "pending", "disabled", "unknown", "standard", "minimize", "maximize", "windows", "macos", "ios", "android", "chromeos",
-	"linux", "chrome", "safari", "edge", "firefox", "on", "off", "yes", "no", "none", "restricted-browser", "local", "security-key",
-	"", "sk", "incomplete", "not-offered", "rollout", "action", "identifier", "invitation", "browserVersion", "samples", "append",
-	"manage", string(Listed), string(Unlisted), "device", "embedded", "lost", "evidenceHere", "doubts", "wrongCodes",
-	"countersRegressed", "backupsChanged", "firstWin", "secondWin", "thirdWin", "phone", "tablet", "tv", "other", "post-login",
-	"sign-up", "mfa", "in-app", "passkey-list", "current-user", "experiments", DeviceLocalPasskey, string(Treatment), string(Control),
-)
-
-func vocabulary(list ...string) map[string]*ast.Term {
-	terms := make(map[string]*ast.Term, len(list))
-	for _, word := range list {
-		terms[word] = ast.StringTerm(word)
-	}
-	return terms
 }

@@ -39,8 +39,6 @@ type Question struct {
 // Finish is what ended a ceremony. Of a passkey it has what Passkey has not.
 type Finish struct {
 	Passkey
-	BackupState bool                   `json:"backupState"`
-	LastUsedMs  int64                  `json:"lastUsedMs,omitempty"`
 	UV          bool                   `json:"uv"`
 	Login       *service.FinishedLogin `json:"login,omitempty"` // nil of a creation
 	Conditional bool                   `json:"conditional,omitempty"`
@@ -49,15 +47,13 @@ type Finish struct {
 // KeepFinish returns what is kept of what ended a ceremony.
 func KeepFinish(q *service.FinishQuestion) *Finish {
 	return &Finish{
-		Passkey: passkey(&q.Passkey), BackupState: q.Passkey.BackupState, LastUsedMs: q.Passkey.LastUsedMs, UV: q.UV, Login: q.Login,
-		Conditional: q.Conditional,
+		Passkey: passkey(&q.Passkey), UV: q.UV, Login: q.Login, Conditional: q.Conditional,
 	}
 }
 
 // Restore puts into a question what had ended the ceremony.
 func (f *Finish) Restore(q *service.FinishQuestion) {
 	q.Passkey = f.Passkey.credential()
-	q.Passkey.BackupState, q.Passkey.LastUsedMs = f.BackupState, f.LastUsedMs
 	q.UV, q.Login, q.Conditional = f.UV, f.Login, f.Conditional
 }
 
@@ -84,6 +80,11 @@ type Passkey struct {
 	Environment    ident.EnvironmentID `json:"environment,omitempty"`
 	CreatedMs      int64               `json:"createdMs"`
 	UsedOn         []string            `json:"usedOn,omitempty"`
+	// This and what follows: records from before rules read them of each passkey have them of a finish alone, and say nothing of counters
+	BackupState  bool  `json:"backupState,omitempty"`
+	LastUsedMs   int64 `json:"lastUsedMs,omitempty"`
+	Counts       bool  `json:"counts,omitempty"` // its signature counter is not 0
+	CloneWarning bool  `json:"cloneWarning,omitempty"`
 }
 
 // Read is which of the user's events had been read: how many, and the exclusive or of the FNV-1a hashes of their IDs. Offers of the process
@@ -149,11 +150,15 @@ func passkey(c *account.Credential) Passkey {
 		Environment:    c.Environment,
 		CreatedMs:      c.CreatedMs,
 		UsedOn:         c.UsedOn,
+		BackupState:    c.BackupState,
+		LastUsedMs:     c.LastUsedMs,
+		Counts:         c.SignCount > 0,
+		CloneWarning:   c.CloneWarning,
 	}
 }
 
 func (p *Passkey) credential() account.Credential {
-	return account.Credential{
+	c := account.Credential{
 		ID:             p.ID,
 		CredentialID:   p.CredentialID,
 		AAGUID:         p.AAGUID,
@@ -165,7 +170,14 @@ func (p *Passkey) credential() account.Credential {
 		Environment:    p.Environment,
 		CreatedMs:      p.CreatedMs,
 		UsedOn:         p.UsedOn,
+		BackupState:    p.BackupState,
+		LastUsedMs:     p.LastUsedMs,
+		CloneWarning:   p.CloneWarning,
 	}
+	if p.Counts {
+		c.SignCount = 1
+	}
+	return c
 }
 
 // client leaves out what tells one browser or device from all others: the handle is a secret, and detection reads none of it.

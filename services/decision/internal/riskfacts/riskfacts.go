@@ -79,13 +79,7 @@ func item(in *Input) facts.Item {
 	end := in.Finish
 	i := facts.Item{
 		AAGUID: strings.ToLower(end.Passkey.AAGUID), Class: end.Class, AgeHours: since(in.Now, end.Passkey.CreatedMs), UV: end.UV,
-		Backup: facts.DeviceBound, AAL: 1,
-	}
-	switch {
-	case end.Passkey.BackupState:
-		i.Backup = facts.BackedUp
-	case end.Passkey.BackupEligible:
-		i.Backup = facts.Eligible
+		Backup: backup(&end.Passkey), AAL: 1,
 	}
 	if end.UV {
 		i.AAL = 2 // NIST SP 800-63B-4 Appendix B

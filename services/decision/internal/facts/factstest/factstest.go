@@ -78,6 +78,11 @@ func fill(t *rapid.T, v reflect.Value, chance func() bool) {
 			v.Set(reflect.New(v.Type().Elem()))
 			fill(t, v.Elem(), func() bool { return true })
 		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), rapid.IntRange(0, 2).Draw(t, "length"), 2))
+		for i := range v.Len() {
+			fill(t, v.Index(i), func() bool { return true })
+		}
 	default:
 		t.Fatalf("facts hold a %s, which cannot be drawn", v.Type())
 	}

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
@@ -26,6 +27,11 @@ const (
 	KeyPasskeys         = "passkeys"
 	KeyNextEligible     = "nextEligibleAt"
 	KeyReasons          = "reasons"
+	KeyStepUp           = "stepUp"
+	KeyNotNamed         = "exclude"
+	KeyRetry            = "retrySeconds"
+	KeyNotify           = "notifyUser"
+	KeyWire             = "wire"
 )
 
 var (
@@ -39,7 +45,10 @@ var (
 		Mediation: loginExpectations,
 		Rollout:   {"reason"},
 	}
-	riskExpectations = []string{"verdict", "level", "rule", KeyReasons, "enforced", KeyFacts}
+	riskExpectations = []string{
+		"verdict", "level", "rule", KeyReasons, "enforced", KeyFacts, KeyStepUp, KeyNotNamed, KeyRetry, KeyNotify, KeyWire,
+	}
+	wireExpectations = []string{"status", "loginAllow", "appendAllow", "decisionTag", "errorType"}
 )
 
 var (
@@ -87,6 +96,8 @@ var (
 	}
 	verdicts = words(service.RiskAllow, service.RiskReview, service.RiskChallenge, service.RiskDeny)
 	levels   = words(service.RiskLow, service.RiskMedium, service.RiskHigh)
+	methods  = words(service.StepUpMethods()...)
+	refusals = words(fault.TypeRiskDenied, fault.TypeStepUpRequired)
 	hints    = []string{"client-device", "hybrid", "security-key"} // W3C WebAuthn, PublicKeyCredentialHint
 
 	detectionNames = map[rest.DetectionTagCategory][]string{
@@ -223,7 +234,13 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 		return l.Choice(n, key, attachments)
 	case "hints":
 		return l.choices(n, "hint", hints)
-	case "allowCredentials", KeyExclude:
+	case KeyStepUp:
+		return l.choices(n, "method", methods)
+	case KeyRetry:
+		return l.Integer(n, key)
+	case KeyWire:
+		return l.wantedWire(n)
+	case "allowCredentials", KeyExclude, KeyNotNamed:
 		return l.choices(n, "passkey of the account", passkeys)
 	case KeyDetectionTags, KeyNotDetectionTags:
 		return l.detectionTags(n, key)
@@ -307,6 +324,24 @@ func (l *library) wantedFacts(n *yaml.Node) map[string]any {
 	return want
 }
 
+// wantedWire reads what the caller is answered.
+func (l *library) wantedWire(n *yaml.Node) map[string]any {
+	want := map[string]any{}
+	for name, value := range l.Object(n, KeyWire, wireExpectations) {
+		switch name {
+		case "status":
+			want[name] = l.Integer(value, name)
+		case "decisionTag":
+			want[name] = l.Choice(value, "decision tag", decisionTags)
+		case "errorType":
+			want[name] = l.Choice(value, name, refusals)
+		default:
+			want[name] = l.Boolean(value, name)
+		}
+	}
+	return want
+}
+
 var (
 	reachable = []string{"local", "byPhone"}
 	reaches   = map[string][]string{"local": {"likely", "uncertain", "none"}, "byPhone": {"high", "low", "none"}}
@@ -386,7 +421,7 @@ func (s *Scenario) Compare(actual map[string]any) []Mismatch {
 			if !tagsMet(e, detected) {
 				all = append(all, Mismatch{Key: e.Key, Expected: e.Want, Actual: detected})
 			}
-		case KeyHistory, KeyFacts, KeyPasskeys:
+		case KeyHistory, KeyFacts, KeyPasskeys, KeyWire:
 			want, _ := e.Want.(map[string]any)
 			have, _ := got.(map[string]any)
 			for _, name := range slices.Sorted(maps.Keys(want)) {
@@ -394,7 +429,7 @@ func (s *Scenario) Compare(actual map[string]any) []Mismatch {
 					all = append(all, Mismatch{Key: e.Key + "." + name, Expected: want[name], Actual: have[name]})
 				}
 			}
-		case KeyExclude:
+		case KeyExclude, KeyNotNamed:
 			if !slices.Equal(sorted(e.Want), sorted(got)) {
 				all = append(all, Mismatch{Key: e.Key, Expected: sorted(e.Want), Actual: sorted(got)})
 			}

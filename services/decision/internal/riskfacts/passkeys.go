@@ -1,0 +1,69 @@
+package riskfacts
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+// Passkey is one of the account's, as it looks from the client.
+type Passkey struct {
+	*account.Credential
+	Class        facts.Class
+	Availability string
+}
+
+// Passkeys returns what there is to know of an account's passkeys, in an order that depends on nothing else, and which passkey each is.
+func Passkeys(in *Input, of []Passkey) (facts.Passkeys, []ident.CredentialID) {
+	type known struct {
+		facts.Passkey
+		id ident.CredentialID
+	}
+	all := make([]known, len(of))
+	for i := range of {
+		all[i] = known{passkey(in, &of[i]), of[i].ID}
+	}
+	slices.SortStableFunc(all, func(a, b known) int { return a.Compare(&b.Passkey) })
+	found, ids := make(facts.Passkeys, len(all)), make([]ident.CredentialID, len(all))
+	for i := range all {
+		found[i], ids[i] = all[i].Passkey, all[i].id
+	}
+	return found, ids
+}
+
+func passkey(in *Input, c *Passkey) facts.Passkey {
+	used := c.LastUsedMs
+	for _, e := range in.Events.Successes() { // an account may lack the newest
+		if e.Type == event.LoginCompleted && e.Credential == string(c.ID) {
+			used = max(used, e.CreatedMs)
+		}
+	}
+	p := facts.Passkey{
+		AAGUID: strings.ToLower(c.AAGUID), Class: c.Class, Availability: c.Availability, AgeHours: since(in.Now, c.CreatedMs),
+		UsedHours: since(in.Now, used), Backup: backup(c.Credential), Counter: facts.Counter(service.CounterOK),
+	}
+	switch {
+	case c.CloneWarning:
+		p.Counter = facts.Counter(service.CounterRegressed)
+	case c.SignCount == 0:
+		p.Counter = facts.Counter(service.CounterNone)
+	}
+	return p
+}
+
+// backup says whether a passkey can leave its device.
+func backup(c *account.Credential) facts.Backup {
+	switch {
+	case c.BackupState:
+		return facts.BackedUp
+	case c.BackupEligible:
+		return facts.Eligible
+	default:
+		return facts.DeviceBound
+	}
+}
