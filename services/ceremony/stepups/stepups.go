@@ -8,6 +8,7 @@ package stepups
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -97,10 +98,32 @@ func (s *Service) Withhold(ctx context.Context, w risk.Withheld) (service.StepUp
 	if _, err := s.deps.Outbox.Append(ctx, started); err != nil {
 		return service.StepUp{}, err
 	}
+	if err := s.spend(ctx, w.Record, there, created); err != nil {
+		return service.StepUp{}, err
+	}
 	if created {
 		s.deps.Counted.Started.Inc()
 	}
 	return there.Told(), nil
+}
+
+// spend spends the challenge of a withheld answer, if that has not been done when it was taken. One that is spent already, and of which
+// there was no step-up any more, has had one that is over: it does not get another.
+func (s *Service) spend(ctx context.Context, r challenge.Record, u stepup.StepUp, created bool) error {
+	if s.deps.Challenges.Forgetful() || !r.EndsByEvent() && !r.EndsByAccount() {
+		return nil
+	}
+	_, err := s.deps.Challenges.Spend(ctx, r)
+	if !errors.Is(err, challenge.ErrUsed) {
+		return err
+	}
+	if !created {
+		return nil
+	}
+	if err := s.deps.StepUps.Remove(ctx, stepup.Ref{Project: u.Project, ID: u.ID}); err != nil {
+		return err
+	}
+	return challenge.ErrUsed
 }
 
 // event is an event that tells of a step-up; its ID comes of the ceremony's, so that it is told once.
