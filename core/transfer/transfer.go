@@ -44,8 +44,7 @@ func (b Bytes) MarshalText() ([]byte, error) {
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (b *Bytes) UnmarshalText(text []byte) error {
-	plain := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(string(text), "="))
-	decoded, err := base64.RawURLEncoding.DecodeString(plain)
+	decoded, err := base64.RawURLEncoding.DecodeString(event.Canonical(string(text)))
 	if err != nil {
 		return errors.New("must be base64url")
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/go-webauthn/webauthn/protocol"
+
+	"github.com/keyward/keyward/core/event"
 )
 
 // What is refused as a whole.
@@ -201,8 +203,7 @@ func octets(name, text string) ([]byte, error) {
 	if text == "" {
 		return nil, refuse(name+" is missing", nil)
 	}
-	plain := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
-	decoded, err := base64.RawURLEncoding.DecodeString(plain)
+	decoded, err := base64.RawURLEncoding.DecodeString(event.Canonical(text))
 	if err != nil || strings.ContainsAny(text, "\r\n") {
 		return nil, refuse(name+" is not base64url", err)
 	}
