@@ -125,9 +125,10 @@ var arrows = []struct {
 	},
 	{"services/decision/scenario", "core api policies services/decision/internal"},
 	{"services/decision/scenario/internal", ""},
+	{"services/decision/scenario/internal/around", "core services/decision/scenario/internal/strictyaml"},
 	{
 		"services/decision/scenario/internal/written",
-		"core api services/decision/internal/facts services/decision/scenario/internal/strictyaml",
+		"core api services/decision/internal/facts services/decision/scenario/internal/around services/decision/scenario/internal/strictyaml",
 	},
 	{"services/decision/explain", "core api policies services/decision/internal"},
 	{"services/decision/explain/internal", "services/decision/internal"},
@@ -140,7 +141,8 @@ var arrows = []struct {
 	{"services/decision/internal/riskfacts", "core " + decisionRooms("facts")},
 	{"services/decision/internal/detect", "core api " + decisionRooms("agent document experiment facts lists recognition rollout")},
 	{"services/decision/internal/lists", decisionRooms("document facts")},
-	{"services/decision/internal/outside", decisionRooms("follow lists")},
+	{"services/decision/internal/locations", "core/place"},
+	{"services/decision/internal/outside", "core/address core/place " + decisionRooms("follow lists locations")},
 	{"services/decision/internal/follow", ""},
 	{"services/decision/internal/declared", ""},
 	{"services/decision/internal/steps", decisionRooms("bundlefile comparison facts")},
@@ -149,7 +151,7 @@ var arrows = []struct {
 	{"services/decision/internal/recognition", "core api policies " + decisionRooms("agent document facts")},
 	{"services/decision/internal/agent", decisionRooms("document facts")},
 	{"services/decision/internal/document", ""},
-	{"services/decision/internal/facts", "core api " + decisionRooms("memo vocabulary")},
+	{"services/decision/internal/facts", "core api " + decisionRooms("declared memo vocabulary")},
 	{"services/decision/internal/vocabulary", ""},
 	{"services/decision/internal/reading", ""},
 	{"services/decision/internal/reasons", "core/service " + decisionRooms("document")},
@@ -172,7 +174,7 @@ var arrows = []struct {
 	},
 
 	// What services can do for each other, and how calls get there.
-	{"core/service", "core/account core/event core/fault core/history core/ident core/listing core/transfer api"},
+	{"core/service", "core/account core/event core/fault core/history core/ident core/listing core/place core/transfer api"},
 	{"core/service/remote", "core/rpc core/bus core/service core/event core/ident api"},
 	{"core/loopbacktest", ""},
 	{"core/redistest", ""},
@@ -187,7 +189,9 @@ var arrows = []struct {
 	{"core/project", "core/account core/bus core/fault core/ident core/keyring core/kv core/origin"},
 	{"core/origin", ""},
 	{"core/account", "core/bus core/event core/fault core/ident core/kv core/patience"},
-	{"core/event", "core/ident"},
+	{"core/event", "core/ident core/place"},
+	{"core/place", ""},
+	{"core/place/mmdbtest", ""},
 
 	// Where things are kept and how they travel.
 	{"core/eventlog", "core/account core/bus core/cache core/direct core/event core/fault core/flow core/historycache " +

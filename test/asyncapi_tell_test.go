@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/place/mmdbtest"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
@@ -70,6 +71,34 @@ func tellDoubts(t *testing.T, st *stack) {
 	}).fault(t, 400)
 }
 
+// citiesFile is a database that places who calls at home and from abroad.
+func citiesFile(t *testing.T) string {
+	t.Helper()
+	cities := mmdbtest.Write(time.Now(), map[string]mmdbtest.Entry{
+		"192.0.2.0/24": mmdbtest.Located("DE", 52.52, 13.40, 20), abroad + "/32": mmdbtest.Located("BR", -23.55, -46.63, 50),
+	})
+	name := filepath.Join(t.TempDir(), "cities.mmdb")
+	if err := os.WriteFile(name, cities, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+const abroad = "198.51.100.9"
+
+// tellCountry logs in from a country where the user never was.
+func tellCountry(t *testing.T, st *stack) {
+	t.Helper()
+	traveller := st.newPerson(t)
+	traveller.createPasskey(t)
+	process := traveller.nextProcess()
+	body := traveller.loginFinishBody(t, process, traveller.loginStart(t, process).AssertionOptions)
+	client := mac(traveller.handle)
+	client["remoteAddress"] = abroad
+	body["clientInformation"] = client
+	as[rest.PasskeyLoginFinishRsp](t, traveller.call(t, http.MethodPost, "/v2/passkey/login/finish", body))
+}
+
 // tellAllTypes does everything that an event tells of.
 func tellAllTypes(t *testing.T, st *stack) {
 	t.Helper()
@@ -86,6 +115,7 @@ func tellAllTypes(t *testing.T, st *stack) {
 	as[rest.PasskeyLoginFinishRsp](t, p.loginFinish(t, process, start.AssertionOptions))
 	mediation(t, p)
 	tellDoubts(t, st)
+	tellCountry(t, st)
 
 	var last rest.PasskeyEvent
 	for _, kind := range event.Types() {

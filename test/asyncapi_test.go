@@ -328,7 +328,7 @@ func TestEverythingThatIsPublishedIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 			declareLabel(t, bundle, "admin")
 			st := s.start(t, func(c *settings.Config) {
 				c.NATS.Addr, c.Delivery.Kind, c.Decision.PoliciesDir = "127.0.0.1:0", delivery.Outbox, bundle
-				c.Unproven.Requests = fewUnproven
+				c.Unproven.Requests, c.Decision.Files.CityDB = fewUnproven, citiesFile(t)
 			})
 			tellAllTypes(t, st)
 			changeEverything(t, st, bundle)

@@ -21,6 +21,15 @@ func appendText(to []byte, s string) []byte {
 	return append(append(append(to, '"'), s...), '"')
 }
 
+// appendFloat appends a number in JSON.
+func appendFloat(to []byte, f float64) []byte {
+	number, err := json.Marshal(f)
+	if err != nil {
+		panic(err) // no event has what is no number: it has been JSON
+	}
+	return append(to, number...)
+}
+
 // AppendJSON appends v in JSON.
 func (v *Event) AppendJSON(to []byte) []byte {
 	start := len(to)
@@ -193,6 +202,26 @@ func (v *Origin) AppendJSON(to []byte) []byte {
 	to = appendText(to, string(v.Address))
 	to = append(to, `,"network":`...)
 	to = appendText(to, string(v.Network))
+	if v.Country != "" {
+		to = append(to, `,"country":`...)
+		to = appendText(to, string(v.Country))
+	}
+	if v.ASN != 0 {
+		to = append(to, `,"asn":`...)
+		to = strconv.AppendInt(to, int64(v.ASN), 10)
+	}
+	if v.Lat != nil {
+		to = append(to, `,"lat":`...)
+		to = appendFloat(to, (*v.Lat))
+	}
+	if v.Lon != nil {
+		to = append(to, `,"lon":`...)
+		to = appendFloat(to, (*v.Lon))
+	}
+	if v.RadiusKm != 0 {
+		to = append(to, `,"radiusKm":`...)
+		to = strconv.AppendInt(to, int64(v.RadiusKm), 10)
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

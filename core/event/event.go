@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/place"
 )
 
 // Type says what happened. The types are those of api/events/types.yaml.
@@ -171,6 +172,33 @@ type Client struct {
 type Origin struct {
 	Address string `json:"address"` // as much as is kept
 	Network string `json:"network"` // that it is in: the first 24 bits of IPv4, 48 of IPv6
+	// This and what follows: as far as the operator's databases tell. Latitude and longitude are multiples of half a degree
+	Country  string   `json:"country,omitempty"` // ISO 3166-1
+	ASN      int      `json:"asn,omitempty"`     // of the autonomous system
+	Lat      *float64 `json:"lat,omitempty"`
+	Lon      *float64 `json:"lon,omitempty"`
+	RadiusKm int      `json:"radiusKm,omitempty"` // within which of that point it is
+}
+
+// NewOrigin returns the origin at a place.
+func NewOrigin(address, network string, at place.Place) *Origin {
+	o := &Origin{Address: address, Network: network, Country: at.Country, ASN: at.ASN, RadiusKm: at.RadiusKm}
+	if at.Point != nil {
+		o.Lat, o.Lon = new(at.Point.Lat), new(at.Point.Lon)
+	}
+	return o
+}
+
+// Place returns where it is; the zero place if there is no origin.
+func (o *Origin) Place() place.Place {
+	if o == nil {
+		return place.Place{}
+	}
+	at := place.Place{Country: o.Country, ASN: o.ASN, RadiusKm: o.RadiusKm}
+	if o.Lat != nil && o.Lon != nil {
+		at.Point = place.NewPoint(*o.Lat, *o.Lon)
+	}
+	return at
 }
 
 // Offer is a login offer together with what the ceremony service says of its challenge: for its list, when it expires; of challenges that

@@ -30,6 +30,8 @@ const (
 	BackupStateChanged Type = "backup-state-changed"
 	// NewEnvironment: The user logged in with a passkey in a browser profile or app in which the account is not known to have succeeded before.
 	NewEnvironment Type = "new-environment"
+	// NewCountry: The user logged in with a passkey, or created one, in a country where the account is not known to have succeeded before. The first success of an account is in no new country, nor is any that nobody can locate.
+	NewCountry Type = "new-country"
 	// StepUpStarted: What an authenticator answered was verified and is withheld until a further proof is given: the policy challenged it. Nobody is logged in by it, and no passkey created, until step-up-passed and the login-completed or append-completed that follows.
 	StepUpStarted Type = "step-up-started"
 	// StepUpPassed: The further proof that an answer waits for was given. Whoever started the ceremony may have the answer, once.
@@ -116,6 +118,7 @@ func Types() []Type {
 		PasskeyBackupChanged,
 		BackupStateChanged,
 		NewEnvironment,
+		NewCountry,
 		StepUpStarted,
 		StepUpPassed,
 		StepUpFailed,
@@ -198,6 +201,8 @@ func (t Type) traits() traits {
 	case BackupStateChanged:
 		return traits{known: true, account: true}
 	case NewEnvironment:
+		return traits{known: true, account: true}
+	case NewCountry:
 		return traits{known: true, account: true}
 	case StepUpStarted:
 		return traits{known: true, account: true}

@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/place"
 )
 
 // Empty is the body of a call that needs or returns none.
@@ -485,6 +486,10 @@ type Verdict struct {
 	NextEligibleAt time.Time `json:"nextEligibleAt,omitzero"`
 	// Incomplete says that something could not be looked up, or that the policy did not answer: a moment later the answer may be another.
 	Incomplete bool `json:"incomplete,omitempty"`
+	// Place is where the client's address is, as far as the operator's databases tell; of the end of a ceremony alone
+	Place place.Place `json:"place,omitzero"`
+	// NewCountry says that the account has succeeded before, and never from the country of Place; of the end of a ceremony alone
+	NewCountry bool `json:"newCountry,omitempty"`
 	// Risk is how the request was judged beside that; nil if the bundle has no rules for it. It changes nothing of the above
 	Risk *Risk `json:"risk,omitempty"`
 }

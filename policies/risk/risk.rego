@@ -176,6 +176,35 @@ reasons contains "automation" if input.request.bot in {"headless", "automation"}
 reasons contains "blocked-address" if listed(data.keyward.parameters.risk.blockedLists)
 
 # METADATA
+# title: The address is in a country that is barred
+# scope: rule
+reasons contains "blocked-country" if input.request.country in data.keyward.parameters.risk.blockedCountries
+
+# METADATA
+# title: The address is in none of the only countries that are not barred
+# scope: rule
+reasons contains "blocked-country" if {
+	count(data.keyward.parameters.risk.allowedCountries) > 0
+	input.request.country != ""
+	not input.request.country in data.keyward.parameters.risk.allowedCountries
+}
+
+# METADATA
+# title: The account has succeeded elsewhere, and never in this country
+# scope: rule
+reasons contains "new-country" if input.familiar.country == "new"
+
+# METADATA
+# title: Nobody travels as fast as from where the user was last, unless this browser or app is known
+# scope: rule
+reasons contains "impossible-travel" if {
+	input.travel.located == true
+	input.travel.distanceKm >= data.keyward.parameters.risk.travelMinKm
+	input.travel.kmh >= data.keyward.parameters.risk.travelKmh
+	input.familiar.environment != "seen"
+}
+
+# METADATA
 # title: The request is in a list of those that ask for a look
 # scope: rule
 reasons contains "risky-network" if listed(data.keyward.parameters.risk.riskyLists)

@@ -244,3 +244,33 @@ test_excluded if {
 	at_the_end := risk.decision with input as finished(both) with data.keyward.parameters.risk.allowedAaguids as []
 	at_the_end.exclude == []
 }
+
+test_blocked_country if {
+	from_brazil := object.union(facts, {"request": {"country": "BR"}})
+	from_nowhere := object.union(facts, {"request": {"country": ""}})
+	barred := brief(risk.decision) with input as from_brazil with data.keyward.parameters.risk.blockedCountries as ["BR"]
+	barred == {"rule": "R1", "action": "deny", "level": "high", "reasons": ["blocked-country"]}
+	foreign := risk.decision.reasons with input as from_brazil with data.keyward.parameters.risk.allowedCountries as ["DE", "AT"]
+	foreign == ["blocked-country"]
+	at_home := risk.decision.reasons with input as from_brazil with data.keyward.parameters.risk.allowedCountries as ["BR"]
+	at_home == []
+	nowhere := risk.decision.reasons with input as from_nowhere with data.keyward.parameters.risk.allowedCountries as ["DE"]
+	nowhere == []
+	unlocated := risk.decision.reasons with input as facts with data.keyward.parameters.risk.allowedCountries as ["DE"]
+	unlocated == []
+}
+
+test_new_country if {
+	answer({"familiar": {"country": "new"}}) == {"rule": "R4", "action": "review", "level": "medium", "reasons": ["new-country"]}
+	reasons({"familiar": {"country": "unknown"}}) == []
+}
+
+test_impossible_travel if {
+	fast := {"travel": {"located": true, "distanceKm": 250, "hours": 0, "kmh": 800, "countryChanged": false}}
+	elsewhere := {"familiar": {"environment": "unknown"}}
+	reasons(object.union(fast, elsewhere)) == ["impossible-travel"]
+	reasons(fast) == []
+	reasons(object.union_n([fast, elsewhere, {"travel": {"distanceKm": 100}}])) == []
+	reasons(object.union_n([fast, elsewhere, {"travel": {"kmh": 500}}])) == []
+	reasons(object.union_n([fast, elsewhere, {"travel": {"located": false}}])) == []
+}

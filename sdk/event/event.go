@@ -152,6 +152,12 @@ type Auth struct {
 type Origin struct {
 	Address string `json:"address"` // as much as the operator has kept (setting address_storage)
 	Network string `json:"network"` // that it is in, as a prefix: the first 24 bits of IPv4, 48 of IPv6
+	// Where that is, as far as the operator's databases tell; latitude and longitude to half a degree
+	Country  string   `json:"country,omitempty"` // ISO 3166-1
+	ASN      int      `json:"asn,omitempty"`     // of the autonomous system
+	Lat      *float64 `json:"lat,omitempty"`
+	Lon      *float64 `json:"lon,omitempty"`
+	RadiusKm int      `json:"radiusKm,omitempty"` // within which of that point it is
 }
 
 // Client is where a ceremony was made from, as the caller reported it.

@@ -52,7 +52,7 @@ func DefaultConfig() Config {
 	return Config{
 		LookupTimeout: time.Second, EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second,
 		Debounce: 150 * time.Millisecond, Poll: 2 * time.Second, CheckTimeout: 30 * time.Second, CheckMemory: 512 << 20,
-		RetryLongest: 5 * time.Minute,
+		RetryLongest: 5 * time.Minute, Files: outside.Config{MaxAge: outside.DefaultMaxAge},
 	}
 }
 
@@ -76,6 +76,9 @@ func (c Config) withDefaults() Config {
 // Validate reports every setting that cannot work, one a line.
 func (c Config) Validate() error {
 	var errs []error
+	if c.Files.MaxAge < 0 {
+		errs = append(errs, errors.New("geo_max_age: must not be negative"))
+	}
 	if c.LookupTimeout <= 0 {
 		errs = append(errs, errors.New("lookup_timeout: must be above 0"))
 	}
@@ -167,7 +170,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	})
 	s.records = newRecorder(s.cfg, deps.JS, s.metrics)
 	s.archive = archive.New(deps.JS, deps.Log, deps.Registry)
-	s.outside = outside.New(cfg.Files, deps.Log)
+	s.outside = outside.New(cfg.Files, deps.Now, deps.Log)
 	if err := s.begin(context.Background()); err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
 	}

@@ -57,7 +57,7 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Verdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
 	q.Account = nil
-	around := s.around()
+	around := s.around(q.Client.RemoteAddress)
 	v, basis, err := p.Mediation(ctx, q, engine.Evidence{Now: start, Around: around})
 	s.finish(
 		ctx, judged{
@@ -72,13 +72,14 @@ func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Ve
 func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service.Verdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
 	if !p.JudgesRisk() {
-		return service.Verdict{}, nil
+		return service.Verdict{Place: s.around(q.Client.RemoteAddress).Place}, nil
 	}
 	q.AccountStamp = "" // the account has just been read
 	found := s.lookUp(ctx, q.Question, start, false)
 	v, basis := p.Finish(ctx, q, found.Evidence)
 	asked := found.keep(&q.Question)
 	asked.Finish = kept.KeepFinish(&q)
+	v.Place = found.Around.Place
 	s.finish(ctx, judged{
 		start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, kept: asked,
 		files: found.Around.Revisions,

@@ -19,7 +19,7 @@ type looked struct {
 // lookUp reads what has happened to the user. A read that fails, or takes too long, makes the evidence incomplete; it is not an error of
 // the decision: who waits for a store that changes its leader is answered by what needs no history, while there is time.
 func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time, withOffers bool) looked {
-	around := s.around()
+	around := s.around(q.Client.RemoteAddress)
 	found := looked{Evidence: engine.Evidence{Complete: true, Now: now, Around: around}}
 	if q.Account == nil || q.LookupFailed {
 		return found
@@ -40,10 +40,10 @@ func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time,
 	return found
 }
 
-// around is what the operator's files tell now.
-func (s *Service) around() engine.Around {
+// around is what the operator's files tell now of a client that calls from an address.
+func (s *Service) around(from string) engine.Around {
 	view := s.outside.Now()
-	return engine.Around{Files: view.Files, Revisions: view.Revisions}
+	return engine.Around{Files: view.Files, Place: view.Place(from), Revisions: view.Revisions}
 }
 
 // keep returns what the record keeps of the question, and of what was looked up for it.

@@ -89,6 +89,15 @@ func appendText(to []byte, s string) []byte {
 	}
 	return append(append(append(to, '"'), s...), '"')
 }
+
+// appendFloat appends a number in JSON.
+func appendFloat(to []byte, f float64) []byte {
+	number, err := json.Marshal(f)
+	if err != nil {
+		panic(err) // no event has what is no number: it has been JSON
+	}
+	return append(to, number...)
+}
 `},
 }
 
@@ -220,6 +229,8 @@ func (w *writer) value(value string, of ast.Expr) (structs []string, err error) 
 		fmt.Fprintf(&w.out, "\tto = strconv.AppendInt(to, int64(%s), 10)\n", value)
 	case "uint":
 		fmt.Fprintf(&w.out, "\tto = strconv.AppendUint(to, uint64(%s), 10)\n", value)
+	case "float":
+		fmt.Fprintf(&w.out, "\tto = appendFloat(to, %s)\n", value)
 	case "struct":
 		fmt.Fprintf(&w.out, "\tto = %s.AppendJSON(to)\n", value)
 		return []string{of.(*ast.Ident).Name}, nil //nolint:forcetypeassert // see kind
@@ -275,6 +286,10 @@ func (w *writer) kind(of ast.Expr) string {
 			return "int"
 		case "uint32", "uint64":
 			return "uint"
+		case "float64":
+			if w.flavour == "v1" {
+				return "float"
+			}
 		}
 	}
 	return ""

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/envhandle"
@@ -116,8 +117,26 @@ func Tell(e *event.Event, client rest.ClientInformation, detected Device, form a
 	kept, network := form.Keep(client.RemoteAddress)
 	e.Client = &event.Client{Address: kept, OS: d.OS, Browser: d.Browser}
 	if completed := e.Type == event.LoginCompleted || e.Type == event.AppendCompleted; completed && kept != "" {
-		e.Origin = &event.Origin{Address: kept, Network: network}
+		e.Origin = event.NewOrigin(kept, network, place.Place{})
 	}
+}
+
+// Locate makes an event that tells where from tell what place that is.
+func Locate(e *event.Event, at place.Place) {
+	if e.Origin != nil {
+		e.Origin = event.NewOrigin(e.Origin.Address, e.Origin.Network, at)
+	}
+}
+
+// NewCountry is the event of a ceremony that was completed at a place in a country where the account had not succeeded before.
+func NewCountry(done event.Event, id ident.EventID, at place.Place) event.Event {
+	e := event.Event{
+		ID: id, Project: done.Project, User: done.User, Type: event.NewCountry, CreatedMs: done.CreatedMs, Process: done.Process,
+		Environment: done.Environment, Credential: done.Credential, Challenge: done.Challenge, Ceremony: done.Ceremony, Client: done.Client,
+		Origin: done.Origin,
+	}
+	Locate(&e, at)
+	return e
 }
 
 // DeviceOf prefers what the caller parsed to what was detected at start.

@@ -3,8 +3,6 @@ package passkeys
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
 
@@ -220,7 +218,7 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 		return Created{}, err
 	}
 	passkey, err := party.Register(c.Account, c.Taken.Session, c.Answer)
-	if err == nil && !mayCreate(c.Taken.AllowedAAGUIDs, passkey.AAGUID) {
+	if err == nil && !relyingparty.MayCreate(c.Taken.AllowedAAGUIDs, passkey.AAGUID) {
 		err = errAuthenticator
 	}
 	if err != nil {
@@ -241,22 +239,19 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	if err != nil {
 		return Created{}, err
 	}
-	done := s.completed(c.Taken.Record, c.Account.ID, event.AppendCompleted, passkey.ID)
+	done := c.Taken.Record.Event(s.now(), c.Account.ID, event.AppendCompleted, passkey.ID)
 	environments.Tell(&done, c.Client, detected(c.Taken.Record), s.addresses)
+	environments.Locate(&done, judged.Place)
 	done.Kind, done.Route, done.Attachment, done.UV = c.Taken.Kind, passkey.CreatedBy(), passkey.Attachment, &passkey.UserVerified
 	appended, err := s.outbox.Append(ctx, done)
 	if err != nil {
 		return Created{}, err
 	}
+	s.tellOfCountry(ctx, done, judged)
 	return Created{Passkey: passkey, Event: done, Sequence: appended.Sequence, Judged: judged}, nil
 }
 
 var errAuthenticator = fault.Refuse("the authenticator is not one of those that the policy allows")
-
-// mayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one.
-func mayCreate(allowed []string, aaguid string) bool {
-	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, aaguid) })
-}
 
 // describe fills in what the authenticator does not know.
 func (s *Service) describe(c *account.Credential, r challenge.Record, client rest.ClientInformation) {

@@ -78,7 +78,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
 	}
 	route := relyingparty.Route(passkey, use.Attachment, f.taken.Route)
-	done := s.completed(f.taken.Record, f.account.ID, event.LoginCompleted, passkey.ID)
+	done := f.taken.Record.Event(s.now(), f.account.ID, event.LoginCompleted, passkey.ID)
 	done.Route, done.Process = route, f.process
 	environments.Tell(&done, f.client, detected(f.taken.Record), s.addresses)
 	f.seen = environments.SightingOf(f.client, detected(f.taken.Record))
@@ -138,6 +138,7 @@ func (s *Service) tellOfLogin(ctx context.Context, f assertion, done event.Event
 		changed.Backup = &event.Backup{Stored: !done.Use.BackedUp, Received: done.Use.BackedUp}
 		s.tell(ctx, changed)
 	}
+	s.tellOfCountry(ctx, done, *f.judged)
 	here := func(e account.Environment) bool { return e.ID == done.Environment }
 	if done.Environment != "" && !slices.ContainsFunc(known.Environments, here) {
 		s.tell(ctx, s.suspicion(f, event.NewEnvironment, ident.CredentialID(done.Credential)))
@@ -155,6 +156,7 @@ func (s *Service) judgeLogin(ctx context.Context, f assertion, done *event.Event
 	*f.asked = s.finishQuestion(ctx, f.project, &a, f.taken.Record, f.client)
 	f.asked.Passkey, f.asked.UV, f.asked.Login = passkey, *done.UV, said
 	*f.judged = s.risk.Finish(ctx, *f.asked)
+	environments.Locate(done, f.judged.Place)
 }
 
 // finishQuestion is what all ends of ceremonies are judged by.
@@ -214,10 +216,17 @@ func (s *Service) tellBackupChange(ctx context.Context, f assertion, passkey acc
 
 // suspicion is an event that casts doubt on a passkey.
 func (s *Service) suspicion(f assertion, t event.Type, passkey ident.CredentialID) event.Event {
-	e := s.completed(f.taken.Record, f.account.ID, t, passkey)
+	e := f.taken.Record.Event(s.now(), f.account.ID, t, passkey)
 	e.Process = f.process
 	environments.Tell(&e, f.client, detected(f.taken.Record), s.addresses)
 	return e
+}
+
+// tellOfCountry tells subscribers of a ceremony that was completed in a country where the account had not succeeded before.
+func (s *Service) tellOfCountry(ctx context.Context, done event.Event, judged service.Verdict) {
+	if judged.NewCountry {
+		s.tell(ctx, environments.NewCountry(done, challenge.EventID(done.Ceremony, event.NewCountry), judged.Place))
+	}
 }
 
 // tell records what there is to tell of a passkey. The ceremony goes its way whether or not that can be done.
@@ -250,14 +259,6 @@ func (s *Service) Active(ctx context.Context, project ident.ProjectID, user iden
 
 func detected(r challenge.Record) environments.Device {
 	return environments.Device{OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion}
-}
-
-// completed is the event of a ceremony that succeeded.
-func (s *Service) completed(r challenge.Record, user ident.UserID, t event.Type, credential ident.CredentialID) event.Event {
-	return event.Event{
-		ID: challenge.EventID(r.ID, t), Project: r.Project, User: user, Type: t, CreatedMs: s.now().UnixMilli(), Process: r.Process,
-		Environment: r.Environment, Credential: string(credential), Challenge: r.Value, Ceremony: r.ID,
-	}
 }
 
 // sign returns signed passkey data of a login that has just succeeded, or nil if nobody wants it.

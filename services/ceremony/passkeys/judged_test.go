@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
@@ -209,5 +210,34 @@ func TestSubscribersAreToldOfAnotherBackupStateAndOfANewEnvironment(t *testing.T
 	fresh := st.Events.OfType(event.NewEnvironment)
 	if len(fresh) != 1 || fresh[0].Environment == "" || fresh[0].Client == nil || fresh[0].Ceremony == "" {
 		t.Errorf("told of the environment: %+v", fresh)
+	}
+}
+
+func TestEventsTellThePlaceThatTheyWereJudgedBy(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), authenticator.Phone()
+	at := place.Place{Country: "DE", ASN: 64500, Point: &place.Point{Lat: 52.5, Lon: 13.5}, RadiusKm: 20}
+	located := reviewed()
+	located.Place = at
+	judging(st, located, nil)
+	st.Enroll(t, user, d)
+	if told := st.Events.OfType(event.NewCountry); len(told) != 0 {
+		t.Fatalf("told of a country that is not new: %+v", told)
+	}
+	located.NewCountry = true
+	judging(st, located, nil)
+	if _, err := st.FinishLogin(t, user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions)); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []event.Type{event.AppendCompleted, event.LoginCompleted, event.NewCountry} {
+		told := st.Events.OfType(kind)
+		if len(told) != 1 || told[0].Origin == nil || told[0].Origin.Network == "" || told[0].Credential == "" || told[0].User != user {
+			t.Errorf("%s: %+v", kind, told)
+			continue
+		}
+		if diff := cmp.Diff(at, told[0].Origin.Place()); diff != "" {
+			t.Errorf("%s: %s", kind, diff)
+		}
 	}
 }

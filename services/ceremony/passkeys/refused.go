@@ -139,7 +139,7 @@ func (s *Service) refused(a Attempt, t event.Type, why error, more string) event
 	r := a.Record
 	r.Project = a.Project.ID
 	r.Process = cmp.Or(a.Process, r.Process)
-	e := s.completed(r, a.User, t, "")
+	e := r.Event(s.now(), a.User, t, "")
 	if r.ID == "" {
 		e.ID = challenge.EventID(ident.ChallengeID(strings.Join([]string{string(a.Project.ID), string(a.User), a.Process, more}, "/")), t)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/tablerow"
+	"github.com/keyward/keyward/services/decision/scenario/internal/around"
 	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
@@ -94,7 +95,7 @@ func (b *Bundle) unreached(reached map[string]bool) map[string][]string {
 // engines returns the engine of each scenario: the bundle's, with what the scenario overrides.
 func (b *Bundle) engines(suite Suite) ([]*engine.Engine, error) {
 	engines := make([]*engine.Engine, suite.Len())
-	listing := map[*written.Lists]*engine.Engine{nil: b.engine}
+	listing := map[*around.Lists]*engine.Engine{nil: b.engine}
 	var problems Problems
 	for i := range suite.scenarios {
 		s := &suite.scenarios[i]
@@ -164,6 +165,7 @@ func run(ctx context.Context, s *written.Scenario, e *engine.Engine) Result {
 // ask returns what the engine answered, by the keys of expect.
 func ask(ctx context.Context, s *written.Scenario, e *engine.Engine) (map[string]any, engine.Basis, error) {
 	evidence := engine.Evidence{Events: event.NewSet(s.Events), Offers: s.Offers, Complete: !s.Question.LookupFailed, Now: s.Now}
+	evidence.Around.Place = s.Networks.Place(s.Question.Client.RemoteAddress)
 	switch s.Action {
 	case Login:
 		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.Question, Strategy: s.Strategy, Source: s.Source}, evidence)

@@ -365,6 +365,25 @@ func (c *Config) decisionSettings() []Setting {
 				"content; if a change cannot be read, what was read before stays and readiness says degraded. Replace files by renaming.",
 		},
 		{
+			Section: "Decisions", Key: "geo_country_db", Value: value.Text{P: &c.Decision.Files.CountryDB},
+			Doc: "A database of the countries that addresses are in, in the MaxMind DB format; empty = the one of cities, if there is one.",
+			Note: "None is shipped. It is copied into memory and looked through, and a changed file is taken up within seconds; what cannot be " +
+				"used, readiness tells, and what was read before stays. The same holds for the other two.",
+		},
+		{
+			Section: "Decisions", Key: "geo_city_db", Value: value.Text{P: &c.Decision.Files.CityDB},
+			Doc:  "The same with latitude and longitude, which travel rests on; empty = nobody is located.",
+			Note: "Events keep both to half a degree.",
+		},
+		{
+			Section: "Decisions", Key: "geo_asn_db", Value: value.Text{P: &c.Decision.Files.ASNDB},
+			Doc: "The same with numbers of autonomous systems; empty = none is known.",
+		},
+		{
+			Section: "Decisions", Key: "geo_max_age", Value: value.Duration{P: &c.Decision.Files.MaxAge},
+			Doc: "How old a database of locations may be before readiness says degraded; it is used all the same. 0s = any age.",
+		},
+		{
 			Section: "Decisions", Key: "lookup_timeout", Value: value.Duration{P: &c.Decision.LookupTimeout},
 			Doc:  "How long reading a user's account and history may take, and storing what a login start offers; then the safe default answers.",
 			Note: "It takes milliseconds, but while the log changes its leader nobody answers. Less than call_timeout, or the caller has left.",

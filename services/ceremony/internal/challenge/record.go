@@ -47,6 +47,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -268,6 +269,14 @@ func rank(s rest.PasskeyChallengeStatus) int {
 		return 1
 	default:
 		return 2
+	}
+}
+
+// Event is the event of a type that the ceremony of a challenge ends with.
+func (r Record) Event(now time.Time, user ident.UserID, t event.Type, credential ident.CredentialID) event.Event {
+	return event.Event{
+		ID: EventID(r.ID, t), Project: r.Project, User: user, Type: t, CreatedMs: now.UnixMilli(), Process: r.Process,
+		Environment: r.Environment, Credential: string(credential), Challenge: r.Value, Ceremony: r.ID,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -211,4 +212,9 @@ func octets(name, text string) ([]byte, error) {
 		return nil, refuse(name+" is empty", nil)
 	}
 	return decoded, nil
+}
+
+// MayCreate reports whether a policy that allows these models of authenticators, any if it names none, takes a passkey of this one.
+func MayCreate(allowed []string, aaguid string) bool {
+	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, aaguid) })
 }

@@ -1,5 +1,5 @@
 // Package declared knows the facts whose names a bundle's data declares: labels of users, lists. It promises that a rule which misspells
-// one is refused when the bundle is loaded, and told the right name. It is pure.
+// one is refused when the bundle is loaded, and told the right name; and holds their values. It is pure.
 package declared
 
 import (

@@ -5,6 +5,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/address"
+	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -15,6 +16,7 @@ import (
 // Around is what the operator's files tell of where a question comes from. The zero value tells nothing.
 type Around struct {
 	Files     lists.Files       // that lists of the bundle are in
+	Place     place.Place       // where the client's address is
 	Revisions map[string]string // of the files, by name
 
 	then *Recorded // what was found then counts; nil = it is asked now
@@ -23,7 +25,7 @@ type Around struct {
 // listed returns which of the bundle's lists a client is in. Only of a recorded decision there is an error, lists.ErrAddressNotKept.
 func (v *view) listed(client *rest.ClientInformation, around Around, in service.Environment) (facts.Labels, error) {
 	known := v.knowledge.Lists
-	asked := lists.Request{Files: around.Files}
+	asked := lists.Request{Files: around.Files, Country: around.Place.Country, ASN: around.Place.ASN}
 	if in.Known {
 		asked.Environment = string(in.ID)
 	}
@@ -31,6 +33,9 @@ func (v *view) listed(client *rest.ClientInformation, around Around, in service.
 		var was facts.Labels
 		if r.Facts.RiskFacts != nil {
 			was = r.Facts.Request.Lists
+			if at := r.Facts.Request.Located; at != nil {
+				asked.Country, asked.ASN = at.Country, at.ASN
+			}
 		}
 		var own *lists.Lists
 		if r.Own != nil {

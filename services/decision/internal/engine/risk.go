@@ -88,6 +88,7 @@ func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *d
 		Zone: v.knowledge.Zone, Labels: v.knowledge.Labels, Network: v.network, Now: ev.Now,
 		Finish: end,
 	}
+	in.Place = ev.Around.Place
 	in.Agent, in.Contradicts = contradiction.Find(&d.Client.Agent, &v.knowledge.Clients.Agents, &q.Client)
 	in.Lists, _ = v.listed(&q.Client, ev.Around, q.Environment) // Detect has looked at the error
 	if q.Frontend {
@@ -106,6 +107,9 @@ func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *d
 			passkeys = append(passkeys, riskfacts.Passkey{Credential: c, Class: class, Availability: string(a)})
 		})
 		f.Credentials.Items, d.Items = riskfacts.Passkeys(&in, passkeys)
+	}
+	if r := ev.Around.then; r != nil && r.Facts.RiskFacts != nil {
+		riskfacts.Recorded(f.RiskFacts, r.Facts.RiskFacts)
 	}
 	if f.Familiar != nil {
 		f.Environment.AgeHours = new(riskfacts.FirstUsed(&in))
@@ -188,6 +192,7 @@ func (e *Engine) Finish(ctx context.Context, q service.FinishQuestion, ev Eviden
 	said := v.verdict(verdict{rule: judged.Verdict.Rule, allow: true}, &d)
 	said.Allow, said.Incomplete = !judged.asks(), !d.Facts.Complete || judged.Err != nil
 	judged.bind(&said, false, ev.Now)
+	said.NewCountry = d.Facts.Familiar.Country == facts.FamiliarNew
 	return said, Basis{Facts: &d.Facts, Answer: judged.Answer, Memoised: judged.Memoised, Found: &d, Risk: judged}
 }
 

@@ -26,7 +26,8 @@ type RiskFacts struct {
 	Action   string    `json:"action"`
 	Project  Project   `json:"project"`
 	Request  Request   `json:"request"`
-	Familiar *Familiar `json:"familiar,omitempty"` // this and User: nil of mediation
+	Familiar *Familiar `json:"familiar,omitempty"` // this, Travel and User: nil of mediation
+	Travel   *Travel   `json:"travel,omitempty"`   // nil in records of before, too
 	User     *User     `json:"user,omitempty"`
 	Used     *Used     `json:"used,omitempty"`    // of LoginFinish alone
 	Created  *Created  `json:"created,omitempty"` // of AppendFinish alone
@@ -46,6 +47,7 @@ type Request struct {
 	Bot        string `json:"bot"`        // none, declared, tool, headless, automation
 	*Told
 	Network *string `json:"network,omitempty"` // in which the address is; nil = no rule reads it; empty = not known
+	*Located
 	// Of every list that the bundle declares whether the request is in it, but for those whose file has never been read
 	Lists Labels `json:"lists,omitempty"`
 }
@@ -57,6 +59,12 @@ type Told struct {
 	Source         Source         `json:"source"`
 	Agent          Agent          `json:"agent"`
 	Contradictions Contradictions `json:"contradictions"`
+}
+
+// Located is where the address of a request is. Records of before have none of it.
+type Located struct {
+	Country string `json:"country"` // ISO 3166-1; empty = not known
+	ASN     int    `json:"asn"`     // of the autonomous system that it is in; 0 = not known
 }
 
 // Source says who tells what a client is.
@@ -101,7 +109,18 @@ const (
 type Familiar struct {
 	Environment Familiarity `json:"environment"`
 	Network     Familiarity `json:"network"`
+	Country     Familiarity `json:"country,omitempty"` // this and the next: empty in records of before
+	ASN         Familiarity `json:"asn,omitempty"`
 	Successes   int         `json:"successes"` // how much that rests on: 0 1 2 3 5 10 20 50, rounded down
+}
+
+// Travel is how fast the account's user has come from where the newest success was whose place is known. All is rounded down to a step.
+type Travel struct {
+	Located        bool `json:"located"` // both places are known; if not, the rest says nothing
+	DistanceKm     int  `json:"distanceKm"`
+	Hours          int  `json:"hours"` // since then; see Hours
+	Kmh            int  `json:"kmh"`
+	CountryChanged bool `json:"countryChanged"`
 }
 
 // Never is how many hours ago something was that has not been, or of which it is not known when.
@@ -128,11 +147,19 @@ type Alerts struct {
 var (
 	hours  = [...]int{0, 1, 2, 4, 8, 12, 24, 48, 72, 168, 336, 720, 2160, 4320, 8760}
 	counts = [...]int{0, 1, 2, 3, 5, 10, 20, 50}
+	kms    = [...]int{0, 50, 100, 250, 500, 1000, 2500, 5000, 10000}
+	speeds = [...]int{0, 100, 300, 500, 800, 1000, 2000, 5000}
 	ages   = append(hours[:len(hours):len(hours)], Never)
 )
 
 // Hours rounds a number of hours down to a step; a negative one, as of clocks that differ, is none.
 func Hours(n int64) int { return rounded(hours[:], n) }
+
+// Kilometres rounds a distance in km down to a step.
+func Kilometres(n float64) int { return rounded(kms[:], int64(n)) }
+
+// Speed rounds a speed in km/h down to a step.
+func Speed(n float64) int { return rounded(speeds[:], int64(n)) }
 
 // Count rounds how often something was down to a step.
 func Count(n int) int { return rounded(counts[:], int64(n)) }
@@ -190,6 +217,8 @@ func ofRisk(f *Facts) bool { return f.RiskFacts != nil }
 
 func told(f *Facts) bool { return f.Request.Told != nil }
 
+func located(f *Facts) bool { return f.Request.Located != nil }
+
 func ofUser(f *Facts) bool { return ofRisk(f) && f.User != nil }
 
 // riskMembers are the members of RiskFacts.
@@ -218,14 +247,27 @@ func riskMembers() []member {
 				flag("capability", func(f *Facts) bool { return f.Request.Contradictions.Capability }),
 			).when(told),
 			word("network", func(f *Facts) string { return *f.Request.Network }).when(func(f *Facts) bool { return f.Request.Network != nil }),
+			word("country", func(f *Facts) string { return f.Request.Country }).when(located),
+			count("asn", func(f *Facts) int { return f.Request.ASN }).when(located),
 			flags("lists", func(f *Facts) Labels { return f.Request.Lists }).when(func(f *Facts) bool { return len(f.Request.Lists) > 0 }),
 		).when(ofRisk),
 		group(
 			"familiar",
 			word("environment", func(f *Facts) Familiarity { return f.Familiar.Environment }),
 			word("network", func(f *Facts) Familiarity { return f.Familiar.Network }),
+			word("country", func(f *Facts) Familiarity { return f.Familiar.Country }).
+				when(func(f *Facts) bool { return f.Familiar.Country != "" }),
+			word("asn", func(f *Facts) Familiarity { return f.Familiar.ASN }).when(func(f *Facts) bool { return f.Familiar.ASN != "" }),
 			count("successes", func(f *Facts) int { return f.Familiar.Successes }).in(counts[:]...),
 		).when(func(f *Facts) bool { return ofRisk(f) && f.Familiar != nil }),
+		group(
+			"travel",
+			flag("located", func(f *Facts) bool { return f.Travel.Located }),
+			count("distanceKm", func(f *Facts) int { return f.Travel.DistanceKm }).in(kms[:]...),
+			count("hours", func(f *Facts) int { return f.Travel.Hours }).in(ages...),
+			count("kmh", func(f *Facts) int { return f.Travel.Kmh }).in(speeds[:]...),
+			flag("countryChanged", func(f *Facts) bool { return f.Travel.CountryChanged }),
+		).when(func(f *Facts) bool { return ofRisk(f) && f.Travel != nil }),
 		group(
 			"user",
 			word("status", func(f *Facts) Status { return f.User.Status }),

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
@@ -32,6 +33,7 @@ type Input struct {
 	Labels      []string       // that the bundle declares, sorted
 	Network     bool           // a rule reads it
 	Lists       facts.Labels   // that the bundle declares, and whether the request is in them
+	Place       place.Place    // that the address is in
 	Now         time.Time
 	Finish      *Finish // of a stage that ends a ceremony
 }
@@ -54,7 +56,7 @@ func Find(in *Input) *facts.RiskFacts {
 		f.Action = facts.PasskeyAppend
 	}
 	if in.Stage != facts.MediationStart {
-		f.Familiar, f.User = familiar(in), user(in)
+		f.Familiar, f.User, f.Travel = familiar(in), user(in), travel(in)
 	}
 	switch end := in.Finish; {
 	case end == nil:
@@ -91,6 +93,7 @@ func request(in *Input) facts.Request {
 	utc := in.Now.UTC()
 	r := facts.Request{
 		Family: "none", Scope: "none", HourUTC: utc.Hour(), WeekdayUTC: weekday(utc), Bot: bot(in.Client), Told: told(in), Lists: in.Lists,
+		Located: &facts.Located{Country: in.Place.Country, ASN: in.Place.ASN},
 	}
 	if in.Network {
 		_, network := address.Truncated.Keep(in.Address)
@@ -175,7 +178,8 @@ func bot(c *facts.Client) string {
 func familiar(in *Input) *facts.Familiar {
 	_, network := address.Truncated.Keep(in.Address)
 	until := forgotten(in)
-	environments, networks := comparison{wanted: string(in.Environment)}, comparison{wanted: network}
+	environments, networks := comparison[string]{wanted: string(in.Environment)}, comparison[string]{wanted: network}
+	countries, systems := comparison[string]{wanted: in.Place.Country}, comparison[int]{wanted: in.Place.ASN}
 	since, found := in.Now.Add(-memory).UnixMilli(), 0
 	for _, e := range in.Events.Successes() {
 		if e.CreatedMs <= since {
@@ -183,11 +187,17 @@ func familiar(in *Input) *facts.Familiar {
 		}
 		found++
 		networks.with(networkOf(e))
+		was := e.Origin.Place()
+		countries.with(was.Country)
+		systems.with(was.ASN)
 		if string(e.Environment) != environments.wanted || e.CreatedMs > until {
 			environments.with(string(e.Environment))
 		}
 	}
-	return &facts.Familiar{Environment: environments.result(), Network: networks.result(), Successes: facts.Count(found)}
+	return &facts.Familiar{
+		Environment: environments.result(), Network: networks.result(), Country: countries.result(), ASN: systems.result(),
+		Successes: facts.Count(found),
+	}
 }
 
 // forgotten returns until when what happened in the environment is forgotten, in Unix ms.
@@ -213,20 +223,22 @@ func networkOf(e *event.Event) string {
 	return network
 }
 
-// comparison holds what there is now against what there was.
-type comparison struct {
-	wanted     string
+// comparison holds what there is now against what there was. The zero value of either is not known.
+type comparison[T comparable] struct {
+	wanted     T
 	seen, some bool
 }
 
-func (c *comparison) with(was string) {
-	c.some = c.some || was != ""
-	c.seen = c.seen || (was != "" && was == c.wanted)
+func (c *comparison[T]) with(was T) {
+	var unknown T
+	c.some = c.some || was != unknown
+	c.seen = c.seen || (was != unknown && was == c.wanted)
 }
 
-func (c *comparison) result() facts.Familiarity {
+func (c *comparison[T]) result() facts.Familiarity {
+	var unknown T
 	switch {
-	case c.wanted == "" || !c.some:
+	case c.wanted == unknown || !c.some:
 		return facts.FamiliarUnknown
 	case c.seen:
 		return facts.FamiliarSeen

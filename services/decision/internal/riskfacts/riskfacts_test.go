@@ -97,6 +97,7 @@ func TestWhatIsFamiliar(t *testing.T) {
 			if tc.change != nil {
 				tc.change(in)
 			}
+			tc.want.Country, tc.want.ASN = "unknown", "unknown" // nothing is located
 			if diff := cmp.Diff(&tc.want, riskfacts.Find(in).Familiar); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -122,7 +123,7 @@ func TestWhereAndWhenARequestComesFrom(t *testing.T) {
 		in := input()
 		in.Address = from
 		want.HourUTC, want.WeekdayUTC, want.Bot = 14, 3, "none"
-		want.Told = &facts.Told{Hour: 14, Weekday: 3}
+		want.Told, want.Located = &facts.Told{Hour: 14, Weekday: 3}, &facts.Located{}
 		if diff := cmp.Diff(want, riskfacts.Find(in).Request); diff != "" {
 			t.Errorf("%q (-want +got)\n%s", from, diff)
 		}

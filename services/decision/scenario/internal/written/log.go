@@ -320,10 +320,11 @@ func (l *library) origin(n *yaml.Node) *event.Origin {
 	if n == nil {
 		return nil
 	}
-	kept, network := address.Truncated.Keep(l.Text(n, "address"))
+	told := l.Text(n, "address")
+	kept, network := address.Truncated.Keep(told)
 	if kept == "" {
 		l.Refuse(n, "address %q is no IP address", n.Value)
 		return nil
 	}
-	return &event.Origin{Address: kept, Network: network}
+	return event.NewOrigin(kept, network, l.networks.Place(told))
 }

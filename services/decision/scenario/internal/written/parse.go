@@ -17,12 +17,13 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/scenario/internal/around"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
 
 // Keys of the format.
 var (
-	fileKeys   = []string{"now", "clients", "credentials", "lists", "scenarios"}
+	fileKeys   = []string{"now", "clients", "credentials", "lists", "networks", "scenarios"}
 	sharedKeys = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
 	actionKeys = map[string][]string{
 		Login: {"strategy", "source"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
@@ -86,7 +87,8 @@ type library struct {
 	clients     map[string]*yaml.Node
 	credentials map[string]*yaml.Node
 	systems     map[string][]string // operating systems by the environment that a credential was created in
-	lists       *Lists              // nil = the file has none
+	lists       *around.Lists       // nil = the file has none
+	networks    around.Networks
 }
 
 // Parse reads one file's content; file is its name in problems.
@@ -102,7 +104,7 @@ func Parse(file string, content []byte) ([]Scenario, strictyaml.Problems) {
 		l.now = cmp.Or(r.Clock(n, "now"), unclear)
 	}
 	l.define(fields["clients"], fields["credentials"])
-	l.lists = l.listsOf(fields["lists"])
+	l.lists, l.networks = around.ReadLists(r, fields["lists"]), around.ReadNetworks(r, fields["networks"])
 	list := r.List(fields["scenarios"], "scenarios")
 	if len(list) == 0 && r.Noted() == 0 {
 		r.Refuse(root, "the file has no scenarios")
@@ -135,7 +137,7 @@ func (l *library) define(clients, credentials *yaml.Node) {
 }
 
 func (l *library) scenario(n *yaml.Node) Scenario {
-	s := Scenario{File: l.File(), Line: n.Line, Now: l.now, Lists: l.lists}
+	s := Scenario{File: l.File(), Line: n.Line, Now: l.now, Lists: l.lists, Networks: l.networks}
 	before := l.Noted()
 	fields := l.keys(n, &s)
 	misspelt := l.Noted() > before

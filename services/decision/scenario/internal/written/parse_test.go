@@ -43,7 +43,7 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"no scenarios": {"now: 2026-11-22T12:00:00Z\n", []string{"x.yaml:1: the file has no scenarios"}},
 		"an unknown key of the file": {
 			"clocks: 1\n" + head + plainScenario,
-			[]string{`x.yaml:1: the file has no key "clocks"; there are now, clients, credentials, lists, scenarios`},
+			[]string{`x.yaml:1: the file has no key "clocks"; there are now, clients, credentials, lists, networks, scenarios`},
 		},
 		"a misspelt key of the file": {
 			"client: {}\n" + head + plainScenario, []string{`x.yaml:1: the file has no key "client"; did you mean "clients"?`},

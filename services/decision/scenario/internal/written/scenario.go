@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/scenario/internal/around"
 )
 
 // The actions that a scenario may ask about.
@@ -43,7 +44,8 @@ type Scenario struct {
 	Stage        facts.Stage             // of risk
 	Finish       service.FinishQuestion  // of a stage that ends a ceremony, but for the question that all have
 	Parameters   []Parameter
-	Lists        *Lists // of the file; nil = it has none
+	Lists        *around.Lists // of the file; nil = it has none
+	Networks     around.Networks
 	Events       []event.Event
 	Offers       []event.Event
 	passkeys     []passkey

@@ -1,0 +1,61 @@
+package riskfacts
+
+import (
+	"time"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/place"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+const (
+	// whence is how long ago a success may be that somebody comes from.
+	whence = 30 * 24 * time.Hour
+	// Within a minute nobody is told from where they are twice: clocks and databases differ by more.
+	shortest = time.Minute
+	// Whom databases place less than that many km apart may not have moved at all.
+	apart = 100
+)
+
+// travel compares where the user is with where the newest success was whose place is known.
+func travel(in *Input) *facts.Travel {
+	none := &facts.Travel{Hours: facts.Never}
+	last := newest(in)
+	if last == nil {
+		return none
+	}
+	was := last.Origin.Place()
+	km, known := place.Between(was, in.Place)
+	if !known {
+		return none
+	}
+	ago := in.Now.Sub(time.UnixMilli(last.CreatedMs))
+	t := &facts.Travel{
+		Located: true, DistanceKm: facts.Kilometres(km), Hours: facts.Hours(int64(ago / time.Hour)),
+		CountryChanged: was.Country != "" && in.Place.Country != "" && was.Country != in.Place.Country,
+	}
+	if km >= apart {
+		t.Kmh = facts.Speed(km / max(ago, shortest).Hours())
+	}
+	return t
+}
+
+// newest returns the newest success of which it is known where it was; nil if there is none.
+func newest(in *Input) *event.Event {
+	since := in.Now.Add(-whence).UnixMilli()
+	var found *event.Event
+	for _, e := range in.Events.Successes() { // oldest first
+		if e.CreatedMs > since && e.Origin.Place().Point != nil {
+			found = e
+		}
+	}
+	return found
+}
+
+// Recorded puts in the place of what was found of places that which had been found when they were known.
+func Recorded(f, was *facts.RiskFacts) {
+	f.Request.Located, f.Travel = was.Request.Located, was.Travel
+	if f.Familiar != nil && was.Familiar != nil {
+		f.Familiar.Country, f.Familiar.ASN = was.Familiar.Country, was.Familiar.ASN
+	}
+}
