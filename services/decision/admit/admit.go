@@ -31,6 +31,7 @@ type Report struct {
 	Revision   string            `json:"revision,omitempty"`   // of a good bundle
 	Refused    []Refusal         `json:"refused,omitempty"`    // empty if the bundle is good
 	Defaults   []bundle.Default  `json:"defaults,omitempty"`   // of the parameters that the bundle does not give
+	Advice     []string          `json:"advice,omitempty"`     // on a good bundle: what it costs
 	Invariants *invariant.Report `json:"invariants,omitempty"` // nil if none were asked for; breaking one refuses no bundle
 }
 
@@ -84,7 +85,7 @@ func Check(ctx context.Context, packed []byte, sampled invariant.Options) (Repor
 	if err != nil {
 		return Report{Refused: refusals(err)}, nil
 	}
-	report := Report{Revision: loaded.Revision(), Defaults: loaded.Defaults()}
+	report := Report{Revision: loaded.Revision(), Defaults: loaded.Defaults(), Advice: loaded.Advice()}
 	if sampled.Situations == 0 {
 		return report, nil
 	}

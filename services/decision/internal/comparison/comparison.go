@@ -41,6 +41,8 @@ func Find(modules map[string]*ast.Module, data map[string]any) []Comparison {
 		turned, compares := swapped[operator]
 		left, right := inputPath(terms[1]), inputPath(terms[2])
 		switch {
+		case operator == In && left != "":
+			found = append(found, b.contained(left, terms[2], place)...)
 		case !compares || (left == "") == (right == ""):
 		case left != "":
 			found = append(found, b.compared(left, operator, terms[2], place)...)
@@ -95,6 +97,24 @@ func dotted(ref ast.Ref) string {
 	return strings.Join(names, ".")
 }
 
+// In is the operator of a value in a set or list.
+const In = "in"
+
+// contained returns a comparison for each whole number of the set or list that a value is looked for in.
+func (b *reader) contained(path string, within *ast.Term, place *ast.Location) []Comparison {
+	var found []Comparison
+	each := func(one *ast.Term) { found = append(found, b.compared(path, In, one, place)...) }
+	switch value := within.Value.(type) {
+	case ast.Set:
+		value.Foreach(each)
+	case *ast.Array:
+		value.Foreach(each)
+	case ast.Ref:
+		each(within)
+	}
+	return found
+}
+
 func (b *reader) compared(path, operator string, with *ast.Term, place *ast.Location) []Comparison {
 	one := Comparison{Path: path, Operator: operator}
 	if place != nil {
@@ -120,7 +140,8 @@ func (b *reader) compared(path, operator string, with *ast.Term, place *ast.Loca
 	return found
 }
 
-// numbers returns the whole numbers at a path of the data, sorted: that of the bundle, and those that projects have instead.
+// numbers returns the whole numbers at a path of the data, or in a list there, sorted: those of the bundle, and those that projects have
+// instead.
 func (b *reader) numbers(path []string) []int64 {
 	all := map[int64]bool{}
 	take := func(from any, path []string) {
@@ -128,9 +149,15 @@ func (b *reader) numbers(path []string) []int64 {
 			within, _ := from.(map[string]any)
 			from = within[name]
 		}
-		if number, ok := from.(json.Number); ok {
-			if n, err := number.Int64(); err == nil {
-				all[n] = true
+		list, isList := from.([]any)
+		if !isList {
+			list = []any{from}
+		}
+		for _, one := range list {
+			if number, ok := one.(json.Number); ok {
+				if n, err := number.Int64(); err == nil {
+					all[n] = true
+				}
 			}
 		}
 	}

@@ -47,6 +47,14 @@ func (v *view) listed(client *rest.ClientInformation, around Around, in service.
 	return known.Find(&asked), nil
 }
 
+// Advice says what rules cost that are right.
+func (e *Engine) Advice() []string {
+	if !e.base.network {
+		return nil
+	}
+	return []string{"Rules read request.network: answers are remembered for one network each, and so hardly ever help another user."}
+}
+
 // ListFiles returns the names of the files that the bundle's lists are in.
 func (e *Engine) ListFiles() []string { return e.base.knowledge.Lists.FileNames() }
 

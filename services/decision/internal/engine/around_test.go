@@ -107,3 +107,24 @@ func TestARequestIsInTheListsOfTheBundle(t *testing.T) {
 		t.Error("an engine with another list finds the same")
 	}
 }
+
+func TestWhoReadsTheNetworkIsToldWhatItCosts(t *testing.T) {
+	t.Parallel()
+	files := policiestest.Files(t)
+	load := func() []string {
+		t.Helper()
+		e, err := Load(t.Context(), files, Options{Admitted: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Advice()
+	}
+	if advice := load(); advice != nil {
+		t.Errorf("of the default bundle: %v", advice)
+	}
+	const rule = "\nreasons contains \"bot\" if input.request.network == \"203.0.113.0/24\"\n"
+	files["risk/risk.rego"].Data = append(files["risk/risk.rego"].Data, rule...)
+	if advice := load(); len(advice) != 1 || !strings.Contains(advice[0], "request.network") {
+		t.Errorf("of one that reads it: %v", advice)
+	}
+}

@@ -120,6 +120,14 @@ func TestRulesOfRiskThatCannotBeMeantAreRefusedWithTheirPlace(t *testing.T) {
 			"risk/risk.rego", `input.familiar.network == "new"`, `{input.familiar.successes == 4} == {true}`,
 			"input.familiar.successes == 4: the fact moves in steps, and is never that",
 		},
+		"a number that is no step in a set": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.user.ageHours in {24, 36}`,
+			"input.user.ageHours in 36: the fact moves in steps, and is never that",
+		},
+		"a number that is no step in a list of the data": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.travel.kmh in data.keyward.parameters.risk.officeHours.days`,
+			"input.travel.kmh in keyward.parameters.risk.officeHours.days, which is 1: the fact moves in steps, and is never that",
+		},
 		"a misspelt label": {
 			"risk/risk.rego", `input.familiar.network == "new"`, `input.user.labels.amdin`, "did you mean admin?",
 		},

@@ -40,7 +40,7 @@ func Check(modules map[string]*ast.Module, data map[string]any) []error {
 func meant(c *comparison.Comparison, steps []int) string {
 	above := slices.IndexFunc(steps, func(step int) bool { return int64(step) > c.Number })
 	switch {
-	case c.Operator == "==" || c.Operator == "!=":
+	case c.Operator == "==" || c.Operator == "!=" || c.Operator == comparison.In:
 		return "the fact moves in steps, and is never that"
 	case above < 0:
 		return "the fact moves in steps, all of which are smaller"

@@ -141,6 +141,9 @@ func (c *policyCheck) print(cmd *cobra.Command, report admit.Report) error {
 	for _, usual := range report.Defaults {
 		fmt.Fprintf(out, "Parameter %s is not given; it is %s.\n", usual.Parameter, usual.Value)
 	}
+	for _, advice := range report.Advice {
+		fmt.Fprintln(out, advice)
+	}
 	if found != nil {
 		writeKept(out, found)
 		if found.Cut() {

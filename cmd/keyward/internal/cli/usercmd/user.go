@@ -30,7 +30,7 @@ Lines, one record a line. These commands need a running server, and find it thro
 	for _, sub := range cmd.Commands() {
 		command.ServerFlags(sub.Flags())
 	}
-	cmd.AddCommand(newUserEnvironments(terminal))
+	cmd.AddCommand(newUserEnvironments(terminal), newUserLabels(terminal))
 	return cmd
 }
 
