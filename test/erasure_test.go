@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/policies/policiestest"
 )
 
 // holdings searches all that is kept, in NATS and in Redis.
@@ -111,8 +112,10 @@ func TestOfADeletedUserNothingIsLeftAnywhereButTheEventThatTellsOfIt(t *testing.
 	receiver := httptest.NewServer(failing)
 	t.Cleanup(receiver.Close)
 	address := startNATS(t, t.TempDir())
+	bundle := policiestest.Dir(t, policiestest.Files(t))
+	declareLabel(t, bundle, "admin")
 	st := shape{redis: true}.start(t, func(cfg *settings.Config) {
-		cfg.NATS.URL = settings.Secret(address)
+		cfg.NATS.URL, cfg.Decision.PoliciesDir = settings.Secret(address), bundle
 		cfg.Webhooks.AllowHTTP, cfg.Webhooks.AllowPrivate = true, true
 		cfg.Webhooks.RetryMin = 10 * time.Millisecond
 	})
@@ -137,6 +140,7 @@ func TestOfADeletedUserNothingIsLeftAnywhereButTheEventThatTellsOfIt(t *testing.
 	ada, bea := st.newPerson(t), st.newPerson(t)
 	for _, each := range []*person{ada, bea} {
 		each.live(t)
+		as[rest.UserLabels](t, each.call(t, "PUT", "/v2/users/"+each.id+"/labels", map[string]any{"labels": []string{"admin"}}))
 		eventually(t, "not all that a user leaves is kept where it is looked for", func() bool {
 			found := strings.Join(kept.naming(t, each.id), "\n")
 			for _, stream := range []string{
@@ -169,5 +173,6 @@ func TestOfADeletedUserNothingIsLeftAnywhereButTheEventThatTellsOfIt(t *testing.
 		t.Errorf("of another user %d of %d messages are left", after, before)
 	}
 	ada.call(t, "GET", "/v2/users/"+ada.id, nil).fault(t, http.StatusBadRequest)
+	ada.call(t, "GET", "/v2/users/"+ada.id+"/labels", nil).fault(t, http.StatusBadRequest)
 	ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents", nil).fault(t, http.StatusBadRequest)
 }
