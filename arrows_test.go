@@ -99,6 +99,7 @@ var arrows = []struct {
 	{"services/ceremony/internal/relyingparty", "core " + stored("challenge")},
 	{"services/ceremony/internal/session", "core api"},
 	{"services/ceremony/internal/risk", "core api " + stored("challenge relyingparty")},
+	{"services/ceremony/internal/refusal", "core " + stored("challenge relyingparty")},
 	{"services/ceremony/internal/stepup", "core"},
 	{"services/ceremony/internal/signin", "core api " + stored("code process")},
 	{"services/ceremony/internal/tenant", "core"},

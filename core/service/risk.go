@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -138,6 +139,24 @@ type RiskReason struct {
 	Severity int    `json:"severity"` // 1 = noted .. 4 = barred
 	Title    string `json:"title"`
 	About    About  `json:"about,omitempty"` // empty: the bundle does not say
+}
+
+// JudgedAs returns a fault that says how what it ends was judged.
+func JudgedAs(f *fault.Fault, v *Verdict) *fault.Fault {
+	raw, err := json.Marshal(Judged[Empty]{Decision: v.Decision, PolicyRevision: v.PolicyRevision, Incomplete: v.Incomplete, Risk: v.Risk})
+	if err != nil {
+		return f
+	}
+	return f.JudgedAs(raw)
+}
+
+// JudgementOf returns how what a fault ends was judged; nil if it does not say.
+func JudgementOf(f *fault.Fault) *Judged[Empty] {
+	judged := new(Judged[Empty])
+	if len(f.Judged) == 0 || json.Unmarshal(f.Judged, judged) != nil || judged.Risk == nil {
+		return nil
+	}
+	return judged
 }
 
 // Counter says what a signature counter tells of a passkey.

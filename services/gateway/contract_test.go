@@ -389,7 +389,8 @@ func TestAStartTellsHowItWasJudgedInAHeaderAndInTheBodyOnlyIfAsked(t *testing.T)
 		t.Errorf("header %q, body %s", got, a.body)
 	}
 	a = s.call("POST", plain+"?include=risk", request.body, nil)
-	const body = `"risk":{"action":"review","decisionID":"dec-1","enforced":false,"level":"medium","reasons":[` +
+	const body = `"risk":{"action":"review","decisionID":"dec-1","enforced":false,"level":"medium",` +
+		`"obligations":{"maxSessionSeconds":0,"notifyUser":false},"reasons":[` +
 		`{"code":"bot","severity":2,"title":"The client says that it is a program"},{"code":"new-network","severity":1,"title":"t"}]}`
 	if got := a.header.Get("X-Keyward-Risk"); got != want || !strings.Contains(string(a.body), body) {
 		t.Errorf("header %q, body %s", got, a.body)

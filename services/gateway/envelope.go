@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/admission"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/operation"
@@ -56,9 +57,7 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange.Exchange, err error) {
 		Runtime:        x.Runtime(),
 		Error:          details,
 	}
-	if f.Signals != nil {
-		envelope.Data = &map[string]any{"signals": f.Signals}
-	}
+	envelope.Data = besides(c, x, f)
 	body, err := operation.Encode(envelope)
 	if err != nil {
 		x.Cause = errors.Join(x.Cause, fmt.Errorf("write the error envelope: %w", err))
@@ -66,6 +65,24 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange.Exchange, err error) {
 	c.Status(f.Status)
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	c.Response().SetBody(body)
+}
+
+// besides returns what an error tells beside itself, and puts into the header how what it ends was judged; nil if there is nothing.
+func besides(c *fiber.Ctx, x *exchange.Exchange, f *fault.Fault) *map[string]any {
+	data := map[string]any{}
+	if f.Signals != nil {
+		data["signals"] = f.Signals
+	}
+	if judged := service.JudgementOf(f); judged != nil && x.Judge(judged.Risk) {
+		x.Tell(judged.Decision, judged.PolicyRevision, nil)
+		if told := operation.RiskOf(c.Request().URI().QueryString(), judged); told != nil {
+			data["risk"] = told
+		}
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	return &data
 }
 
 // faultOf translates Fiber's own errors; all others are read by fault.As.

@@ -19,6 +19,8 @@ import (
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
+	"github.com/keyward/keyward/services/ceremony/internal/refusal"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
@@ -194,6 +196,10 @@ func (s *Service) ConnectLoginFinish(
 	} else {
 		rsp.Body, err = s.finishNamed(ctx, c, req.Body.AssertionResponse)
 	}
+	if errors.Is(err, risk.ErrNotAccepted) {
+		rsp.Body = frontend.ConnectLoginFinishRsp{FallbackOperationError: &frontend.FallbackOperationError{InitFallback: true}}
+		return rsp, nil
+	}
 	if err != nil {
 		return service.Answered[frontend.ConnectLoginFinishRsp]{}, s.orphaned(ctx, c, ofAnswer(passkeys.FieldAssertion, err))
 	}
@@ -232,11 +238,11 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 			ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client, SignPasskeyData: &signed,
 		}},
 	)
-	if unknown := passkeys.UnknownCredential(err, answer); unknown != "" {
+	if unknown := refusal.UnknownCredential(err, answer); unknown != "" {
 		return frontend.ConnectLoginFinishRsp{
 			Signals: reply.UnknownSignal(c.project.RPID, unknown),
 			FallbackOperationError: &frontend.FallbackOperationError{
-				InitFallback: true, Error: &frontend.RequestError{Code: codeUnknown, Message: passkeys.ErrPasskeyUnknown.Error()},
+				InitFallback: true, Error: &frontend.RequestError{Code: codeUnknown, Message: refusal.ErrUnknown.Error()},
 			},
 		}, nil
 	}
@@ -268,7 +274,7 @@ func conditionalError(p project.Project, e rest.MediationError) *frontend.Reques
 			Message: "the passkey belongs to the project " + text(e.AlternativeProjectName) + ", not to the project " + p.Name,
 		}
 	}
-	return &frontend.RequestError{Code: codeDeleted, Message: passkeys.ErrPasskeyDeleted.Error()}
+	return &frontend.RequestError{Code: codeDeleted, Message: refusal.ErrDeleted.Error()}
 }
 
 // knownAs returns the identifier by which a passkey knows its user, else the one that the user is best known by.

@@ -21,8 +21,8 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
+	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
-	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/processes"
 )
 
@@ -330,7 +330,7 @@ func (s *Service) orphaned(ctx context.Context, c connectCall, err error) error 
 // ofAnswer makes a fault of the user, whom the client has not named in this call, one of the field that carried the authenticator's answer.
 func ofAnswer(field string, err error) error {
 	if errors.Is(err, account.ErrInactive) {
-		f := fault.As(fault.At(field, passkeys.OwnerFault(err)))
+		f := fault.As(fault.At(field, refusal.OwnerFault(err)))
 		f.Signals = fault.As(err).Signals
 		return f
 	}

@@ -17,7 +17,9 @@ import (
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
+	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
@@ -219,7 +221,7 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	}
 	passkey, err := party.Register(c.Account, c.Taken.Session, c.Answer)
 	if err == nil && !relyingparty.MayCreate(c.Taken.AllowedAAGUIDs, passkey.AAGUID) {
-		err = errAuthenticator
+		err = refusal.ErrAuthenticator
 	}
 	if err != nil {
 		return Created{}, err
@@ -229,6 +231,17 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	asked := s.finishQuestion(ctx, c.Project, &c.Account, c.Taken.Record, c.Client)
 	asked.Passkey, asked.UV, asked.Conditional = passkey, passkey.UserVerified, c.Taken.Kind == event.KindConditionalCreate
 	judged := s.risk.Finish(ctx, asked)
+	done := c.Taken.Record.Event(s.now(), c.Account.ID, event.AppendCompleted, passkey.ID)
+	environments.Tell(&done, c.Client, detected(c.Taken.Record), s.addresses)
+	environments.Locate(&done, judged.Place)
+	done.Kind, done.Route, done.Attachment, done.UV = c.Taken.Kind, passkey.CreatedBy(), passkey.Attachment, &passkey.UserVerified
+	err = s.risk.Pass(ctx, risk.Withheld{
+		Project: c.Project.ID, Account: c.Account, Process: c.Taken.Process, Record: c.Taken.Record, Verdict: judged, Passkey: passkey,
+		Event: done, Data: s.passkeyData(c.Account.ID, passkey, rest.CeremonyType(passkey.CreatedBy()), c.Taken.ID), Client: c.Client,
+	})
+	if err != nil {
+		return Created{}, err
+	}
 	err = s.enrolment.Keep(ctx, enrolment.Passkey{
 		Credential: passkey, Record: c.Taken.Record, Field: c.Field,
 		Remember: func(a *account.Account) {
@@ -239,10 +252,6 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	if err != nil {
 		return Created{}, err
 	}
-	done := c.Taken.Record.Event(s.now(), c.Account.ID, event.AppendCompleted, passkey.ID)
-	environments.Tell(&done, c.Client, detected(c.Taken.Record), s.addresses)
-	environments.Locate(&done, judged.Place)
-	done.Kind, done.Route, done.Attachment, done.UV = c.Taken.Kind, passkey.CreatedBy(), passkey.Attachment, &passkey.UserVerified
 	appended, err := s.outbox.Append(ctx, done)
 	if err != nil {
 		return Created{}, err
@@ -250,8 +259,6 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	s.tellOfCountry(ctx, done, judged)
 	return Created{Passkey: passkey, Event: done, Sequence: appended.Sequence, Judged: judged}, nil
 }
-
-var errAuthenticator = fault.Refuse("the authenticator is not one of those that the policy allows")
 
 // describe fills in what the authenticator does not know.
 func (s *Service) describe(c *account.Credential, r challenge.Record, client rest.ClientInformation) {

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
@@ -59,6 +60,7 @@ type assertion struct {
 	client       rest.ClientInformation
 	process      string
 	discoverable bool
+	signed       bool // the caller wants signed passkey data
 	seen         environments.Sighting
 	asked        *service.FinishQuestion // how risky it is to take the answer; this and judged: empty until it is asked
 	judged       *service.Verdict
@@ -83,51 +85,88 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	environments.Tell(&done, f.client, detected(f.taken.Record), s.addresses)
 	f.seen = environments.SightingOf(f.client, detected(f.taken.Record))
 	done.UV, done.Use = &use.UserVerified, &event.Use{Counter: use.Counter, BackedUp: use.BackupState, Seen: f.seen.Seen()}
-	known, counted, err := s.end(ctx, f, done)
+	known, counted, err := s.end(ctx, f, done, passkey)
 	if err != nil {
-		return rest.PasskeyData{}, err
+		return rest.PasskeyData{}, risk.Judged(err, *f.judged)
 	}
 	if passkey, err = s.recordUse(ctx, f, known, counted); err != nil {
 		return rest.PasskeyData{}, err
 	}
 	s.tellOfLogin(ctx, f, done)
+	return s.loginData(f, passkey, route), nil
+}
+
+func (s *Service) loginData(f assertion, passkey account.Credential, route event.Route) rest.PasskeyData {
 	data := s.passkeyData(f.account.ID, passkey, rest.CeremonyType(route), f.taken.ID)
 	if f.taken.SecondFactor {
 		data.Amr = new([]string{"pop", "mfa"}) // RFC 8176: the key was proven, and so was its user
 	}
-	return data, nil
+	return data
+}
+
+// pass returns nil if the policy lets a login that was judged pass.
+func (s *Service) pass(ctx context.Context, f assertion, done event.Event, passkey account.Credential) error {
+	return s.risk.Pass(ctx, risk.Withheld{
+		Project: f.project.ID, Account: f.account, Process: f.process, Record: f.taken.Record, Verdict: *f.judged, Passkey: passkey, Event: done,
+		Data: s.loginData(f, passkey, done.Route), Client: f.client,
+		Login: &risk.WithheldLogin{CredentialID: f.answer.RawID, Discoverable: f.discoverable, Signed: f.signed},
+	})
 }
 
 // end appends the event of a login, unless the challenge has been spent or the signature counter did not go up: somebody may have copied
 // the key. That is told and refused. A counter that has become 0 is told alone: whoever has such an authenticator could never log in again.
-// It returns the user's logins that the account may lack, this one last.
-func (s *Service) end(ctx context.Context, f assertion, done event.Event) ([]eventlog.Found, relyingparty.Counted, error) {
+// Where the policy binds, it says what comes of either. end returns the user's logins that the account may lack, this one last.
+func (s *Service) end(
+	ctx context.Context, f assertion, done event.Event, used account.Credential,
+) ([]eventlog.Found, relyingparty.Counted, error) {
 	var counted relyingparty.Counted
 	var stored uint32
 	passkey := ident.CredentialID(done.Credential)
 	known, err := s.challenges.End(ctx, f.taken, f.account.ID, f.account.UsedTo, func(known []eventlog.Found) (event.Event, error) {
 		stored, counted = relyingparty.CountAfter(f.account, known, passkey, done.Use.Counter)
 		s.judgeLogin(ctx, f, &done, f.account.Knowing(known...), risk.CounterOf(counted, stored, done.Use.Counter))
-		if counted == relyingparty.Regressed {
-			return event.Event{}, errPasskeyCloned
+		if refused := s.pass(ctx, f, done, used); refused != nil {
+			return event.Event{}, refused
+		}
+		if r := f.judged.Risk; counted == relyingparty.Regressed && (r == nil || !r.Enforced) {
+			return event.Event{}, refusal.ErrCloned
 		}
 		return f.account.Relate(known, done, f.seen.At(done.Environment, done.CreatedMs)), nil
 	})
 	err = fault.At(FieldAssertion, err)
-	if err != nil && !errors.Is(err, errPasskeyCloned) || counted == relyingparty.Rose {
+	if risk.Refused(err) {
+		s.keepUse(ctx, f, done)
+	} else if err != nil && !errors.Is(err, refusal.ErrCloned) {
+		return known, counted, err
+	}
+	if counted == relyingparty.Rose {
 		return known, counted, err
 	}
 	regressed := s.suspicion(f, event.PasskeyCounterRegressed, passkey)
 	regressed.Counter = &event.Counter{Stored: stored, Received: done.Use.Counter}
 	s.tell(ctx, regressed)
 	if counted == relyingparty.NoLonger {
-		return known, counted, nil
+		return known, counted, err
 	}
 	s.metrics.Clones.Inc()
 	if _, unwarned := s.recordUse(ctx, f, nil, counted); unwarned != nil {
 		return nil, counted, unwarned
 	}
-	return nil, counted, err
+	return known, counted, err
+}
+
+// keepUse keeps the counter of a passkey, and when it was used, of a login that the policy does not let pass: a copy of its key is found by
+// them all the same.
+func (s *Service) keepUse(ctx context.Context, f assertion, done event.Event) {
+	_, err := s.accounts.Update(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
+		if c := find(a, f.answer.RawID); c != nil {
+			c.SignCount, c.LastUsedMs = max(c.SignCount, done.Use.Counter), max(c.LastUsedMs, done.CreatedMs)
+		}
+		return nil
+	})
+	if err != nil {
+		s.log.WarnContext(ctx, "how a passkey was used is not kept", "user", f.account.ID, "credential", done.Credential, "error", err)
+	}
 }
 
 // tellOfLogin tells subscribers what a login that is completed has shown of its passkey and of where it was made.
@@ -188,7 +227,7 @@ func (s *Service) recordUse(
 		}
 		c := find(a, f.answer.RawID)
 		if c == nil {
-			return fault.At(FieldAssertion, ErrPasskeyDeleted)
+			return fault.At(FieldAssertion, refusal.ErrDeleted)
 		}
 		c.CloneWarning = c.CloneWarning || counted != relyingparty.Rose
 		if counted != relyingparty.Regressed {

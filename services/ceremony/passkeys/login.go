@@ -3,7 +3,6 @@ package passkeys
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -16,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
@@ -144,9 +144,9 @@ func request(st Start, r challenge.Record, asked relyingparty.Request) (challeng
 }
 
 // verification is how a login asks for user verification: as the project has it, else the installation. Where a passkey replaces the second
-// factor, or passes a step-up, nothing less than required will do.
+// factor, or passes a step-up, or the policy finds something grave, nothing less than required will do.
 func (s *Service) verification(p project.Project, v service.Verdict, how How) string {
-	if v.ReplacesSecondFactor || how.StepUp != "" {
+	if v.ReplacesSecondFactor || how.StepUp != "" || v.Risk.VerifiesUser() {
 		return string(protocol.VerificationRequired)
 	}
 	return cmp.Or(p.UserVerification, s.userVerification)
@@ -190,7 +190,7 @@ func (s *Service) LoginFinish(
 	}
 	login := assertion{
 		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID,
-		asked: new(service.FinishQuestion), judged: new(service.Verdict),
+		asked: new(service.FinishQuestion), judged: new(service.Verdict), signed: body.SignPasskeyData != nil && *body.SignPasskeyData,
 	}
 	data, err := s.finishAssertion(ctx, login)
 	if err != nil {
@@ -207,64 +207,17 @@ func (s *Service) LoginFinish(
 // unknown: a client that hid it would take it from its owner.
 func (s *Service) notTheirs(ctx context.Context, p project.Project, a account.Account, credentialID []byte) error {
 	if a.Lost(credentialID) {
-		return ErrPasskeyDeleted
+		return refusal.ErrDeleted
 	}
 	_, known, err := s.index.Credential(ctx, p.ID, credentialID)
 	if err != nil {
 		return err
 	}
 	if known {
-		return errPasskeyOthers
+		return refusal.ErrOthers
 	}
-	return ErrPasskeyUnknown
+	return refusal.ErrUnknown
 }
-
-// Why the passkey of an answer does not log anybody in, although the answer is in order.
-var (
-	ErrPasskeyUnknown = fault.Refuse("unknown credential").OfType(fault.TypeUnknownCredential)
-	ErrPasskeyDeleted = fault.Refuse("the credential has been deleted")
-	errPasskeyOthers  = fault.Refuse(ErrPasskeyUnknown.Error())
-	errPasskeyCloned  = fault.Refuse("the signature counter did not go up; the passkey may have been copied")
-	ErrOwnerInactive  = fault.Refuse("the user of the credential is not active")
-	ErrOwnerWaits     = fault.Refuse("the user of the credential is not verified yet; a code has to be entered first")
-)
 
 // reasonUnverified is why no login is offered to who waits for an identifier to be verified, in decisionInsights.
 const reasonUnverified = "unverified"
-
-// OwnerFault is err, which says that a user may not log in, as of the owner of a passkey that was not asked for by the user's name.
-func OwnerFault(err error) error {
-	if errors.Is(err, account.ErrUnverified) {
-		return ErrOwnerWaits
-	}
-	return ErrOwnerInactive
-}
-
-// IsRefusal reports whether err says that an answer, or the passkey it is of, is good for nothing; otherwise the call itself has failed.
-func IsRefusal(err error) bool {
-	var refusal *fault.Refusal
-	return errors.As(err, &refusal) || errors.Is(err, account.ErrUnknown) || errors.Is(err, account.ErrInactive)
-}
-
-// IsUnknown reports whether err says that the project does not have the passkey.
-func IsUnknown(err error) bool {
-	return errors.Is(err, ErrPasskeyUnknown) || errors.Is(err, ErrPasskeyDeleted)
-}
-
-// UnknownCredential returns the WebAuthn ID of the passkey that an answer is of, if err says that the project never had it. Of one that was
-// revoked it returns none: credential managers hide those when they are told which are left.
-func UnknownCredential(err error, answer string) string {
-	if !errors.Is(err, ErrPasskeyUnknown) {
-		return ""
-	}
-	parsed, err := relyingparty.ParseAssertion(answer)
-	if err != nil {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(parsed.RawID)
-}
-
-// IsLate reports whether err says that the challenge of an answer is over, whatever the passkey is worth.
-func IsLate(err error) bool {
-	return errors.Is(err, challenge.ErrExpired) || errors.Is(err, challenge.ErrUsed)
-}

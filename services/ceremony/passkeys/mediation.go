@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
@@ -71,7 +72,7 @@ func (s *Service) MediationFinish(
 		return rsp, fault.At(FieldAssertion, err)
 	}
 	a, gone, err := s.owner(ctx, p.ID, answer.RawID)
-	if errors.Is(err, ErrPasskeyUnknown) {
+	if errors.Is(err, refusal.ErrUnknown) {
 		rsp.Body, err = s.elsewhere(ctx, p, answer.RawID)
 		return rsp, err
 	}
@@ -79,16 +80,16 @@ func (s *Service) MediationFinish(
 		return rsp, err
 	}
 	if gone {
-		_ = s.refuseLogin(ctx, attempt, fault.At(FieldAssertion, ErrPasskeyDeleted)) // told, and no fault of the call
+		_ = s.refuseLogin(ctx, attempt, fault.At(FieldAssertion, refusal.ErrDeleted)) // told, and no fault of the call
 		rsp.Body = reply.NotMediated(rest.MediationError{Type: rest.MediationErrorTypeCredentialDeleted})
 		return rsp, nil
 	}
 	if err := a.Active(); err != nil {
-		return rsp, fault.At(FieldAssertion, OwnerFault(err))
+		return rsp, fault.At(FieldAssertion, refusal.OwnerFault(err))
 	}
 	login := assertion{
 		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true,
-		asked: new(service.FinishQuestion), judged: new(service.Verdict),
+		asked: new(service.FinishQuestion), judged: new(service.Verdict), signed: body.SignPasskeyData != nil && *body.SignPasskeyData,
 	}
 	data, err := s.finishAssertion(ctx, login)
 	if err != nil {
@@ -109,14 +110,14 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 		return account.Account{}, false, err
 	}
 	if !ok {
-		return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)
+		return account.Account{}, false, fault.At(FieldAssertion, refusal.ErrUnknown)
 	}
 	if entry.Deleted != 0 {
 		return account.Account{}, true, nil
 	}
 	a, _, err = s.accounts.Stored(ctx, project, entry.User)
 	if errors.Is(err, account.ErrUnknown) {
-		return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)
+		return account.Account{}, false, fault.At(FieldAssertion, refusal.ErrUnknown)
 	}
 	if err != nil {
 		return account.Account{}, false, err
@@ -128,7 +129,7 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 	if a.Lost(credentialID) {
 		return account.Account{}, true, nil
 	}
-	return account.Account{}, false, fault.At(FieldAssertion, ErrPasskeyUnknown)
+	return account.Account{}, false, fault.At(FieldAssertion, refusal.ErrUnknown)
 }
 
 // elsewhere tells at which other project of the RP ID a passkey is in use, if that project lets itself be named. Otherwise it is one that
@@ -148,5 +149,5 @@ func (s *Service) elsewhere(ctx context.Context, p project.Project, credentialID
 			}), nil
 		}
 	}
-	return rsp, fault.At(FieldAssertion, ErrPasskeyUnknown)
+	return rsp, fault.At(FieldAssertion, refusal.ErrUnknown)
 }

@@ -74,7 +74,7 @@ type Deps struct {
 	Environments     Environments
 	Signer           Signer
 	Decision         Decision
-	Proofs           risk.Proofs
+	Proofs           risk.Further
 	Offers           Offers
 	AAGUIDs          AAGUIDs
 	Calls            metrics.Calls
@@ -122,7 +122,7 @@ func New(d Deps) *Service {
 		metrics: d.Metrics, now: d.Now, log: d.Log, starts: patience.New(d.LookupTimeout), challengeTTL: d.ChallengeTTL,
 		userVerification: d.UserVerification, addresses: d.Addresses,
 		risk: risk.Judge{ // who judges waits as long for what it looks up
-			Decision: d.Decision, Patience: patience.New(2 * d.LookupTimeout), Unjudged: d.Metrics.Unjudged, Log: d.Log,
+			Decision: d.Decision, StepUps: d.Proofs, Patience: patience.New(2 * d.LookupTimeout), Unjudged: d.Metrics.Unjudged, Log: d.Log,
 		},
 		enrolment: enrolment.New(enrolment.Deps{Accounts: d.Accounts, Index: d.Index, Most: d.MaxPasskeys, Log: d.Log}),
 	}

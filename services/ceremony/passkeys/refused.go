@@ -19,6 +19,8 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/refusal"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
 )
 
 // maxCredentialID is how many bytes an authenticator's ID of a passkey has at most (W3C WebAuthn §4, "Credential ID").
@@ -47,7 +49,7 @@ func (a *Attempt) Of(answer *protocol.ParsedCredentialCreationData) {
 // now that the server does not. What is the server's own failure, and an answer whose passkey the user has or is about to have, are not
 // refused creations.
 func (s *Service) RefuseCreation(ctx context.Context, a Attempt, err error) error {
-	if err == nil || fault.OfServer(err) || a.User == "" || errors.Is(err, account.ErrUnknown) {
+	if err == nil || fault.OfServer(err) || a.User == "" || errors.Is(err, account.ErrUnknown) || risk.Waits(err) {
 		return err
 	}
 	if unspent := s.spend(ctx, a); unspent != nil {
@@ -73,8 +75,11 @@ func (s *Service) underWay(ctx context.Context, a Attempt) bool {
 
 // refuseLogin does as much for a sign-in: err, or why there is an answer that logs nobody in.
 func (s *Service) refuseLogin(ctx context.Context, a Attempt, err error) error {
-	if err == nil || fault.OfServer(err) || errors.Is(err, account.ErrUnknown) {
+	if err == nil || fault.OfServer(err) || errors.Is(err, account.ErrUnknown) || risk.Waits(err) {
 		return err
+	}
+	if risk.Refused(err) { // the policy's own bars are no evidence against anybody
+		return cmp.Or(s.spend(ctx, a), err)
 	}
 	if a.User == "" && len(a.Passkey) > 0 {
 		entry, _, unread := s.index.Credential(ctx, a.Project.ID, a.Passkey)
@@ -88,7 +93,7 @@ func (s *Service) refuseLogin(ctx context.Context, a Attempt, err error) error {
 			return unspent
 		}
 	}
-	if !errors.Is(err, ErrPasskeyUnknown) {
+	if !errors.Is(err, refusal.ErrUnknown) {
 		return err
 	}
 	return s.unknownTo(ctx, a, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
+	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
@@ -188,8 +189,8 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 			ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 		}},
 	)
-	if (err == nil && done.Body.Error != nil) || passkeys.IsRefusal(err) {
-		why := signin.Unmediated{Problem: whyNotMediated(err), Unknown: passkeys.UnknownCredential(err, req.Body.SignedChallenge)}
+	if (err == nil && done.Body.Error != nil) || refusal.Is(err) {
+		why := signin.Unmediated{Problem: whyNotMediated(err), Unknown: refusal.UnknownCredential(err, req.Body.SignedChallenge)}
 		return s.notMediated(ctx, t, why)
 	}
 	if err != nil {
@@ -216,11 +217,11 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 // whyNotMediated tells the causes apart. Only a passkey that the project has no longer, or never had, is called gone.
 func whyNotMediated(err error) *frontend.RequestError {
 	switch {
-	case err == nil, passkeys.IsUnknown(err):
+	case err == nil, refusal.IsUnknown(err):
 		return signin.ProblemPasskeyGone()
-	case passkeys.IsLate(err):
+	case refusal.IsLate(err):
 		return signin.ProblemPasskeyLate()
-	case errors.Is(err, passkeys.ErrOwnerWaits):
+	case errors.Is(err, refusal.ErrOwnerWaits):
 		return signin.ProblemPasskeyWaits()
 	default:
 		return signin.ProblemPasskeyRefused()

@@ -7,6 +7,12 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
+// Further opens step-ups, and takes logins for their proofs. The room stepups is one.
+type Further interface {
+	StepUps
+	Proofs
+}
+
 // Proofs takes logins for the further proof that a step-up asks for.
 type Proofs interface {
 	// Passkeys returns those passkeys of a user that a login can pass a step-up with. 404 if the user has no such step-up, 400 if it takes

@@ -23,6 +23,7 @@ type Decision interface {
 type Judge struct {
 	Decision Decision
 	Patience *patience.Patience // with the decision service, which a ceremony can end without
+	StepUps  StepUps
 	Unjudged prometheus.Counter
 	Log      *slog.Logger
 }

@@ -3,6 +3,7 @@ package exchange
 import (
 	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -50,6 +51,9 @@ func (x *Exchange) Judge(r *service.Risk) bool {
 	if r.Opened != nil {
 		x.Answer.Set(HeaderStepUp, stepUpHeader(r.Opened))
 	}
+	if !r.NextEligibleAt.IsZero() {
+		x.Answer.Set(HeaderNextEligibleAt, "@"+strconv.FormatInt(r.NextEligibleAt.Unix(), 10))
+	}
 	return true
 }
 
@@ -57,7 +61,11 @@ func (x *Exchange) Judge(r *service.Risk) bool {
 func riskHeader(r *service.Risk) string {
 	text := append(make([]byte, 0, 64), r.Action...)
 	text = append(append(text, ";level="...), r.Level...)
-	text = append(text, `;enforced=?0;reasons="`...)
+	enforced := `;enforced=?0;reasons="`
+	if r.Enforced {
+		enforced = `;enforced=?1;reasons="`
+	}
+	text = append(text, enforced...)
 	for i, reason := range r.Reasons {
 		if i > 0 {
 			text = append(text, ' ')

@@ -24,6 +24,7 @@ const (
 	HeaderProjectID      = "X-Corbado-ProjectID"
 	HeaderDecisionID     = "X-Keyward-Decision-ID"
 	HeaderRisk           = "X-Keyward-Risk"
+	HeaderNextEligibleAt = "X-Keyward-Next-Eligible-At"
 	HeaderPolicyRevision = "X-Keyward-Policy-Revision"
 	HeaderReplayed       = "Idempotent-Replayed"
 )

@@ -2,10 +2,12 @@ package operation
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -147,10 +149,28 @@ func (r *request) includeRisk(out any) {
 	}
 }
 
+// RiskOf returns how what a fault ends was judged, if the caller asks for that.
+func RiskOf(query []byte, judged *service.Judged[service.Empty]) *rest.Risk {
+	values, err := contract.Query(string(query))
+	if err != nil || values.Get(include) != string(rest.PasskeyLoginStartParamsIncludeRisk) {
+		return nil
+	}
+	return risk(judged.Decision, judged.Risk)
+}
+
 func risk(decision ident.DecisionID, r *service.Risk) *rest.Risk {
 	told := &rest.Risk{
-		DecisionID: string(decision), Action: rest.RiskAction(r.Action), Level: rest.RiskLevel(r.Level),
+		DecisionID: string(decision), Action: rest.RiskAction(r.Action), Level: rest.RiskLevel(r.Level), Enforced: r.Enforced,
 		Reasons: make([]rest.RiskReason, len(r.Reasons)), StepUp: stepUp(r),
+		Obligations: &rest.RiskObligations{
+			NotifyUser: r.Obligations.NotifyUser, MaxSessionSeconds: int32(min(r.Obligations.MaxSessionSeconds, math.MaxInt32)),
+		},
+	}
+	if r.Obligations.UserVerification != "" {
+		told.Obligations.UserVerification = new(rest.RiskObligationsUserVerification(r.Obligations.UserVerification))
+	}
+	if !r.NextEligibleAt.IsZero() {
+		told.NextEligibleAt = new(r.NextEligibleAt.UTC().Format(time.RFC3339))
 	}
 	for i, reason := range r.Reasons {
 		told.Reasons[i] = rest.RiskReason{Code: reason.Code, Severity: reason.Severity, Title: reason.Title}
