@@ -85,6 +85,14 @@ func (r *Risk) Bound() Obligations {
 	return r.Obligations
 }
 
+// Nameable returns those of the passkeys that a login start may name: all, but those that a policy excludes which binds. r may be nil.
+func (r *Risk) Nameable(passkeys []*account.Credential) []*account.Credential {
+	if r == nil || !r.Enforced || len(r.Exclude) == 0 {
+		return passkeys
+	}
+	return slices.DeleteFunc(slices.Clone(passkeys), func(c *account.Credential) bool { return slices.Contains(r.Exclude, c.ID) })
+}
+
 // About is what a reason speaks against.
 type About string
 

@@ -290,10 +290,10 @@ func finishParty(p project.Project, r challenge.Record) (*relyingparty.Party, er
 // Active returns an account that may take part in ceremonies.
 func (s *Service) Active(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, error) {
 	a, _, err := s.accounts.Get(ctx, project, user)
-	if err != nil {
-		return account.Account{}, err
+	if err == nil {
+		err = a.Active()
 	}
-	return a, a.Active()
+	return a, err
 }
 
 func detected(r challenge.Record) environments.Device {

@@ -73,12 +73,12 @@ func (s *Service) StartLogin(
 	var allow []*account.Credential
 	if verdict.Allow {
 		allow = st.Account.Passkeys(verdict.AllowCredentials, st.Project.RPID)
-		if len(st.Account.Credentials) == 0 || (len(allow) == 0 && len(verdict.AllowCredentials) > 0) {
+		if how.StepUp != "" {
+			allow = verdict.Risk.Nameable(how.proofs)
+		}
+		if len(st.Account.Credentials) == 0 || len(allow) == 0 && (len(verdict.AllowCredentials) > 0 || how.StepUp != "") {
 			s.policyContradiction(ctx, st, verdict.Verdict)
 			verdict = denied(verdict)
-		}
-		if how.StepUp != "" {
-			allow = how.proofs
 		}
 	}
 	options := ""

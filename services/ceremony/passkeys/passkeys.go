@@ -90,25 +90,24 @@ type Deps struct {
 
 // Service runs WebAuthn ceremonies and keeps the passkeys that come of them.
 type Service struct {
-	projects     Projects
-	accounts     *account.Store
-	challenges   *challenge.Store
-	index        *credindex.Store
-	enrolment    *enrolment.Store
-	outbox       *outbox.Store
-	environments Environments
-	signer       Signer
-	decision     Decision
-	risk         risk.Judge
-	proofs       risk.Proofs
-	offers       Offers
-	aaguids      AAGUIDs
-	calls        metrics.Calls
-	metrics      metrics.Passkeys
-	now          func() time.Time
-	log          *slog.Logger
-	starts       *patience.Patience // with the log, of logins that begin
-
+	projects         Projects
+	accounts         *account.Store
+	challenges       *challenge.Store
+	index            *credindex.Store
+	enrolment        *enrolment.Store
+	outbox           *outbox.Store
+	environments     Environments
+	signer           Signer
+	decision         Decision
+	risk             risk.Judge
+	proofs           risk.Proofs
+	offers           Offers
+	aaguids          AAGUIDs
+	calls            metrics.Calls
+	metrics          metrics.Passkeys
+	now              func() time.Time
+	log              *slog.Logger
+	starts           *patience.Patience // with the log, of logins that begin
 	challengeTTL     time.Duration
 	userVerification string
 	addresses        address.Form
