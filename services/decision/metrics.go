@@ -112,8 +112,8 @@ func (m *metrics) decided(action, rule string, memoised bool, took time.Duration
 	m.durations[action].Observe(took.Seconds())
 }
 
-// judged counts how a request was judged for risk. Beside what it asked for that takes a part of the decision's time, which is observed as a
-// whole; otherwise it is the decision, and its memo is counted with that.
+// judged counts how a request was judged for risk. Beside what it asked for that takes a part of the decision's time, which is observed as
+// a whole; otherwise it is the decision, and its memo is counted with that.
 func (m *metrics) judged(r *engine.Risk, beside bool) {
 	m.risks.WithLabelValues(string(r.Verdict.Action), string(r.Verdict.Level)).Inc()
 	if !beside {

@@ -260,44 +260,54 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 	if !a.cfg.Runs(settings.Ceremony) {
 		return nil
 	}
-	buckets, err := a.ceremonyBuckets(ctx)
+	svc, err := a.openCeremony(ctx, store, accounts)
 	if err != nil {
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
+	a.run(settings.Ceremony, svc.Run)
+	a.parts.ceremony = svc
+	return a.serve(remote.CeremonyMethods(svc, svc))
+}
+
+func (a *App) openCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) (*ceremony.Service, error) {
+	buckets, err := a.ceremonyBuckets(ctx)
+	if err != nil {
+		return nil, err
+	}
 	bucket, sealer, err := a.secretBucket(ctx, bus.KeysBucket)
 	if err != nil {
-		return fmt.Errorf("start the ceremony service: %w", err)
+		return nil, err
 	}
 	keys, err := signing.Open(ctx, signing.Deps{
 		Bucket: bucket, Sealer: sealer, MaxAge: a.cfg.Ceremony.SigningKeyMaxAge, Now: a.opts.Now, Log: a.logger(settings.Ceremony),
 		Audit: a.audit.By(audit.Actor{Kind: audit.Service, Name: settings.Ceremony}),
 	})
 	if err != nil {
-		return fmt.Errorf("start the ceremony service: %w", err)
+		return nil, err
 	}
 	a.run("signing keys", keys.Run)
 	if err := a.projects.Settle(ctx); err != nil {
-		return fmt.Errorf("start the ceremony service: %w", err)
+		return nil, err
 	}
 	rings, err := a.openProjectKeys(ctx)
 	if err != nil {
-		return fmt.Errorf("start the ceremony service: %w", err)
+		return nil, err
 	}
 	names, err := a.openNames()
 	if err != nil {
-		return fmt.Errorf("start the ceremony service: %w", err)
+		return nil, err
 	}
 	lists, err := a.openLists()
 	if err != nil {
-		return fmt.Errorf("start the ceremony service: %w", err)
+		return nil, err
 	}
 	courier, err := a.openCourier()
 	if err != nil {
-		return fmt.Errorf("start the ceremony service: %w", err)
+		return nil, err
 	}
 	cfg := a.cfg.Ceremony
 	cfg.LookupTimeout = cmp.Or(a.cfg.Decision.LookupTimeout, cfg.LookupTimeout)
-	svc, err := ceremony.New(cfg, ceremony.Deps{
+	return ceremony.New(cfg, ceremony.Deps{
 		Projects:        a.projects,
 		Keys:            rings,
 		Accounts:        accounts,
@@ -332,12 +342,6 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		ChallengeMaxAge: a.cfg.NATS.ChallengeMaxAge,
 		EventsForgotten: a.cfg.NATS.EventsMaxBytes > 0,
 	})
-	if err != nil {
-		return fmt.Errorf("start the ceremony service: %w", err)
-	}
-	a.run(settings.Ceremony, svc.Run)
-	a.parts.ceremony = svc
-	return a.serve(remote.CeremonyMethods(svc, svc))
 }
 
 func (a *App) openCourier() (*delivery.Courier, error) {

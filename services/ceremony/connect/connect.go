@@ -52,7 +52,9 @@ type Starts interface {
 type Finishes interface {
 	LoginFinish(context.Context, service.ForProject[rest.PasskeyLoginFinishReq]) (service.Finished[rest.PasskeyLoginFinishRsp], error)
 	AppendFinish(context.Context, service.ForProject[rest.PasskeyAppendFinishReq]) (service.Finished[rest.PasskeyAppendFinishRsp], error)
-	MediationFinish(context.Context, service.ForProject[rest.PasskeyMediationFinishReq]) (service.Finished[rest.PasskeyMediationFinishRsp], error)
+	MediationFinish(context.Context, service.ForProject[rest.PasskeyMediationFinishReq]) (
+		service.Finished[rest.PasskeyMediationFinishRsp], error,
+	)
 	RefuseCreation(ctx context.Context, a passkeys.Attempt, err error) error
 }
 

@@ -39,8 +39,8 @@ func TestNothingIsIssuedOfAFinishThatThePolicyDoesNotLetPass(t *testing.T) {
 	}
 	ways := map[string]func(*testing.T, *ceremonytest.Stack, *authenticator.Device) finish{
 		"a login": user,
-		"a mediation": func(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device) finish {
-			_, d, _ = ceremonytest.Known(t, st)
+		"a mediation": func(t *testing.T, st *ceremonytest.Stack, _ *authenticator.Device) finish {
+			_, d, _ := ceremonytest.Known(t, st)
 			answer := d.Get(t, st.BeginMediation(t, d).AssertionOptions)
 			return func(ctx context.Context, st *ceremonytest.Stack) (any, error) {
 				rsp, err := st.MediationFinish(ctx, service.ForProject[rest.PasskeyMediationFinishReq]{
