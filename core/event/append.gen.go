@@ -142,6 +142,10 @@ func (v *Event) AppendJSON(to []byte) []byte {
 		}
 		to = append(to, ']')
 	}
+	if v.Risk != nil {
+		to = append(to, `,"risk":`...)
+		to = (*v.Risk).AppendJSON(to)
+	}
 	if v.StepUp != "" {
 		to = append(to, `,"stepUp":`...)
 		to = appendText(to, string(v.StepUp))
@@ -314,6 +318,10 @@ func (v *Refused) AppendJSON(to []byte) []byte {
 	}
 	to = append(to, `,"reason":`...)
 	to = appendText(to, string(v.Reason))
+	if v.Step != "" {
+		to = append(to, `,"step":`...)
+		to = appendText(to, string(v.Step))
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}
@@ -330,6 +338,26 @@ func (v *Codes) AppendJSON(to []byte) []byte {
 		to = append(to, `,"stopped":`...)
 		to = strconv.AppendBool(to, bool(v.Stopped))
 	}
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *Risk) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"stage":`...)
+	to = appendText(to, string(v.Stage))
+	to = append(to, `,"action":`...)
+	to = appendText(to, string(v.Action))
+	to = append(to, `,"level":`...)
+	to = appendText(to, string(v.Level))
+	to = append(to, `,"reasons":`...)
+	to = appendText(to, string(v.Reasons))
+	to = append(to, `,"enforced":`...)
+	to = strconv.AppendBool(to, bool(v.Enforced))
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

@@ -20,7 +20,7 @@ func TestTypesAreAsTheyWereWhenEventsOfThemWereStored(t *testing.T) {
 	account := []event.Type{
 		event.UserCreated, event.UserUpdated, event.UserDeleted, event.PasskeyDeleted, event.PasskeyCode, event.AuthSignUp, event.AuthLogin,
 		event.AuthPasskeyAdded, event.UserLabelled, event.BackupStateChanged, event.NewEnvironment,
-		event.NewCountry, event.StepUpStarted, event.StepUpPassed,
+		event.NewCountry, event.StepUpStarted, event.StepUpPassed, event.RiskDecided,
 	}
 	for _, kind := range event.Types() {
 		wire := !slices.Contains(engine, kind) && !slices.Contains(account, kind)

@@ -93,6 +93,7 @@ type Event struct {
 	Codes   *Codes   `json:"codes,omitempty"`   // of login-code-failed; events of the version before have none
 	Labels  *Labels  `json:"labels,omitempty"`  // of user-labelled
 
+	Risk   *Risk  `json:"risk,omitempty"`   // of risk-decided
 	StepUp string `json:"stepUp,omitempty"` // of step-up-started, -passed and -failed
 	Method string `json:"method,omitempty"` // of step-up-passed and -failed: one of the step-up's, or what the caller called it
 }
@@ -128,11 +129,21 @@ type Codes struct {
 	Stopped bool `json:"stopped,omitempty"` // none is taken any more
 }
 
+// Risk is how a ceremony that was finished was judged.
+type Risk struct {
+	Stage    string `json:"stage"`   // login-finish or append-finish
+	Action   string `json:"action"`  // allow, review, challenge or deny
+	Level    string `json:"level"`   // low, medium or high
+	Reasons  string `json:"reasons"` // their names, sorted, with spaces between
+	Enforced bool   `json:"enforced"`
+}
+
 // Refused is an authenticator's answer that Keyward did not take.
 type Refused struct {
 	Passkey string `json:"passkey,omitempty"` // WebAuthn credential ID, base64url without padding; empty: the answer has none
 	AAGUID  string `json:"aaguid,omitempty"`  // of the authenticator that created it
 	Reason  string `json:"reason"`            // in words
+	Step    string `json:"step,omitempty"`    // of login-refused: signature, origin, rp, presence, uv, counter, backup; empty: another, or told before
 }
 
 // Backup is whether a passkey may be synchronised, as it was known and as it came.

@@ -32,6 +32,8 @@ const (
 	NewEnvironment Type = "new-environment"
 	// NewCountry: The user logged in with a passkey, or created one, in a country where the account is not known to have succeeded before. The first success of an account is in no new country, nor is any that nobody can locate.
 	NewCountry Type = "new-country"
+	// RiskDecided: A ceremony that was finished was judged for risk to be more than allowed, or of a high level, whether or not the policy enforces that.
+	RiskDecided Type = "risk-decided"
 	// StepUpStarted: What an authenticator answered was verified and is withheld until a further proof is given: the policy challenged it. Nobody is logged in by it, and no passkey created, until step-up-passed and the login-completed or append-completed that follows.
 	StepUpStarted Type = "step-up-started"
 	// StepUpPassed: The further proof that an answer waits for was given. Whoever started the ceremony may have the answer, once.
@@ -119,6 +121,7 @@ func Types() []Type {
 		BackupStateChanged,
 		NewEnvironment,
 		NewCountry,
+		RiskDecided,
 		StepUpStarted,
 		StepUpPassed,
 		StepUpFailed,

@@ -119,9 +119,7 @@ func (s *Service) pass(ctx context.Context, f assertion, done event.Event, passk
 func (s *Service) end(
 	ctx context.Context, f assertion, done event.Event, used account.Credential,
 ) ([]eventlog.Found, relyingparty.Counted, error) {
-	var counted relyingparty.Counted
-	var stored uint32
-	passkey := ident.CredentialID(done.Credential)
+	counted, stored, passkey := relyingparty.Rose, uint32(0), ident.CredentialID(done.Credential)
 	known, err := s.challenges.End(ctx, f.taken, f.account.ID, f.account.UsedTo, func(known []eventlog.Found) (event.Event, error) {
 		stored, counted = relyingparty.CountAfter(f.account, known, passkey, done.Use.Counter)
 		s.judgeLogin(ctx, f, &done, f.account.Knowing(known...), risk.CounterOf(counted, stored, done.Use.Counter))
@@ -129,11 +127,12 @@ func (s *Service) end(
 			return event.Event{}, refused
 		}
 		if r := f.judged.Risk; counted == relyingparty.Regressed && (r == nil || !r.Enforced) {
-			return event.Event{}, refusal.ErrCloned
+			return event.Event{}, refusal.ErrCloned.Because(relyingparty.StepCounter)
 		}
 		return f.account.Relate(known, done, f.seen.At(done.Environment, done.CreatedMs)), nil
 	})
 	err = fault.At(FieldAssertion, err)
+	risk.Tell(ctx, s.tell, s.suspicion(f, event.RiskDecided, passkey), risk.LoginFinish, f.judged)
 	if risk.Refused(err) {
 		s.keepUse(ctx, f, done)
 	} else if err != nil && !errors.Is(err, refusal.ErrCloned) {
@@ -155,16 +154,15 @@ func (s *Service) end(
 	return known, counted, err
 }
 
-// keepUse keeps the counter of a passkey, and when it was used, of a login that the policy does not let pass: a copy of its key is found by
-// them all the same.
+// keepUse keeps counter and use of a passkey of a login that the policy does not let pass: a copy of its key is found all the same.
 func (s *Service) keepUse(ctx context.Context, f assertion, done event.Event) {
-	_, err := s.accounts.Update(ctx, f.project.ID, f.account.ID, func(a *account.Account) error {
+	keep := func(a *account.Account) error {
 		if c := find(a, f.answer.RawID); c != nil {
 			c.SignCount, c.LastUsedMs = max(c.SignCount, done.Use.Counter), max(c.LastUsedMs, done.CreatedMs)
 		}
 		return nil
-	})
-	if err != nil {
+	}
+	if _, err := s.accounts.Update(ctx, f.project.ID, f.account.ID, keep); err != nil {
 		s.log.WarnContext(ctx, "how a passkey was used is not kept", "user", f.account.ID, "credential", done.Credential, "error", err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/refusal"
+	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
 )
 
@@ -150,7 +151,7 @@ func (s *Service) refused(a Attempt, t event.Type, why error, more string) event
 	}
 	e.Kind = r.Kind
 	environments.Tell(&e, a.Client, detected(r), s.addresses)
-	e.Refused = &event.Refused{Reason: fault.Words(why)}
+	e.Refused = &event.Refused{Reason: fault.Words(why), Step: relyingparty.StepOf(why)}
 	if len(a.Passkey) <= maxCredentialID {
 		e.Refused.Passkey = base64.RawURLEncoding.EncodeToString(a.Passkey)
 	}

@@ -16,8 +16,8 @@ import (
 func (p *Party) explainCreation(cause error, session webauthn.SessionData, answer *protocol.ParsedCredentialCreationData) *fault.Refusal {
 	data := answer.Response.AttestationObject.AuthData
 	present := session.Mediation != protocol.MediationConditional
-	if message := p.explain(answer.Response.CollectedClientData, data, session, present); message != "" {
-		return refuse(message, cause)
+	if message, step := p.explain(answer.Response.CollectedClientData, data, session, present); message != "" {
+		return refuse(message, errors.Join(step, cause))
 	}
 	if err := CheckPublicKey(data.AttData.CredentialPublicKey); err != nil {
 		return refuse(messagePublicKey, errors.Join(cause, err))
@@ -44,23 +44,47 @@ func (p *Party) explainAssertion(
 		return refuse("the user handle is another user's", cause)
 	}
 	data := answer.Response.AuthenticatorData
-	if message := p.explain(answer.Response.CollectedClientData, data, session, true); message != "" {
-		return refuse(message, cause)
+	if message, step := p.explain(answer.Response.CollectedClientData, data, session, true); message != "" {
+		return refuse(message, errors.Join(step, cause))
 	}
 	var e *protocol.Error
 	if errors.As(cause, &e) && e.Type == protocol.ErrAssertionSignature.Type {
-		return refuse("the signature is invalid", cause)
+		return refuse("the signature is invalid", errors.Join(StepSignature, cause))
 	}
 	if contradictory(data.Flags) {
 		return refuse(messageBackupFlags, cause)
 	}
 	for _, c := range signer.Credentials {
 		if bytes.Equal(c.CredentialID, answer.RawID) && c.BackupEligible != data.Flags.HasBackupEligible() {
-			return ErrBackupEligibility.Because(cause)
+			return ErrBackupEligibility.Because(errors.Join(StepBackup, cause))
 		}
 	}
 	return refuse("the assertion could not be verified", cause)
 }
+
+// Step is what an answer fails at. It is an error, so that it is found in a refusal.
+type Step string
+
+// The steps that are told apart.
+const (
+	StepSignature Step = "signature"
+	StepOrigin    Step = "origin"
+	StepRP        Step = "rp"
+	StepPresence  Step = "presence"
+	StepUV        Step = "uv"
+	StepCounter   Step = "counter"
+	StepBackup    Step = "backup"
+)
+
+// StepOf returns what an answer failed at that was refused with an error; empty = none of these.
+func StepOf(err error) string {
+	var step Step
+	errors.As(err, &step)
+	return string(step)
+}
+
+// Error implements error.
+func (s Step) Error() string { return string(s) }
 
 // ErrBackupEligibility is the refusal of a credential whose flag BE is not what it was at creation (W3C WebAuthn §6.1.3).
 var ErrBackupEligibility = fault.Refuse("the backup eligibility of the credential has changed")
@@ -77,20 +101,20 @@ func contradictory(flags protocol.AuthenticatorFlags) bool {
 // explain names the first failing step among those that both ceremonies share, or returns "".
 func (p *Party) explain(
 	client protocol.CollectedClientData, data protocol.AuthenticatorData, session webauthn.SessionData, present bool,
-) string {
+) (string, Step) {
 	rpIDHash := sha256.Sum256([]byte(p.project.RPID))
 	switch {
 	case !protocol.IsOriginInHaystack(client.Origin, p.origins):
-		return "the origin is not one of the project's"
+		return "the origin is not one of the project's", StepOrigin
 	case client.CrossOrigin || client.TopOrigin != "":
-		return "the ceremony took place in a frame of another origin"
+		return "the ceremony took place in a frame of another origin", StepOrigin
 	case !bytes.Equal(data.RPIDHash, rpIDHash[:]):
-		return "the RP ID hash is not that of the project's RP ID"
+		return "the RP ID hash is not that of the project's RP ID", StepRP
 	case present && !data.Flags.HasUserPresent():
-		return "the user was not present"
+		return "the user was not present", StepPresence
 	case session.UserVerification == protocol.VerificationRequired && !data.Flags.HasUserVerified():
-		return "the user was not verified"
+		return "the user was not verified", StepUV
 	default:
-		return ""
+		return "", ""
 	}
 }
