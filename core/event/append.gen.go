@@ -354,8 +354,17 @@ func (v *Risk) AppendJSON(to []byte) []byte {
 	to = appendText(to, string(v.Action))
 	to = append(to, `,"level":`...)
 	to = appendText(to, string(v.Level))
-	to = append(to, `,"reasons":`...)
-	to = appendText(to, string(v.Reasons))
+	if len(v.Reasons) > 0 {
+		to = append(to, `,"reasons":`...)
+		to = append(to, '[')
+		for i := range v.Reasons {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = appendText(to, string(v.Reasons[i]))
+		}
+		to = append(to, ']')
+	}
 	to = append(to, `,"enforced":`...)
 	to = strconv.AppendBool(to, bool(v.Enforced))
 	if len(to) == start {

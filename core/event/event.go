@@ -144,11 +144,11 @@ type Codes struct {
 
 // Risk is how a ceremony that was finished was judged.
 type Risk struct {
-	Stage    string `json:"stage"`   // login-finish or append-finish
-	Action   string `json:"action"`  // allow, review, challenge or deny
-	Level    string `json:"level"`   // low, medium or high
-	Reasons  string `json:"reasons"` // their names, sorted, with spaces between
-	Enforced bool   `json:"enforced"`
+	Stage    string   `json:"stage"`             // login-finish or append-finish
+	Action   string   `json:"action"`            // allow, review, challenge or deny
+	Level    string   `json:"level"`             // low, medium or high
+	Reasons  []string `json:"reasons,omitempty"` // their names, sorted
+	Enforced bool     `json:"enforced"`          // the policy binds
 }
 
 // Refused is an authenticator's answer that Keyward did not take.

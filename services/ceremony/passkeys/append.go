@@ -239,7 +239,7 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 		Project: c.Project.ID, Account: c.Account, Process: c.Taken.Process, Record: c.Taken.Record, Verdict: judged, Passkey: passkey,
 		Event: done, Data: s.passkeyData(c.Account.ID, passkey, rest.CeremonyType(passkey.CreatedBy()), c.Taken.ID), Client: c.Client,
 	})
-	risk.Tell(ctx, s.tell, c.Taken.Record.Event(s.now(), c.Account.ID, event.RiskDecided, passkey.ID), risk.AppendFinish, &judged)
+	risk.Tell(ctx, s.tell, risk.Finish{Stage: risk.AppendFinish, Event: done, Verdict: judged, Refused: err})
 	if err != nil {
 		return Created{}, err
 	}

@@ -205,6 +205,9 @@ func wantRefused(t *testing.T, st *ceremonytest.Stack, kind event.Type, err erro
 	if len(told) != 1 || told[0].Refused == nil || told[0].Refused.Reason != reason || string(told[0].User) != user {
 		t.Errorf("the refusal left %+v", told)
 	}
+	if kind == event.AppendRefused && told[0].Refused.Step != "" {
+		t.Errorf("a creation is told to have failed at a step of a login: %+v", told[0].Refused)
+	}
 }
 
 // wantSignal checks that a refused creation tells the client of its passkey, as far as the answer can be read.

@@ -102,6 +102,9 @@ func TestNothingIsIssuedOfAFinishThatThePolicyDoesNotLetPass(t *testing.T) {
 				if refused := st.Events.OfType(event.LoginRefused); len(refused) != 0 {
 					t.Errorf("a bar of the policy is evidence: %+v", refused)
 				}
+				if told := st.Events.OfType(event.RiskDecided); len(told) != 1 || told[0].Decision != "dec-7" || !told[0].Risk.Enforced {
+					t.Errorf("subscribers are told %+v", told)
+				}
 				judged := service.JudgementOf(fault.As(err))
 				waits := c.want == fault.TypeStepUpRequired
 				if judged == nil || judged.Decision != "dec-7" || !judged.Risk.Enforced || (judged.Risk.Opened != nil) != waits {
@@ -156,6 +159,11 @@ func TestWhereThePolicyBindsItAloneJudgesASignatureCounter(t *testing.T) {
 		}
 		if told := st.Events.OfType(event.PasskeyCounterRegressed); len(told) != 1 {
 			t.Errorf("%s: told %+v", name, told)
+		}
+		refused := st.Events.OfType(event.LoginRefused)
+		told := len(refused) == 1 && refused[0].Refused.Step == "counter"
+		if told != (c.refused && c.verdict.Risk.Binding() == service.RiskAllow) {
+			t.Errorf("%s: the refusal is told as %+v", name, refused)
 		}
 		if judged := c.verdict.Risk != nil; err != nil && (service.JudgementOf(fault.As(err)) != nil) != judged {
 			t.Errorf("%s: the error does not say how it was judged: %+v", name, err)

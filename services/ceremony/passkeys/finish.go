@@ -132,7 +132,7 @@ func (s *Service) end(
 		return f.account.Relate(known, done, f.seen.At(done.Environment, done.CreatedMs)), nil
 	})
 	err = fault.At(FieldAssertion, err)
-	risk.Tell(ctx, s.tell, s.suspicion(f, event.RiskDecided, passkey), risk.LoginFinish, f.judged)
+	risk.Tell(ctx, s.tell, risk.Finish{Stage: risk.LoginFinish, Event: done, Verdict: *f.judged, Refused: err})
 	if risk.Refused(err) {
 		s.keepUse(ctx, f, done)
 	} else if err != nil && !errors.Is(err, refusal.ErrCloned) {

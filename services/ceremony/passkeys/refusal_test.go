@@ -243,6 +243,20 @@ func refusals() []refusal {
 	}
 }
 
+// steps names what an assertion fails at by the words of its refusal.
+func steps() map[string]string {
+	return map[string]string{
+		"the signature is invalid":                             "signature",
+		"the origin is not one of the project's":               "origin",
+		"the ceremony took place in a frame of another origin": "origin",
+		"the RP ID hash is not that of the project's RP ID":    "rp",
+		"the user was not present":                             "presence",
+		"the user was not verified":                            "uv",
+		"the backup eligibility of the credential has changed": "backup",
+		"the backup flags contradict each other":               "backup",
+	}
+}
+
 func TestALoginIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range refusals() {
@@ -271,6 +285,11 @@ func TestALoginIsRefused(t *testing.T) {
 				t.Error("a completed login was recorded")
 			}
 			wantRefused(t, st, event.LoginRefused, err, l.req.Body.UserID, c.message)
+			for _, told := range st.Events.OfType(event.LoginRefused) {
+				if want := steps()[c.message]; told.Refused.Step != want {
+					t.Errorf("it is told to have failed at %q, want %q", told.Refused.Step, want)
+				}
+			}
 			if signals := fault.As(err).Signals; (signals != nil) != (c.name == "a passkey that nobody knows") {
 				t.Errorf("the client is to signal %+v", signals)
 			}

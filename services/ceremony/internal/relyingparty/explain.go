@@ -16,8 +16,8 @@ import (
 func (p *Party) explainCreation(cause error, session webauthn.SessionData, answer *protocol.ParsedCredentialCreationData) *fault.Refusal {
 	data := answer.Response.AttestationObject.AuthData
 	present := session.Mediation != protocol.MediationConditional
-	if message, step := p.explain(answer.Response.CollectedClientData, data, session, present); message != "" {
-		return refuse(message, errors.Join(step, cause))
+	if message, _ := p.explain(answer.Response.CollectedClientData, data, session, present); message != "" {
+		return refuse(message, cause)
 	}
 	if err := CheckPublicKey(data.AttData.CredentialPublicKey); err != nil {
 		return refuse(messagePublicKey, errors.Join(cause, err))
@@ -52,7 +52,7 @@ func (p *Party) explainAssertion(
 		return refuse("the signature is invalid", errors.Join(StepSignature, cause))
 	}
 	if contradictory(data.Flags) {
-		return refuse(messageBackupFlags, cause)
+		return refuse(messageBackupFlags, errors.Join(StepBackup, cause))
 	}
 	for _, c := range signer.Credentials {
 		if bytes.Equal(c.CredentialID, answer.RawID) && c.BackupEligible != data.Flags.HasBackupEligible() {
@@ -62,7 +62,7 @@ func (p *Party) explainAssertion(
 	return refuse("the assertion could not be verified", cause)
 }
 
-// Step is what an answer fails at. It is an error, so that it is found in a refusal.
+// Step is what an assertion fails at, as login-refused names it. It is an error, so that it is found in a refusal.
 type Step string
 
 // The steps that are told apart.
@@ -76,7 +76,7 @@ const (
 	StepBackup    Step = "backup"
 )
 
-// StepOf returns what an answer failed at that was refused with an error; empty = none of these.
+// StepOf returns what an assertion failed at that was refused with an error; empty = none of these, or a creation.
 func StepOf(err error) string {
 	var step Step
 	errors.As(err, &step)

@@ -2,10 +2,12 @@ package risk
 
 import (
 	"context"
-	"strings"
+	"slices"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 )
 
 // Stage is which finish was judged, as facts name it.
@@ -17,9 +19,22 @@ const (
 	AppendFinish Stage = "append-finish"
 )
 
-// Tell tells how a finish was judged by an event, if that is more than that all is well.
-func Tell(ctx context.Context, by func(context.Context, event.Event), e event.Event, stage Stage, said *service.Verdict) {
-	r := said.Risk
+// Finish is a finish that was judged.
+type Finish struct {
+	Stage   Stage
+	Event   event.Event // that it was completed, had it passed
+	Verdict service.Verdict
+	Refused error // what it is answered; nil: it passed
+}
+
+// Tell tells by an event how a finish was judged, if that is more than that all is well. What the caller is told of it counts.
+func Tell(ctx context.Context, by func(context.Context, event.Event), f Finish) {
+	r := f.Verdict.Risk
+	if f.Refused != nil {
+		if told := service.JudgementOf(fault.As(f.Refused)); told != nil {
+			r = told.Risk
+		}
+	}
 	if r == nil || r.Action == service.RiskAllow && r.Level != service.RiskHigh {
 		return
 	}
@@ -27,9 +42,13 @@ func Tell(ctx context.Context, by func(context.Context, event.Event), e event.Ev
 	for i, reason := range r.Reasons {
 		names[i] = reason.Code
 	}
-	e.Decision = said.Decision
-	e.Risk = &event.Risk{
-		Stage: string(stage), Action: string(r.Action), Level: string(r.Level), Reasons: strings.Join(names, " "), Enforced: r.Enforced,
-	}
-	by(ctx, e)
+	slices.Sort(names) // what Go adds is behind the policy's
+	by(ctx, event.Event{
+		ID: challenge.EventID(f.Event.Ceremony, event.RiskDecided), Project: f.Event.Project, User: f.Event.User, Type: event.RiskDecided,
+		CreatedMs: f.Event.CreatedMs, Process: f.Event.Process, Environment: f.Event.Environment, Credential: f.Event.Credential,
+		Challenge: f.Event.Challenge, Ceremony: f.Event.Ceremony, Client: f.Event.Client, Decision: f.Verdict.Decision,
+		Risk: &event.Risk{
+			Stage: string(f.Stage), Action: string(r.Action), Level: string(r.Level), Reasons: names, Enforced: r.Enforced,
+		},
+	})
 }
