@@ -226,7 +226,7 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 	if err := s.noteOf(ctx, c, c.process.User, vouched); err != nil && !errors.Is(err, process.ErrUnknown) {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
-	return s.loggedIn(ctx, c, done.Body.PasskeyData, done.Body.SignedPasskeyData)
+	return s.loggedIn(ctx, c, done.Body.PasskeyData, done.Body.SignedPasskeyData, done.Risk)
 }
 
 // finishConditional finishes a login whose user was found by the passkey. A passkey that was deleted here is no error envelope, since the
@@ -264,7 +264,7 @@ func (s *Service) finishConditional(ctx context.Context, c connectCall, answer s
 	if err := s.assign(ctx, &c, who, known.Value, vouched); err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err
 	}
-	return s.loggedIn(ctx, c, done.Body.PasskeyData, done.Body.SignedPasskeyData)
+	return s.loggedIn(ctx, c, done.Body.PasskeyData, done.Body.SignedPasskeyData, done.Risk)
 }
 
 func conditionalError(p project.Project, e rest.MediationError) *frontend.RequestError {
@@ -294,13 +294,15 @@ func knownAs(a account.Account, username string) account.Identifier {
 
 // loggedIn opens the session of a login. A user who is gone by then has none; see openSession.
 func (s *Service) loggedIn(
-	ctx context.Context, c connectCall, data rest.PasskeyData, signed *string,
+	ctx context.Context, c connectCall, data rest.PasskeyData, signed *string, judged *service.Risk,
 ) (frontend.ConnectLoginFinishRsp, error) {
 	app := rest.AppTypeWeb
 	if is(c.process.Client.IsNative) {
 		app = rest.AppTypeNative
 	}
-	by := sessions.Proof{Identifier: c.state.Identifier, Methods: reply.Methods(data)}
+	by := sessions.Proof{
+		Identifier: c.state.Identifier, Methods: reply.Methods(data), MaxSessionSeconds: judged.Bound().MaxSessionSeconds,
+	}
 	made, a, err := s.sessions.Open(ctx, account.Account{Project: c.project.ID, ID: ident.UserID(data.UserID)}, by, app)
 	if err != nil {
 		return frontend.ConnectLoginFinishRsp{}, err

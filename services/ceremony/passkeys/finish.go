@@ -306,9 +306,7 @@ func (s *Service) sign(ctx context.Context, wanted *bool, f assertion, data rest
 	signed, err := s.signer.SignLogin(ctx, sessions.PasskeyLogin{
 		Project: f.project.ID, User: f.account.ID, Username: data.Username, Process: f.process, Credential: ident.CredentialID(data.ID),
 		CredentialID: f.answer.RawID, Challenge: f.taken.ID, Discoverable: f.discoverable, Methods: reply.Methods(data),
+		MaxSessionSeconds: f.judged.Risk.Bound().MaxSessionSeconds,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &signed, nil
+	return &signed, err
 }

@@ -60,7 +60,8 @@ func (s *Service) PostLogin(ctx context.Context, req service.ForProject[rest.Pos
 	if err != nil {
 		return rest.PostLoginRsp{}, err
 	}
-	made, a, err := s.Open(ctx, a, Proof{Identifier: claims.Username, Methods: claims.Methods}, rest.AppTypeEmpty)
+	proof := Proof{Identifier: claims.Username, Methods: claims.Methods, MaxSessionSeconds: claims.MaxSessionSeconds}
+	made, a, err := s.Open(ctx, a, proof, rest.AppTypeEmpty)
 	if err != nil {
 		return rest.PostLoginRsp{}, err
 	}
@@ -73,8 +74,9 @@ func (s *Service) PostLogin(ctx context.Context, req service.ForProject[rest.Pos
 
 // Proof is what a user has shown to be let in.
 type Proof struct {
-	Identifier string   // that the user logged in with
-	Methods    []string // RFC 8176; none = not said
+	Identifier        string   // that the user logged in with
+	Methods           []string // RFC 8176; none = not said
+	MaxSessionSeconds int      // most that the session may live, as the policy obliges; 0 = it says nothing
 }
 
 // Open stores a new session of a user, and returns the user as it was afterwards. A user who was deleted meanwhile has none.
@@ -86,7 +88,7 @@ func (s *Service) Open(
 		Project: a.Project, ID: reqctx.Seed(ctx).SessionID(), User: a.ID, IdentifierValue: by.Identifier, Methods: by.Methods,
 		AppType:   app,
 		Status:    rest.SessionStatusActive,
-		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(s.cfg.Lifetime).UnixMilli(),
+		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(bounded(s.cfg.Lifetime, by.MaxSessionSeconds)).UnixMilli(),
 	}
 	made.Use(now, s.cfg.Inactivity)
 	made, err := s.sessions.Create(ctx, made)
@@ -99,6 +101,14 @@ func (s *Service) Open(
 		return session.Session{}, account.Account{}, errors.Join(err, s.sessions.Erase(ctx, made.Project, made.User, made.ID))
 	}
 	return made, after, nil
+}
+
+// bounded returns how long something lives that a policy bounds; 0 = it does not.
+func bounded(lifetime time.Duration, maxSeconds int) time.Duration {
+	if maxSeconds <= 0 || time.Duration(maxSeconds) >= lifetime/time.Second {
+		return lifetime
+	}
+	return time.Duration(maxSeconds) * time.Second
 }
 
 // Enabled returns the account of a user who may have sessions.

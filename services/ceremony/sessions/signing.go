@@ -42,6 +42,8 @@ type passkeyClaims struct {
 	WebAuthnID string             `json:"webauthnId"` // WebAuthn credential ID, base64url without padding
 	IsCUI      bool               `json:"isCUI"`      // conditional UI: the user was found by the passkey
 	Methods    []string           `json:"amr,omitempty"`
+	// Most that a session may live that comes of it, as the policy obliges; none = it says nothing
+	MaxSessionSeconds int `json:"maxSessionSeconds,omitempty"`
 }
 
 // Keys implements service.Sessions.
@@ -68,6 +70,8 @@ type PasskeyLogin struct {
 	Challenge    ident.ChallengeID
 	Discoverable bool     // the user was found by the passkey
 	Methods      []string // RFC 8176; none = not said
+	// Most that what comes of it may live, as the policy obliges; 0 = it says nothing
+	MaxSessionSeconds int
 }
 
 // SignLogin returns signed passkey data of a login.
@@ -83,7 +87,7 @@ func (s *Service) SignLogin(ctx context.Context, of PasskeyLogin) (string, error
 		Subject:    of.User,
 		IssuedAt:   now.Unix(),
 		NotBefore:  now.Add(-signedDataLeeway).Unix(),
-		Expires:    now.Add(signedDataLifetime).Unix(),
+		Expires:    now.Add(bounded(signedDataLifetime, of.MaxSessionSeconds)).Unix(),
 		ID:         ident.Alphanumeric(tokenIDLength),
 		Process:    of.Process,
 		Username:   of.Username,
@@ -92,6 +96,8 @@ func (s *Service) SignLogin(ctx context.Context, of PasskeyLogin) (string, error
 		WebAuthnID: base64.RawURLEncoding.EncodeToString(of.CredentialID),
 		IsCUI:      of.Discoverable,
 		Methods:    of.Methods,
+
+		MaxSessionSeconds: of.MaxSessionSeconds,
 	})
 }
 

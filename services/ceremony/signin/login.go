@@ -166,7 +166,7 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 	by := signin.Known{
 		User: user, Name: t.state.Name,
 		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, t.state.Name.Value, t.state.Name.Type, done.Body.PasskeyData),
-		Methods:   reply.Methods(done.Body.PasskeyData),
+		Methods:   reply.Methods(done.Body.PasskeyData), MaxSessionSeconds: done.Risk.Bound().MaxSessionSeconds,
 	}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.LoggedIn(by) })); err != nil {
 		return processAnswer{}, err
@@ -206,7 +206,7 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 	by := signin.Known{
 		User: user, Name: name,
 		Operation: reply.Operation(frontend.PasskeyOperationOperationTypeVerify, name.Value, name.Type, done.Body.PasskeyData),
-		Methods:   reply.Methods(done.Body.PasskeyData),
+		Methods:   reply.Methods(done.Body.PasskeyData), MaxSessionSeconds: done.Risk.Bound().MaxSessionSeconds,
 	}
 	if err := s.move(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Mediated(by) })); err != nil {
 		return processAnswer{}, err

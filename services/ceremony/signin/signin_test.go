@@ -434,3 +434,58 @@ func TestTheLoginFormAsksForNoPasskeyIf(t *testing.T) {
 		})
 	}
 }
+
+func TestASessionLivesNoLongerThanThePolicyObliges(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first, then int // seconds that the finishes oblige to
+		way         func(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device, then func()) frontend.BlockCompleted
+		want        float64
+	}{
+		"of a login": {60, 0, func(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device, _ func()) frontend.BlockCompleted {
+			st.Decision.OnAppend = noAppend
+			b := begin(t, st)
+			b.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
+			b.verify(t, d, frontend.BlockTypeCompleted)
+			return b.session(t)
+		}, 60},
+		"of a passkey that the login form takes": {
+			60, 0, func(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device, _ func()) frontend.BlockCompleted {
+				st.Decision.OnAppend = noAppend
+				b := begin(t, st, mediating)
+				answer := d.Get(t, *dataOf(t, b.body.Data.AsBlockLoginInit).ConditionalUIChallenge)
+				do(t, b, b.PasskeyMediationFinish, frontend.PasskeyFinishReq{SignedChallenge: answer}, frontend.BlockTypeCompleted)
+				return b.session(t)
+			}, 60,
+		},
+		"of a login, and a creation that obliges to less":    {120, 60, loggedInAndCreated, 60},
+		"of a login, and a creation that obliges to more":    {60, 120, loggedInAndCreated, 60},
+		"of a login, and a creation that obliges to nothing": {60, 0, loggedInAndCreated, 60},
+		"of a login without, and a creation that obliges":    {0, 60, loggedInAndCreated, 60},
+		"of a login that obliges to nothing":                 {0, 0, loggedInAndCreated, 900},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, d := ceremonytest.New(t), authenticator.Phone()
+			member(t, st, d, emailOf(ceremonytest.Email))
+			st.Oblige(c.first, true)
+			done := c.way(t, st, d, func() { st.Oblige(c.then, true) })
+			if exp := st.Verified(t, done.SessionToken, ceremonytest.FrontendURL)["exp"]; exp != float64(st.Clock.Now().Unix())+c.want {
+				t.Errorf("it ends in %v seconds, want %v", exp.(float64)-float64(st.Clock.Now().Unix()), c.want)
+			}
+		})
+	}
+}
+
+// loggedInAndCreated logs in with a passkey of another device, does what is to be done then, and creates one here.
+func loggedInAndCreated(t *testing.T, st *ceremonytest.Stack, d *authenticator.Device, then func()) frontend.BlockCompleted {
+	t.Helper()
+	st.Decision.OnLogin = func(_ service.LoginQuestion, v *service.LoginVerdict) { v.IsCDACandidate, v.Route = true, event.CDA }
+	b := begin(t, st)
+	b.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
+	b.verify(t, d, frontend.BlockTypePasskeyAppend)
+	then()
+	b.append(t, authenticator.Phone())
+	b.skip(t, frontend.BlockTypeCompleted)
+	return b.session(t)
+}

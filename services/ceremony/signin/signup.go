@@ -282,7 +282,8 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 		return processAnswer{}, gone(fault.Renamed(err, passkeys.FieldAttestation, fieldSignedChallenge))
 	}
 	made := reply.Operation(frontend.PasskeyOperationOperationTypeAppend, t.state.Name.Value, t.state.Name.Type, done.Body.PasskeyData)
-	if err := s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Created(made) })); err != nil {
+	bound := done.Risk.Bound().MaxSessionSeconds
+	if err := s.note(ctx, t, pure(func(state signin.State) (signin.State, error) { return state.Created(made, bound) })); err != nil {
 		return processAnswer{}, err
 	}
 	return s.answer(ctx, t)
@@ -297,7 +298,9 @@ func (s *Service) openProven(ctx context.Context, t *turn) (sessions.Login, erro
 	if err != nil {
 		return sessions.Login{}, err
 	}
-	proof := sessions.Proof{Identifier: t.state.Name.Value, Methods: t.state.Methods}
+	proof := sessions.Proof{
+		Identifier: t.state.Name.Value, Methods: t.state.Methods, MaxSessionSeconds: t.state.MaxSessionSeconds,
+	}
 	made, err := s.sessions.LogIn(reqctx.WithSeed(ctx, t.state.Seed), t.project, a, proof)
 	if err != nil {
 		return sessions.Login{}, err

@@ -206,3 +206,30 @@ func TestAPasskeyThatThePolicyExcludesProvesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsRedeemedLivesNoLongerThanThePolicyObliged(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d, _ := ceremonytest.Known(t, st)
+	st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
+		return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Rule: "R2", Risk: &service.Risk{
+			Rule: "R2", Action: service.RiskChallenge, Level: service.RiskHigh, Enforced: true, StepUp: []service.StepUpMethod{service.StepUpCaller},
+			Obligations: service.Obligations{MaxSessionSeconds: 60},
+		}}, nil
+	}
+	req := st.LoginFinishReq(user, d, d.Get(t, st.BeginLogin(t, user, d).AssertionOptions))
+	req.Body.SignPasskeyData = new(true)
+	_, err := st.LoginFinish(t.Context(), req)
+	id := wantWithheld(t, err)
+	if _, err := report(t, st, st, id, rest.StepUpOutcomeOutcomePassed); err != nil {
+		t.Fatal(err)
+	}
+	had, err := redeem(t, st, another(t, st), id)
+	if err != nil || had.SignedPasskeyData == nil {
+		t.Fatalf("redeemed %+v, %v", had, err)
+	}
+	claims := st.Verified(t, *had.SignedPasskeyData, string(st.Project.ID))
+	if claims["exp"] != float64(st.Clock.Now().Unix()+60) || claims["maxSessionSeconds"] != float64(60) {
+		t.Errorf("signed %v", claims)
+	}
+}

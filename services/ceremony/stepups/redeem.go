@@ -40,12 +40,17 @@ type login struct {
 	Signed       bool   `json:"signed,omitempty"` // the caller wants signed passkey data
 	CredentialID []byte `json:"credentialID"`     // of WebAuthn
 	Discoverable bool   `json:"discoverable,omitempty"`
+	// As the verdict obliges that asked for the proof; 0 = it does not, or was withheld by an earlier version
+	MaxSessionSeconds int `json:"maxSessionSeconds,omitempty"`
 }
 
 func withheldOf(w risk.Withheld) withheld {
 	kept := withheld{Record: w.Record, Event: w.Event, Data: w.Data, Passkey: w.Passkey, Client: w.Client}
 	if l := w.Login; l != nil {
-		kept.Login = &login{Signed: l.Signed, CredentialID: l.CredentialID, Discoverable: l.Discoverable}
+		kept.Login = &login{
+			Signed: l.Signed, CredentialID: l.CredentialID, Discoverable: l.Discoverable,
+			MaxSessionSeconds: w.Verdict.Risk.Bound().MaxSessionSeconds,
+		}
 	}
 	return kept
 }
@@ -121,6 +126,7 @@ func (s *Service) logIn(ctx context.Context, u *stepup.StepUp, kept withheld) (r
 		signed, err := s.deps.Signer.SignLogin(ctx, sessions.PasskeyLogin{
 			Project: u.Project, User: u.User, Username: kept.Data.Username, Process: u.Process, Credential: u.Passkey,
 			CredentialID: kept.Login.CredentialID, Challenge: u.Ceremony, Discoverable: kept.Login.Discoverable, Methods: methods,
+			MaxSessionSeconds: kept.Login.MaxSessionSeconds,
 		})
 		if err != nil {
 			return rsp, err

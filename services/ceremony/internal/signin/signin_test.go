@@ -235,7 +235,7 @@ func TestASessionComesOfAProofWhateverTheOrderOfCalls(t *testing.T) {
 				"joined":      c.plain(func(s signin.State) (signin.State, error) { return s.Joined(user) }),
 				"offered":     c.plain(func(s signin.State) (signin.State, error) { return s.Offered(signin.Offer{Options: "{}"}) }),
 				"not offered": c.plain(signin.State.NotOffered),
-				"created":     c.plain(func(s signin.State) (signin.State, error) { return s.Created(frontend.PasskeyOperation{}) }),
+				"created":     c.plain(func(s signin.State) (signin.State, error) { return s.Created(frontend.PasskeyOperation{}, 0) }),
 				"skip":        c.plain(signin.State.Skip),
 				"complete":    c.plain(signin.State.Complete),
 				"hand": func(t *rapid.T) {

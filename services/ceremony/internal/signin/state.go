@@ -81,6 +81,8 @@ type State struct {
 	AfterHybrid bool                       `json:"afterHybrid,omitempty"` // the login came from another device
 	Operation   *frontend.PasskeyOperation `json:"operation,omitempty"`
 	Methods     []string                   `json:"amr,omitempty"` // of the passkey's login (RFC 8176); none = not said
+	// Most that the session may live, as the policy obliges; 0 = it says nothing
+	MaxSessionSeconds int `json:"maxSessionSeconds,omitempty"`
 }
 
 // Settings are what a client says at the beginning.
@@ -322,6 +324,8 @@ type Known struct {
 	Name      Identifier
 	Operation frontend.PasskeyOperation
 	Methods   []string // RFC 8176; none = not said
+	// Most that the session may live, as the policy obliges; 0 = it says nothing
+	MaxSessionSeconds int
 }
 
 // LoggedIn notes a login with a passkey of the user whom the process is about.
@@ -342,6 +346,7 @@ func (s State) Mediated(by Known) (State, error) {
 
 func (s State) known(by Known) State {
 	s.Phase, s.Proof, s.User, s.Name, s.Operation, s.Methods = Offering, ByPasskey, by.User, by.Name, &by.Operation, by.Methods
+	s.MaxSessionSeconds = by.MaxSessionSeconds
 	s.AfterHybrid = by.Operation.CeremonyType == rest.CeremonyTypeCDA
 	s.Current, s.Offer, s.Problem = nil, nil, nil
 	return s
@@ -363,12 +368,15 @@ func (s State) NotMediated(mediation string, why Unmediated) (State, error) {
 	return s, nil
 }
 
-// Created notes the passkey that was created.
-func (s State) Created(operation frontend.PasskeyOperation) (State, error) {
+// Created notes the passkey that was created, and how long the session may live at most that follows; 0 = as long as before.
+func (s State) Created(operation frontend.PasskeyOperation, maxSessionSeconds int) (State, error) {
 	if s.Phase != PasskeyAppend {
 		return s, ErrPlace
 	}
 	s.Phase, s.Operation, s.Offer, s.Problem = Appended, &operation, nil, nil
+	if maxSessionSeconds > 0 && (s.MaxSessionSeconds == 0 || maxSessionSeconds < s.MaxSessionSeconds) {
+		s.MaxSessionSeconds = maxSessionSeconds
+	}
 	return s, nil
 }
 
