@@ -14,7 +14,10 @@ import (
 // What is judged of risk is told, and changes nothing of what is answered.
 func TestWithoutRulesOfRiskEverySituationIsAnsweredTheSame(t *testing.T) {
 	t.Parallel()
-	const situations = 5000
+	situations := uint64(5000)
+	if testing.Short() {
+		situations = 250
+	}
 	files := policiestest.Files(t)
 	for name := range files {
 		if strings.HasPrefix(name, "risk/") {
@@ -23,7 +26,7 @@ func TestWithoutRulesOfRiskEverySituationIsAnsweredTheSame(t *testing.T) {
 	}
 	with, without := load(t, policiestest.Files(t)), load(t, files)
 	told := map[service.RiskAction]int{}
-	for number := range uint64(situations) {
+	for number := range situations {
 		s := situation.Sample(1, number, nil)
 		a, b := &trial{ctx: t.Context(), engine: with}, &trial{ctx: t.Context(), engine: without}
 		logins := [...]*loginVerdict{a.login(s, s.Strategy), b.login(s, s.Strategy)}

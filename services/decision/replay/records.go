@@ -29,8 +29,9 @@ type Record struct {
 	decision.Judgement
 	Question *kept.Question  `json:"question,omitempty"` // nil in records of the version before
 	Facts    json.RawMessage `json:"facts"`
-	Answer   json.RawMessage `json:"answer"`         // null if the policy failed and the safe default was answered
-	Risk     json.RawMessage `json:"risk,omitempty"` // the answer of the rules of risk, if there were any
+	Answer   json.RawMessage `json:"answer"`             // null if the policy failed and the safe default was answered
+	Risk     json.RawMessage `json:"risk,omitempty"`     // the answer of the rules of risk, if there were any
+	Enforced bool            `json:"enforced,omitempty"` // what they say was done, and not only told
 }
 
 // PolicyFailed reports that the policy gave no answer, so that the safe default was answered.

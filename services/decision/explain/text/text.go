@@ -6,6 +6,7 @@ package text
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -34,10 +35,15 @@ func Write(w io.Writer, e *explain.Explanation) error {
 	return p.err
 }
 
-// WriteRisk writes how a request was judged beside what it asked for: what the rules would do, and what is wrong.
-func WriteRisk(w io.Writer, e *explain.Explanation) error {
-	p := &page{w: w}
-	p.printf("\nRisk: %v   level %v   row %s   nothing is refused for it\n", e.Answer["action"], e.Answer["level"], e.Row.Name)
+// WriteRisk writes how a request was judged beside what it asked for: what the rules would do or, where they bind, do, what is wrong, and
+// what goes with it.
+func WriteRisk(w io.Writer, e *explain.Explanation, enforced bool) error {
+	p, binds := &page{w: w}, "nothing is refused for it"
+	if enforced {
+		binds = "it is done"
+	}
+	p.printf("\nRisk: %v   level %v   row %s   %s\n", e.Answer["action"], e.Answer["level"], e.Row.Name, binds)
+	p.beside(e.Answer)
 	if len(e.Risk) == 0 || p.err != nil {
 		return p.err
 	}
@@ -46,6 +52,43 @@ func WriteRisk(w io.Writer, e *explain.Explanation) error {
 		_, _ = fmt.Fprintf(table, "    %s\tseverity %d\t%s\n", r.Code, r.Severity, r.Title)
 	}
 	return table.Flush()
+}
+
+// beside writes the members of an answer of risk beside action, level and reasons, as far as they say anything.
+func (p *page) beside(answer map[string]any) {
+	if methods, _ := answer["stepUp"].([]any); len(methods) > 0 {
+		p.printf("    the further proof by any of %s\n", listed(methods))
+	}
+	if indexes, _ := answer["exclude"].([]any); len(indexes) > 0 {
+		p.printf("    not to be named: the passkeys %s of credentials.items\n", listed(indexes))
+	}
+	if says(answer["retrySeconds"]) {
+		p.printf("    worth trying again in %v seconds\n", answer["retrySeconds"])
+	}
+	obligations, _ := answer["obligations"].(map[string]any)
+	if says(obligations["notifyUser"]) {
+		p.printf("    the user should be told\n")
+	}
+	if says(obligations["maxSessionSeconds"]) {
+		p.printf("    a session that comes of it lives at most %v seconds\n", obligations["maxSessionSeconds"])
+	}
+	if says(obligations["userVerification"]) {
+		p.printf("    the login has to verify its user\n")
+	}
+}
+
+// says reports whether a member of an answer says more than that there is nothing.
+func says(member any) bool {
+	return member != nil && !slices.Contains([]string{"", "0", "false"}, fmt.Sprint(member))
+}
+
+// listed writes the values of a list with commas between.
+func listed(values []any) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = fmt.Sprint(v)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // allowed says how an answer came out, of risk what is to be done.

@@ -1,6 +1,7 @@
 package text_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/explain/text"
 	"github.com/keyward/keyward/services/decision/internal/causes"
@@ -168,4 +170,50 @@ func (f *full) Write(p []byte) (int, error) {
 	}
 	f.left -= len(p)
 	return len(p), nil
+}
+
+func TestAJudgementOfRiskIsWrittenWithWhatGoesWithIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer   map[string]any
+		enforced bool
+		want     string
+	}{
+		"with nothing": {
+			map[string]any{
+				"action": "allow", "level": "low", "stepUp": []any{}, "exclude": []any{}, "retrySeconds": json.Number("0"),
+				"obligations": map[string]any{"notifyUser": false, "maxSessionSeconds": json.Number("0"), "userVerification": ""},
+			}, false, `
+Risk: allow   level low   row R5   nothing is refused for it
+`,
+		},
+		"by rules that say no more than they must": {map[string]any{"action": "allow", "level": "low"}, false, `
+Risk: allow   level low   row R5   nothing is refused for it
+`},
+		"with everything": {
+			map[string]any{
+				"action": "challenge", "level": "high", "stepUp": []any{"passkey-uv", "caller"}, "exclude": []any{json.Number("0"), json.Number("2")},
+				"retrySeconds": json.Number("600"),
+				"obligations":  map[string]any{"notifyUser": true, "maxSessionSeconds": json.Number("3600"), "userVerification": "required"},
+			}, true, `
+Risk: challenge   level high   row R5   it is done
+    the further proof by any of passkey-uv, caller
+    not to be named: the passkeys 0, 2 of credentials.items
+    worth trying again in 600 seconds
+    the user should be told
+    a session that comes of it lives at most 3600 seconds
+    the login has to verify its user
+    bot  severity 2  A program
+`,
+		},
+	} {
+		e := explain.Explanation{Action: explain.Risk, Answer: c.answer, Row: explain.Row{Name: "R5"}}
+		if c.enforced {
+			e.Risk = []service.RiskReason{{Code: "bot", Severity: 2, Title: "A program"}}
+		}
+		var out strings.Builder
+		if err := text.WriteRisk(&out, &e, c.enforced); err != nil || out.String() != c.want {
+			t.Errorf("%s: %v\n%s", name, err, cmp.Diff(c.want, out.String()))
+		}
+	}
 }

@@ -160,7 +160,7 @@ func (e *explained) print(cmd *cobra.Command) error {
 		risk = e.Explanation
 	}
 	if risk != nil {
-		if err := text.WriteRisk(cmd.OutOrStdout(), risk); err != nil {
+		if err := text.WriteRisk(cmd.OutOrStdout(), risk, e.Decision.Enforced); err != nil {
 			return err
 		}
 	}
