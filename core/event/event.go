@@ -156,7 +156,7 @@ type Refused struct {
 	Passkey string `json:"passkey,omitempty"` // WebAuthn credential ID, base64url without padding; empty: the answer has none
 	AAGUID  string `json:"aaguid,omitempty"`  // of the authenticator that created it
 	Reason  string `json:"reason"`            // in words
-	Step    string `json:"step,omitempty"`    // of login-refused: signature, origin, rp, presence, uv, counter, backup; empty: another, or told before
+	Step    string `json:"step,omitempty"`    // of login-refused: signature, origin, rp, presence, uv, counter or backup; empty: not said
 }
 
 // Backup is whether a passkey may be synchronised, as it was known and as it came.
