@@ -142,6 +142,10 @@ func (v *Event) AppendJSON(to []byte) []byte {
 		}
 		to = append(to, ']')
 	}
+	if v.Sighted != nil {
+		to = append(to, `,"sighted":`...)
+		to = (*v.Sighted).AppendJSON(to)
+	}
 	if v.Risk != nil {
 		to = append(to, `,"risk":`...)
 		to = (*v.Risk).AppendJSON(to)
@@ -337,6 +341,32 @@ func (v *Codes) AppendJSON(to []byte) []byte {
 	if v.Stopped {
 		to = append(to, `,"stopped":`...)
 		to = strconv.AppendBool(to, bool(v.Stopped))
+	}
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *Sighted) AppendJSON(to []byte) []byte {
+	start := len(to)
+	if v.User != "" {
+		to = append(to, `,"user":`...)
+		to = appendText(to, string(v.User))
+	}
+	if v.Environment != "" {
+		to = append(to, `,"environment":`...)
+		to = appendText(to, string(v.Environment))
+	}
+	if v.Address != "" {
+		to = append(to, `,"address":`...)
+		to = appendText(to, string(v.Address))
+	}
+	if v.Network != "" {
+		to = append(to, `,"network":`...)
+		to = appendText(to, string(v.Network))
 	}
 	if len(to) == start {
 		return append(to, "{}"...)

@@ -263,7 +263,7 @@ func (s *Store) Conclude(ctx context.Context, e event.Event, after uint64, attem
 		s.cache.Uncertain(ctx, e.Project, e.User)
 		return Receipt{}, unstored(err)
 	case receipt.Unsure:
-		err = s.cache.Remove(ctx, e.Project, e.User)
+		err = errors.Join(s.cache.Remove(ctx, e.Project, e.User), s.cache.SeeAgain(ctx, e))
 	default:
 		err = s.cache.Add(ctx, e, stored)
 	}

@@ -2,13 +2,12 @@ package eventlog
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/eventlog/internal/batch"
 	"github.com/keyward/keyward/core/eventlog/internal/cloudevent"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
@@ -26,7 +25,7 @@ func (l *Log) Erase(ctx context.Context, project ident.ProjectID, user ident.Use
 	if err := l.settled(ctx, project, user); err != nil {
 		return err
 	}
-	return l.each(project, user, func(name, subject string) error { return l.purge(ctx, name, subject+">") })
+	return l.each(project, user, func(name, subject string) error { return batch.Purge(ctx, l.js, name, subject+">") })
 }
 
 // EraseLate removes the user's events, offers and decisions, but not the events that tell of the user's deletion.
@@ -35,23 +34,7 @@ func (l *Log) EraseLate(ctx context.Context, project ident.ProjectID, user ident
 		return err
 	}
 	return l.each(project, user, func(name, subject string) error {
-		stream, err := l.js.Stream(ctx, name)
-		if err != nil {
-			return fmt.Errorf("open stream %s: %w", name, err)
-		}
-		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject+">"))
-		if err != nil {
-			return fmt.Errorf("read what %s has of %s: %w", name, user, err)
-		}
-		for found := range info.State.Subjects {
-			if event.Type(strings.TrimPrefix(found, subject)) == event.UserDeleted {
-				continue
-			}
-			if err := l.purge(ctx, name, found); err != nil {
-				return err
-			}
-		}
-		return nil
+		return batch.PurgeBut(ctx, l.js, name, subject, string(event.UserDeleted))
 	})
 }
 
@@ -65,17 +48,6 @@ func (l *Log) each(project ident.ProjectID, user ident.UserID, do func(stream, s
 		if err := do(name, subject); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (l *Log) purge(ctx context.Context, name, subject string) error {
-	stream, err := l.js.Stream(ctx, name)
-	if err != nil {
-		return fmt.Errorf("open stream %s: %w", name, err)
-	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
-		return fmt.Errorf("erase %s: %w", subject, err)
 	}
 	return nil
 }
@@ -95,6 +67,9 @@ func (s *Store) EraseLate(ctx context.Context, project ident.ProjectID, user ide
 func (s *Store) erase(
 	ctx context.Context, project ident.ProjectID, user ident.UserID, from func(context.Context, ident.ProjectID, ident.UserID) error,
 ) error {
+	if err := s.forget(ctx, project, user); err != nil { // while their events say what there is
+		return unread(err)
+	}
 	if err := from(ctx, project, user); err != nil {
 		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
 	}

@@ -86,10 +86,10 @@ func (s *Store) Append(ctx context.Context, e event.Event) (Receipt, error) {
 	}
 	switch {
 	case e.Type.OfAccount():
-		return receipt, nil
+		err = s.cache.SeeReported(ctx, e)
 	case receipt.Duplicate || receipt.Unsure:
 		// What is in the log need not be what the caller has now.
-		err = s.cache.Remove(ctx, e.Project, e.User)
+		err = errors.Join(s.cache.Remove(ctx, e.Project, e.User), s.cache.SeeAgain(ctx, e))
 	default:
 		err = s.cache.Add(ctx, e, stored)
 	}

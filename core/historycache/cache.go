@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/historycache/internal/entry"
 	"github.com/keyward/keyward/core/historycache/internal/epochs"
 	"github.com/keyward/keyward/core/historycache/internal/inmemory"
+	"github.com/keyward/keyward/core/historycache/internal/inredis"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -25,6 +26,8 @@ import (
 type Log interface {
 	Read(ctx context.Context, project ident.ProjectID, user ident.UserID, from uint64) (events []event.Event, next uint64, err error)
 	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
+	// Seen hands events of all users that may be counted to visit, from a time on, and returns since when none is missing, in Unix ms.
+	Seen(ctx context.Context, from time.Time, visit func(event.Event) error) (since int64, err error)
 }
 
 // Deps is what a Cache works on. All but Redis are required.
@@ -47,6 +50,9 @@ type Cache struct {
 	log     Log
 	kept    keeper
 	alone   *inmemory.Memory // what is kept, if that is in the memory of this process
+	shared  *inredis.Shared  // what is kept, if that is in Redis
+	sets    setKeeper
+	seen    *seen
 	epochs  *epochs.Epochs
 	metrics *entry.Metrics
 
@@ -89,23 +95,31 @@ func New(deps Deps, config Config) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{log: deps.Log, metrics: m, filling: make(map[entry.Shelf]bool)}
+	c.seen = newSeen(deps.Clock, deps.Logger)
 	c.epochs = epochs.New(deps.Epochs, deps.Clock, epochs.Config{Lease: config.Lease, Poll: config.Poll}, m.Bumps.Inc)
 	if deps.Redis == nil {
 		c.alone = inmemory.New(config.TTL, config.Memory, deps.Clock, m)
-		c.kept = c.alone
+		c.kept, c.sets = c.alone, inmemory.NewSets(config.Memory/partOfSets, deps.Clock)
 		return c, nil
 	}
-	c.kept, err = newShared(deps.Redis, config, m, func(from, to gobreaker.State, cause error) {
+	c.shared, err = inredis.New(deps.Redis, config.redis(), deps.Clock, m, func(from, to gobreaker.State, cause error) {
 		deps.Logger.Warn("redis circuit changed", "from", from.String(), "to", to.String(), "cause", cause)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make room for events: %w", err)
 	}
+	c.kept, c.sets = c.shared, c.shared.Sets()
 	return c, nil
 }
 
 // Run keeps the view of the epochs fresh until ctx ends. Reads work without it, at the price of a round trip to NATS now and then.
-func (c *Cache) Run(ctx context.Context) { c.epochs.Run(ctx) }
+func (c *Cache) Run(ctx context.Context) {
+	var owned sync.WaitGroup
+	owned.Go(func() { c.seeUnknown(ctx) })
+	owned.Go(func() { c.keepWhole(ctx) })
+	c.epochs.Run(ctx)
+	owned.Wait()
+}
 
 // Degraded returns why reads go to the log at the moment, or nil.
 func (c *Cache) Degraded() error { return c.kept.Degraded() }
@@ -114,6 +128,9 @@ func (c *Cache) Degraded() error { return c.kept.Degraded() }
 func (c *Cache) Add(ctx context.Context, e event.Event, raw []byte) error {
 	if err := c.kept.Add(ctx, &e, raw); err != nil {
 		return c.distrust(ctx, e.Project, e.User, err)
+	}
+	if sighted, counts := entry.SightedIn(&e); counts && c.alone != nil {
+		return c.sets.See(ctx, Horizon, true, sighted)
 	}
 	return nil
 }
@@ -128,6 +145,7 @@ func (c *Cache) Remove(ctx context.Context, project ident.ProjectID, user ident.
 
 // Uncertain is for an event of which its writer does not know whether it was stored: it does what Remove does if Redis can be reached.
 func (c *Cache) Uncertain(ctx context.Context, project ident.ProjectID, user ident.UserID) {
+	c.doubtSets(ctx)
 	if err := c.kept.Remove(ctx, entry.Of(project, user), false); err != nil {
 		c.metrics.WriteFailures.Inc()
 	}
@@ -182,7 +200,7 @@ func (c *Cache) withdraw(
 	c.metrics.WriteFailures.Inc()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bumpLimit)
 	defer cancel()
-	if err := raise(ctx, epochs.ShardOf(project, user)); err != nil {
+	if err := raise(ctx, epochs.ShardOf(project, user), sightings); err != nil {
 		return errors.Join(err, cause)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/historycache/internal/inmemory"
+	"github.com/keyward/keyward/core/historycache/internal/inredis"
 )
 
 // Config holds what may be tuned. Every instance of an installation must have the same Lease.
@@ -45,4 +46,8 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("redis_breaker: failures and pause must be above zero"))
 	}
 	return errors.Join(errs...)
+}
+
+func (c Config) redis() inredis.Config {
+	return inredis.Config{TTL: c.TTL, Near: c.Near, BreakerFailures: c.BreakerFailures, BreakerPause: c.BreakerPause}
 }

@@ -28,7 +28,7 @@ func (c *Cache) AddOffer(ctx context.Context, e event.Event) error {
 // completeOffers makes an entry that nobody has asked for whole while the log has few of the user's offers to look for: when somebody asks,
 // they may lie hours apart. What fails is left to the next writer or reader.
 func (c *Cache) completeOffers(ctx context.Context, project ident.ProjectID, user ident.UserID) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), entry.Patience(ctx))
 	defer cancel()
 	if epoch, err := c.epochs.Current(ctx, epochs.ShardOf(project, user)); err == nil {
 		_, _ = c.fillOffers(ctx, project, user, epoch)

@@ -13,12 +13,18 @@ import (
 // entry vouches for it. With a stamp it says whether that still holds, and if not, no events. An error is the log's: what is wrong with
 // the cache costs time, and no answer.
 func (c *Cache) Read(ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string) (event.Reading, error) {
+	return c.read(ctx, project, user, accountStamp, nil)
+}
+
+func (c *Cache) read(
+	ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string, along *entry.Looked,
+) (event.Reading, error) {
 	epoch, err := c.epochs.Current(ctx, epochs.ShardOf(project, user))
 	if err != nil {
 		c.metrics.NoEpoch.Inc()
 		return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.fromLog(ctx, project, user) })
 	}
-	read, result, err := c.kept.History(ctx, entry.Of(project, user), epoch, accountStamp)
+	read, result, err := c.history(ctx, entry.Of(project, user), epoch, accountStamp, along)
 	if err != nil {
 		c.metrics.Failed.Inc()
 		return c.unlessStamped(accountStamp, func() (event.Reading, error) { return c.fromLog(ctx, project, user) })

@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/historycache/internal/entry"
 	"github.com/keyward/keyward/core/historycache/internal/inmemory"
+	"github.com/keyward/keyward/core/historycache/internal/inredis"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/redistest"
 )
@@ -40,7 +41,8 @@ var shapes = map[string]func(testing.TB) (redis.UniversalClient, func(...entry.O
 				}
 			}
 			for _, of := range gone {
-				if err := c.Client.Del(context.Background(), key(entry.Shelf{Owner: of}), key(entry.Shelf{Owner: of, Offers: true})).Err(); err != nil {
+				keys := []string{inredis.Key(entry.Shelf{Owner: of}), inredis.Key(entry.Shelf{Owner: of, Offers: true})}
+				if err := c.Client.Del(context.Background(), keys...).Err(); err != nil {
 					tb.Error(err)
 				}
 			}
@@ -78,6 +80,7 @@ type world struct {
 	*memoryLog
 	one, two *Cache
 	lose     func(...entry.Owner) // loses the entries of users, or of all
+	client   redis.UniversalClient
 }
 
 func newWorld(tb testing.TB, config Config, client redis.UniversalClient, lose func(...entry.Owner)) *world {
@@ -93,7 +96,8 @@ func newWorld(tb testing.TB, config Config, client redis.UniversalClient, lose f
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := &world{memoryLog: &memoryLog{events: map[entry.Owner][]event.Event{}, offers: map[entry.Owner][]event.Event{}}, lose: lose}
+	log := &memoryLog{events: map[entry.Owner][]event.Event{}, offers: map[entry.Owner][]event.Event{}}
+	w := &world{memoryLog: log, lose: lose, client: client}
 	w.one = w.open(tb, config, epochs, client)
 	if client != nil {
 		w.two = w.open(tb, config, epochs, client)
@@ -152,6 +156,26 @@ func (l *memoryLog) Offers(_ context.Context, project ident.ProjectID, user iden
 	all := slices.Clone(l.offers[entry.Of(project, user)])
 	slices.Reverse(all)
 	return all, nil
+}
+
+func (l *memoryLog) Seen(_ context.Context, from time.Time, visit func(event.Event) error) (int64, error) {
+	l.mu.Lock()
+	var all []event.Event
+	for _, events := range l.events {
+		all = append(all, events...)
+	}
+	l.mu.Unlock()
+	if len(all) == 0 {
+		return 0, nil
+	}
+	for i := range all {
+		if all[i].CreatedMs >= from.UnixMilli() {
+			if err := visit(all[i]); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return from.UnixMilli(), nil
 }
 
 func (l *memoryLog) append(to map[entry.Owner][]event.Event, e event.Event) {

@@ -51,7 +51,8 @@ func New(id ident.ProjectID, name, rpID, rpName string, origins []string, secret
 		return Project{}, fault.Field("rpID", "%s: %s", rpID, err)
 	}
 	p := Project{
-		ID: id, Name: name, RPID: rpID, RPName: rpName, Secret: HashSecret(secret), IdempotencySalt: NewSalt(), CreatedMs: now.UnixMilli(),
+		ID: id, Name: name, RPID: rpID, RPName: rpName, Secret: HashSecret(secret), IdempotencySalt: NewSalt(), SightingKey: NewSightingKey(),
+		CreatedMs: now.UnixMilli(),
 	}
 	if err := p.SetOrigins(origins, nil); err != nil {
 		return Project{}, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 // Project is a tenant. Times are Unix ms.
@@ -22,8 +23,10 @@ type Project struct {
 	Keys    []APIKey        `json:"keys,omitempty"`
 	Issuers []Issuer        `json:"issuers,omitempty"` // whose access tokens the project takes
 	// IdempotencySalt is what a gateway keeps the answers to calls with an Idempotency-Key under. It is of no use elsewhere.
-	IdempotencySalt []byte    `json:"idempotencySalt,omitempty"`
-	Legacy          LegacyKey `json:"handleKey"` // until the ceremony service has taken it over
+	IdempotencySalt []byte `json:"idempotencySalt,omitempty"`
+	// SightingKey is what tokens are made with of what is counted: who has it can try addresses, and nothing else.
+	SightingKey []byte    `json:"sightingKey,omitempty"`
+	Legacy      LegacyKey `json:"handleKey"` // until the ceremony service has taken it over
 	// Host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
 	CNAME string `json:"cname,omitempty"`
 	// W3C WebAuthn userVerification of logins: required or preferred; empty = as the installation has it
@@ -34,6 +37,16 @@ type Project struct {
 	// Ring holds what tokens, handles and codes of the project are made with. It is not stored here, and the ceremony service
 	// alone has it: nil elsewhere.
 	Ring *keyring.Ring `json:"-"`
+
+	namer *sighting.Namer // of SightingKey, as a Store has it
+}
+
+// Namer makes the tokens of what is counted; nil of a project that has no key yet, which names nothing.
+func (p *Project) Namer() *sighting.Namer {
+	if p.namer != nil {
+		return p.namer
+	}
+	return sighting.NewNamer(p.SightingKey)
 }
 
 // Salt returns the salt of answers to calls with an Idempotency-Key; of a project that has not been taken over yet it is the key of old.
@@ -63,6 +76,13 @@ func (k *LegacyKey) UnmarshalJSON(raw []byte) error {
 		return nil
 	}
 	return json.Unmarshal(raw, (*[]byte)(k))
+}
+
+// NewSightingKey returns a random key of what is counted.
+func NewSightingKey() []byte {
+	key := make([]byte, sighting.KeySize)
+	_, _ = rand.Read(key) // does not fail
+	return key
 }
 
 // NewSalt returns a random salt of answers.

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 // SecretPrefix starts every API secret; existing SDKs insist on it.
@@ -130,6 +131,7 @@ func (s *Store) replace(id ident.ProjectID, p *Project, revision uint64) {
 			}
 		}
 		if p != nil {
+			p.namer = sighting.NewNamer(p.SightingKey)
 			next.projects[id] = *p
 		}
 		for _, v := range next.projects {

@@ -440,6 +440,7 @@ type Question struct {
 	LookupFailed bool                   `json:"lookupFailed,omitempty"`
 	Client       rest.ClientInformation `json:"client"`
 	Environment  Environment            `json:"environment"`
+	Sighted      *event.Sighted         `json:"sighted,omitempty"`  // what is counted, by the project's tokens; nil = nothing is named
 	Frontend     bool                   `json:"frontend,omitempty"` // the client speaks for itself: no backend vouches for what it says
 	Process      string                 `json:"process,omitempty"`
 	RequestID    ident.RequestID        `json:"requestID,omitempty"`
@@ -449,7 +450,8 @@ type Question struct {
 type LoginQuestion struct {
 	Question
 	Strategy rest.CrossDeviceAuthenticationStrategy `json:"strategy"`
-	Source   event.Source                           `json:"source,omitempty"` // how the start came about; empty = not known
+	Source   event.Source                           `json:"source,omitempty"`  // how the start came about; empty = not known
+	Unknown  bool                                   `json:"unknown,omitempty"` // the account stands for a user that there is not
 }
 
 // AppendQuestion asks whether to offer the creation of a passkey.

@@ -252,6 +252,43 @@ reasons contains "private-window" if input.client.privateMode == true
 # scope: rule
 reasons contains "incomplete" if input.complete == false
 
+reasons contains "incomplete" if input.velocity.complete == false
+
+# METADATA
+# title: The user has failed often just now
+# scope: rule
+reasons contains "user-velocity" if input.velocity.userFailures >= data.keyward.parameters.risk.userFailures
+
+# METADATA
+# title: Failures come often from the address
+# scope: rule
+reasons contains "address-velocity" if input.velocity.addressFailures >= data.keyward.parameters.risk.addressFailures
+
+# METADATA
+# title: Failures of many users come from the address
+# scope: rule
+reasons contains "address-spray" if input.velocity.addressUsers >= data.keyward.parameters.risk.addressUsers
+
+# METADATA
+# title: Failures of many users come from the network
+# scope: rule
+reasons contains "network-spray" if input.velocity.networkUsers >= data.keyward.parameters.risk.networkUsers
+
+# METADATA
+# title: Logins of the whole project fail often
+# scope: rule
+reasons contains "project-attack" if input.velocity.projectFailures >= data.keyward.parameters.risk.projectFailures
+
+# METADATA
+# title: The account was used in many browsers or apps
+# scope: rule
+reasons contains "many-environments" if input.velocity.userEnvironments >= data.keyward.parameters.risk.userEnvironments
+
+# METADATA
+# title: Many accounts use the browser or app
+# scope: rule
+reasons contains "shared-computer" if input.environment.users >= data.keyward.parameters.risk.environmentUsers
+
 # METADATA
 # title: The user has working hours, and it is outside of them
 # scope: rule

@@ -86,6 +86,49 @@ test_private_window if reasons({"client": {"privateMode": true}}) == ["private-w
 
 test_incomplete if reasons({"complete": false}) == ["incomplete"]
 
+test_counters_that_are_incomplete if reasons({"velocity": {"complete": false}}) == ["incomplete"]
+
+# With a counter of so much.
+counted(counter, much) := reasons({"velocity": {counter: much}})
+
+test_user_velocity if {
+	counted("userFailures", 5) == ["user-velocity"]
+	counted("userFailures", 4) == []
+	answer({"velocity": {"userFailures": 5}}).rule == "R2"
+}
+
+test_address_velocity if {
+	counted("addressFailures", 20) == ["address-velocity"]
+	counted("addressFailures", 19) == []
+}
+
+test_address_spray if {
+	counted("addressUsers", 8) == ["address-spray"]
+	counted("addressUsers", 7) == []
+}
+
+test_network_spray if {
+	counted("networkUsers", 20) == ["network-spray"]
+	counted("networkUsers", 19) == []
+	answer({"velocity": {"networkUsers": 20}}).rule == "R4"
+}
+
+test_project_attack if {
+	counted("projectFailures", 1000) == ["project-attack"]
+	counted("projectFailures", 999) == []
+}
+
+test_many_environments if {
+	counted("userEnvironments", 5) == ["many-environments"]
+	counted("userEnvironments", 4) == []
+}
+
+test_shared_computer if {
+	reasons({"environment": {"users": 4}}) == ["shared-computer"]
+	reasons({"environment": {"users": 3}}) == []
+	answer({"environment": {"users": 64}}).rule == "R5"
+}
+
 test_deceptive_agent if {
 	reasons({"request": {"agent": "contradicting"}}) == ["deceptive-agent"]
 	reasons({"request": {"agent": "unknown"}}) == []

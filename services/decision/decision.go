@@ -22,8 +22,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/core/audit"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/patience"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/engine"
@@ -114,14 +117,26 @@ type Audit interface {
 	Add(ctx context.Context, events ...audit.Event)
 }
 
-// Deps are what the service needs of others. All but Audit and Admit are required.
+// Sightings is what is counted of events, and read in the round trip in which a user's history is. eventlog.Store is one.
+type Sightings interface {
+	// ReadWith reads a user's history as EventReader does, and sets of sightings; of no user those alone.
+	ReadWith(
+		ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string, sets []sighting.Key,
+	) (sighting.Reading, error)
+	// SeeUnknown is told of a login that was asked for with a name that is no user's, and does not wait.
+	SeeUnknown(e event.Event)
+}
+
+// Deps are what the service needs of others. All but Sightings, Audit and Admit are required.
 type Deps struct {
-	Events   service.EventReader
-	JS       jetstream.JetStream
-	Now      func() time.Time
-	Log      *slog.Logger
-	Registry prometheus.Registerer
-	Audit    Audit // nil = nobody is told
+	Events service.EventReader
+	// Nil = nothing is counted, and counters say so
+	Sightings Sightings
+	JS        jetstream.JetStream
+	Now       func() time.Time
+	Log       *slog.Logger
+	Registry  prometheus.Registerer
+	Audit     Audit // nil = nobody is told
 
 	// Admit checks a packed bundle (see package admit) away from this process, which a rule could end or keep busy, and returns why it is
 	// refused. Without it bundles are checked within the process.

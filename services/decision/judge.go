@@ -15,10 +15,11 @@ import (
 // Login implements service.Decision. It never returns an error.
 func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.LoginVerdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
-	found := s.lookUp(ctx, q.Question, start, false)
+	found := s.lookUp(ctx, p, q.Question, start, false)
 	if found.stale {
 		return service.LoginVerdict{Verdict: found.unjudged()}, nil
 	}
+	s.seeUnknown(&q, start)
 	v, basis, err := p.Login(ctx, q, found.Evidence)
 	asked := found.keep(&q.Question)
 	asked.Strategy, asked.Source = q.Strategy, q.Source
@@ -35,7 +36,7 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 // Append implements service.Decision. It never returns an error.
 func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service.AppendVerdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
-	found := s.lookUp(ctx, q.Question, start, true)
+	found := s.lookUp(ctx, p, q.Question, start, true)
 	if found.stale {
 		return service.AppendVerdict{Verdict: found.unjudged()}, nil
 	}
@@ -75,7 +76,7 @@ func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service
 		return service.Verdict{Place: s.around(q.Client.RemoteAddress).Place}, nil
 	}
 	q.AccountStamp = "" // the account has just been read
-	found := s.lookUp(ctx, q.Question, start, false)
+	found := s.lookUp(ctx, p, q.Question, start, false)
 	v, basis := p.Finish(ctx, q, found.Evidence)
 	asked := found.keep(&q.Question)
 	asked.Finish = kept.KeepFinish(&q)

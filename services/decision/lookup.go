@@ -4,7 +4,10 @@ import (
 	"context"
 	"time"
 
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 )
@@ -18,15 +21,25 @@ type looked struct {
 
 // lookUp reads what has happened to the user. A read that fails, or takes too long, makes the evidence incomplete; it is not an error of
 // the decision: who waits for a store that changes its leader is answered by what needs no history, while there is time.
-func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time, withOffers bool) looked {
+func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, now time.Time, withOffers bool) looked {
 	around := s.around(q.Client.RemoteAddress)
 	found := looked{Evidence: engine.Evidence{Complete: true, Now: now, Around: around}}
-	if q.Account == nil || q.LookupFailed {
+	if q.LookupFailed {
+		return found
+	}
+	user, sets := ident.UserID(""), by.Plan().Of(&q)
+	if q.Account != nil {
+		user = q.Account.ID
+	} else if len(sets) == 0 {
 		return found
 	}
 	err := s.lookups.Wait(ctx, func(ctx context.Context) error {
-		read, err := s.deps.Events.Read(ctx, q.Project, q.Account.ID, q.AccountStamp)
-		found.Events, found.accountStamp, found.stale = read.Events, read.AccountStamp, read.AccountStale
+		read, err := s.read(ctx, q.Project, user, q.AccountStamp, sets)
+		found.Events, found.Seen = read.Events, read.Seen
+		found.accountStamp, found.stale = read.AccountStamp, read.AccountStale
+		if user == "" {
+			return err
+		}
 		if err == nil && withOffers && q.Process != "" && !found.stale {
 			found.Offers, err = s.deps.Events.Offers(ctx, q.Project, q.Account.ID, q.Process)
 		}
@@ -44,6 +57,31 @@ func (s *Service) lookUp(ctx context.Context, q service.Question, now time.Time,
 func (s *Service) around(from string) engine.Around {
 	view := s.outside.Now()
 	return engine.Around{Files: view.Files, Place: view.Place(from), Revisions: view.Revisions}
+}
+
+// read reads what has happened to the user, and what was seen, in one round trip.
+func (s *Service) read(
+	ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string, sets []sighting.Key,
+) (sighting.Reading, error) {
+	if s.deps.Sightings != nil {
+		return s.deps.Sightings.ReadWith(ctx, project, user, accountStamp, sets)
+	}
+	found := sighting.Reading{Seen: sighting.Seen{Since: sighting.NeverSince()}}
+	var err error
+	if user != "" {
+		found.Reading, err = s.deps.Events.Read(ctx, project, user, accountStamp)
+	}
+	return found, err
+}
+
+// seeUnknown takes up a login with a name that is no user's. A call that is repeated is one.
+func (s *Service) seeUnknown(q *service.LoginQuestion, now time.Time) {
+	if s.deps.Sightings == nil || (q.Account != nil && !q.Unknown) || q.LookupFailed || q.Sighted == nil || q.Sighted.User == "" {
+		return
+	}
+	s.deps.Sightings.SeeUnknown(event.Event{
+		ID: ident.EventID(string(q.RequestID) + "/" + q.Sighted.User), Project: q.Project, CreatedMs: now.UnixMilli(), Sighted: q.Sighted,
+	})
 }
 
 // keep returns what the record keeps of the question, and of what was looked up for it.

@@ -95,13 +95,16 @@ func (a *App) openProjectKeys(ctx context.Context) (*keyring.Store, error) {
 		if err := keys.Adopt(ctx, p.ID, p.Legacy); err != nil {
 			return nil, err
 		}
-		if len(p.Legacy) == 0 && len(p.IdempotencySalt) > 0 {
+		if len(p.Legacy) == 0 && len(p.IdempotencySalt) > 0 && len(p.SightingKey) > 0 {
 			continue
 		}
 		if err := a.projects.Update(ctx, p.ID, func(p *project.Project) {
 			p.Legacy = nil
 			if len(p.IdempotencySalt) == 0 {
 				p.IdempotencySalt = project.NewSalt()
+			}
+			if len(p.SightingKey) == 0 {
+				p.SightingKey = project.NewSightingKey()
 			}
 		}); err != nil {
 			return nil, err

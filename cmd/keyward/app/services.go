@@ -205,7 +205,9 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 	if !a.cfg.Runs(settings.Decision) {
 		return nil
 	}
-	deps := decision.Deps{Events: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry}
+	deps := decision.Deps{
+		Events: store, Sightings: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry,
+	}
 	deps.Audit = a.audit.By(audit.Actor{Kind: audit.Service, Name: settings.Decision})
 	if a.opts.Program != "" {
 		// A bundle that breaks an invariant is its authors' affair: "keyward policy check" tells them.

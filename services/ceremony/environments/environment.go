@@ -112,9 +112,10 @@ func clip(text string) string {
 }
 
 // Tell makes an event tell who made a ceremony, and if it is complete, where from; of an address as much as the form keeps.
-func Tell(e *event.Event, client rest.ClientInformation, detected Device, form address.Form) {
+func Tell(e *event.Event, p *project.Project, client rest.ClientInformation, detected Device, form address.Form) {
 	d := DeviceOf(client, detected)
 	kept, network := form.Keep(client.RemoteAddress)
+	Sight(e, p, client)
 	e.Client = &event.Client{Address: kept, OS: d.OS, Browser: d.Browser}
 	if completed := e.Type == event.LoginCompleted || e.Type == event.AppendCompleted; completed && kept != "" {
 		e.Origin = event.NewOrigin(kept, network, place.Place{})
@@ -137,6 +138,27 @@ func NewCountry(done event.Event, id ident.EventID, at place.Place) event.Event 
 	}
 	Locate(&e, at)
 	return e
+}
+
+// Sighted names what a question is counted by; with a user, one that there is not.
+func Sighted(p *project.Project, user string, in service.Environment, client rest.ClientInformation) *event.Sighted {
+	environment := in.ID
+	if !in.Known {
+		environment = ""
+	}
+	return p.Namer().Name(user, environment, client.RemoteAddress)
+}
+
+// Unknown notes in a question of which there is no account whose it would be.
+func Unknown(q *service.Question, p *project.Project, user ident.UserID) {
+	if q.Account == nil && !q.LookupFailed {
+		q.Sighted = Sighted(p, string(user), q.Environment, q.Client)
+	}
+}
+
+// Sight names what an event is counted for: its user, and where on the network and in which browser or app it was done.
+func Sight(e *event.Event, p *project.Project, client rest.ClientInformation) {
+	e.Sighted = p.Namer().Name(string(e.User), e.Environment, client.RemoteAddress)
 }
 
 // DeviceOf prefers what the caller parsed to what was detected at start.

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony/environments"
 )
 
@@ -46,7 +47,7 @@ func TestAnEventTellsOfAnAddressWhatIsKept(t *testing.T) {
 			t.Parallel()
 			got := event.Event{Type: tc.of}
 			tc.want.Type = tc.of
-			environments.Tell(&got, rest.ClientInformation{RemoteAddress: tc.from}, detected, tc.form)
+			environments.Tell(&got, &project.Project{}, rest.ClientInformation{RemoteAddress: tc.from}, detected, tc.form)
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Error(diff)
 			}

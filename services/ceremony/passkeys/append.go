@@ -232,7 +232,7 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	asked.Passkey, asked.UV, asked.Conditional = passkey, passkey.UserVerified, c.Taken.Kind == event.KindConditionalCreate
 	judged := s.risk.Finish(ctx, asked)
 	done := c.Taken.Record.Event(s.now(), c.Account.ID, event.AppendCompleted, passkey.ID)
-	environments.Tell(&done, c.Client, detected(c.Taken.Record), s.addresses)
+	environments.Tell(&done, &c.Project, c.Client, detected(c.Taken.Record), s.addresses)
 	environments.Locate(&done, judged.Place)
 	done.Kind, done.Route, done.Attachment, done.UV = c.Taken.Kind, passkey.CreatedBy(), passkey.Attachment, &passkey.UserVerified
 	err = s.risk.Pass(ctx, risk.Withheld{

@@ -82,7 +82,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	route := relyingparty.Route(passkey, use.Attachment, f.taken.Route)
 	done := f.taken.Record.Event(s.now(), f.account.ID, event.LoginCompleted, passkey.ID)
 	done.Route, done.Process = route, f.process
-	environments.Tell(&done, f.client, detected(f.taken.Record), s.addresses)
+	environments.Tell(&done, &f.project, f.client, detected(f.taken.Record), s.addresses)
 	f.seen = environments.SightingOf(f.client, detected(f.taken.Record))
 	done.UV, done.Use = &use.UserVerified, &event.Use{Counter: use.Counter, BackedUp: use.BackupState, Seen: f.seen.Seen()}
 	known, counted, err := s.end(ctx, f, done, passkey)
@@ -200,8 +200,10 @@ func (s *Service) judgeLogin(ctx context.Context, f assertion, done *event.Event
 func (s *Service) finishQuestion(
 	ctx context.Context, p project.Project, a *account.Account, r challenge.Record, client rest.ClientInformation,
 ) service.FinishQuestion {
+	environment := s.environments.Recall(p, client)
 	return service.FinishQuestion{Question: service.Question{
-		Project: p.ID, Account: a, Client: client, Environment: s.environments.Recall(p, client), Process: r.Process,
+		Project: p.ID, Account: a, Client: client, Environment: environment, Process: r.Process,
+		Sighted:   environments.Sighted(&p, "", environment, client),
 		RequestID: reqctx.RequestID(ctx), Frontend: reqctx.Frontend(ctx),
 	}}
 }
@@ -255,7 +257,7 @@ func (s *Service) tellBackupChange(ctx context.Context, f assertion, passkey acc
 func (s *Service) suspicion(f assertion, t event.Type, passkey ident.CredentialID) event.Event {
 	e := f.taken.Record.Event(s.now(), f.account.ID, t, passkey)
 	e.Process = f.process
-	environments.Tell(&e, f.client, detected(f.taken.Record), s.addresses)
+	environments.Tell(&e, &f.project, f.client, detected(f.taken.Record), s.addresses)
 	return e
 }
 

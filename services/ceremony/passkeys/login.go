@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
@@ -56,6 +57,7 @@ type How struct {
 func (s *Service) StartLogin(
 	ctx context.Context, st Start, how How,
 ) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
+	environments.Unknown(&st.Question, &st.Project, st.User)
 	verdict, err := ask(ctx, s, &st, func() (service.LoginVerdict, error) {
 		return s.decision.Login(ctx, service.LoginQuestion{Question: st.Question, Strategy: how.Strategy, Source: how.Source})
 	}, func(v *service.LoginVerdict) *service.Verdict { return &v.Verdict })

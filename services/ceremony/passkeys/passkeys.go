@@ -1,8 +1,7 @@
-// Package passkeys runs WebAuthn ceremonies (login, creation, mediation) and keeps the passkeys that they are about. A
-// challenge is finished at most once, and a failed verification spends it; when a finish call has returned, what it did is on
-// disk: a creation's event and account; of a login the event, from which accounts take up how passkeys are used, and signature counters are
-// compared with both. It touches the buckets of accounts, challenges and credentials, and the log. It calls the rooms
-// environments and sessions, and the decision service.
+// Package passkeys runs WebAuthn ceremonies (login, creation, mediation) and keeps the passkeys that they are about. A challenge is
+// finished at most once, and a failed verification spends it; when a finish call has returned, what it did is on disk: a creation's event
+// and account; of a login the event, from which accounts take up how passkeys are used. It touches the buckets of accounts, challenges and
+// credentials, and the log. It calls the rooms environments and sessions, and the decision service.
 package passkeys
 
 import (

@@ -150,7 +150,7 @@ func (s *Service) refused(a Attempt, t event.Type, why error, more string) event
 		e.ID = challenge.EventID(ident.ChallengeID(strings.Join([]string{string(a.Project.ID), string(a.User), a.Process, more}, "/")), t)
 	}
 	e.Kind = r.Kind
-	environments.Tell(&e, a.Client, detected(r), s.addresses)
+	environments.Tell(&e, &a.Project, a.Client, detected(r), s.addresses)
 	e.Refused = &event.Refused{Reason: fault.Words(why), Step: relyingparty.StepOf(why)}
 	if len(a.Passkey) <= maxCredentialID {
 		e.Refused.Passkey = base64.RawURLEncoding.EncodeToString(a.Passkey)

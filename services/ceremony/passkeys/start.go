@@ -100,7 +100,7 @@ func (s *Service) Begin(ctx context.Context, projectID ident.ProjectID, client r
 	v, err := s.environments.Visit(p, client)
 	return Start{Project: p, Visit: v, Question: service.Question{
 		Project: projectID, Client: client, Environment: v.Environment, Process: process, RequestID: reqctx.RequestID(ctx),
-		Frontend: reqctx.Frontend(ctx),
+		Frontend: reqctx.Frontend(ctx), Sighted: environments.Sighted(&p, "", v.Environment, client),
 	}}, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/ceremony/codes"
+	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
 	"github.com/keyward/keyward/services/ceremony/signin/internal/counted"
@@ -132,6 +133,7 @@ func (s *Service) countWrong(ctx context.Context, t *turn, nobody code.Nobody) e
 	}
 	failed := s.outbox.NewEvent(t.project.ID, t.state.User, event.LoginCodeFailed)
 	failed.Process = t.process.ID
+	environments.Sight(&failed, &t.project, t.client())
 	counted, err := s.limits.CountWrong(ctx, s.accounts, failed)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
+	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/signin"
@@ -80,7 +81,7 @@ func (s *Service) seek(ctx context.Context, t *turn, typed signin.Typed) (sought
 // judgeLogin asks the policy.
 func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.Found, error) {
 	if who.account == nil {
-		return signin.Found{Means: signin.MeansOf(nil, who.typed, false)}, s.judgeNobody(ctx, t)
+		return signin.Found{Means: signin.MeansOf(nil, who.typed, false)}, s.judgeNobody(ctx, t, who.typed.Value)
 	}
 	offer, err := s.loginOffer(ctx, t, who.account.ID, nil)
 	if err != nil {
@@ -115,7 +116,7 @@ func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID, so
 }
 
 // judgeNobody asks the policy about a user without passkeys who does not exist, so that it takes as long as if there were one.
-func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
+func (s *Service) judgeNobody(ctx context.Context, t *turn, name string) error {
 	st, err := s.passkeys.Begin(reqctx.WithFrontend(ctx), t.project.ID, t.client(), t.process.ID)
 	if err != nil {
 		return err
@@ -125,9 +126,10 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn) error {
 	if _, _, err := s.accounts.Get(ctx, t.project.ID, nobody); err != nil && !errors.Is(err, account.ErrUnknown) {
 		return err
 	}
+	st.Question.Sighted = environments.Sighted(&t.project, name, st.Question.Environment, st.Question.Client)
 	st.Question.Account = &account.Account{Project: t.project.ID, ID: nobody, Status: account.StatusActive}
 	verdict, err := s.decision.Login(
-		ctx, service.LoginQuestion{Question: st.Question, Strategy: rest.CrossDeviceAuthenticationStrategyStandard},
+		ctx, service.LoginQuestion{Question: st.Question, Strategy: rest.CrossDeviceAuthenticationStrategyStandard, Unknown: true},
 	)
 	if err != nil {
 		return err

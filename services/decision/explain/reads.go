@@ -1,12 +1,14 @@
 package explain
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/keyward/keyward/services/decision/explain/internal/source"
+	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
 
 // facts are the facts that a node reads by itself, and those behind the variables it uses.
@@ -18,9 +20,14 @@ func (i *inquiry) facts(s scope, node any) readings {
 		}
 		names := source.Keys(ref)
 		value, given := source.Dig(plain(i.input.Value), names)
-		found.add(Reading{Name: strings.Join(names, "."), Value: value, Given: given, Description: i.schemas.Describe(i.action, names, value)})
+		found.add(Reading{Name: strings.Join(names, "."), Value: value, Given: given, Description: i.describe(names, value)})
 	})
 	return found
+}
+
+// describe says what a fact is: what the schema has of it, or of a counter what it counts.
+func (i *inquiry) describe(names []string, value any) string {
+	return cmp.Or(velocity.Describe(i.data, strings.Join(names, ".")), i.schemas.Describe(i.action, names, value))
 }
 
 // Parameters are the parameters, and other data of the bundle, that a node reads by itself.

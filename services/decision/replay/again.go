@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/memo"
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 	"github.com/keyward/keyward/services/decision/internal/rollout"
+	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
 
 // Why a decision cannot be judged with other parameters than those that it was made with. Errors of Facts wrap one of these.
@@ -29,6 +30,7 @@ var (
 	ErrAddressNotKept = recognition.ErrAddressNotKept
 	ErrRolloutNotKept = rollout.ErrNotKept
 	ErrListNotKept    = lists.ErrAddressNotKept
+	ErrCounterNotKept = velocity.ErrNotKept
 )
 
 // Reason is one of those errors in a word, as summaries count them.
@@ -41,13 +43,15 @@ const (
 	AddressNotKept Reason = "address-not-kept"
 	RolloutNotKept Reason = "rollout-not-kept"
 	ListNotKept    Reason = "list-not-kept"
+	CounterNotKept Reason = "counter-not-kept"
 )
 
 // reasons are the errors by the word for them.
 func reasons() map[Reason]error {
 	return map[Reason]error{
 		RecordedBefore: ErrRecordedBefore, EventsGone: ErrEventsGone, AddressNotKept: ErrAddressNotKept, RolloutNotKept: ErrRolloutNotKept,
-		ListNotKept: ErrListNotKept,
+		ListNotKept:    ErrListNotKept,
+		CounterNotKept: ErrCounterNotKept,
 	}
 }
 
@@ -113,7 +117,7 @@ func (d *detector) facts(ctx context.Context, record *Record, policy *explain.Po
 		return nil, err
 	}
 	if own != nil {
-		found.Own = own.Engine().Knowledge(record.Project)
+		found.Own, found.Counted = own.Engine().Knowledge(record.Project), own.Engine().Plan()
 	}
 	again, err := policy.Engine().Detect(found)
 	if err != nil {

@@ -166,6 +166,7 @@ func run(ctx context.Context, s *written.Scenario, e *engine.Engine) Result {
 func ask(ctx context.Context, s *written.Scenario, e *engine.Engine) (map[string]any, engine.Basis, error) {
 	evidence := engine.Evidence{Events: event.NewSet(s.Events), Offers: s.Offers, Complete: !s.Question.LookupFailed, Now: s.Now}
 	evidence.Around.Place = s.Networks.Place(s.Question.Client.RemoteAddress)
+	evidence.Seen = s.Evidence(e.Plan().Of(&s.Question))
 	switch s.Action {
 	case Login:
 		v, basis, err := e.Login(ctx, service.LoginQuestion{Question: s.Question, Strategy: s.Strategy, Source: s.Source}, evidence)

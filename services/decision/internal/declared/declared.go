@@ -1,5 +1,5 @@
-// Package declared knows the facts whose names a bundle's data declares: labels of users, lists. It promises that a rule which misspells
-// one is refused when the bundle is loaded, and told the right name; and holds their values. It is pure.
+// Package declared knows the facts whose names a bundle's data declares: labels of users, lists, counters. It promises that a rule which
+// misspells one is refused when the bundle is loaded, and told the right name; and holds their values. It is pure.
 package declared
 
 import (
@@ -18,12 +18,29 @@ type Names map[string][]string
 const (
 	labels = "user.labels"
 	lists  = "request.lists"
+	counts = "velocity"
 )
 
 // In returns the names that data.keyward declares.
 func In(space map[string]any) Names {
 	listed, _ := space["lists"].(map[string]any)
-	return Names{labels: labelsIn(space), lists: slices.Sorted(maps.Keys(listed))}
+	velocity, _ := space["velocity"].(map[string]any)
+	counters, _ := velocity["counters"].(map[string]any)
+	return Names{
+		labels: labelsIn(space), lists: slices.Sorted(maps.Keys(listed)),
+		counts: append(slices.Sorted(maps.Keys(counters)), completeCounts), // which is there without any counter, too
+	}
+}
+
+// completeCounts is whether nothing is missing from any counter.
+const completeCounts = "complete"
+
+// kindOf is the type of a fact with a name, as JSON Schema has it.
+func kindOf(fact, name string) string {
+	if fact == counts && name != completeCounts {
+		return "integer"
+	}
+	return "boolean"
 }
 
 // labelsIn returns the names that the parameters of the bundle or of one of its projects declare as labels of users, sorted.
@@ -67,7 +84,7 @@ func (n Names) Narrow(schema any) {
 		}
 		properties := make(map[string]any, len(names))
 		for _, name := range names {
-			properties[name] = map[string]any{"type": "boolean"}
+			properties[name] = map[string]any{"type": kindOf(fact, name)}
 		}
 		found["properties"], found["additionalProperties"] = properties, false
 	}

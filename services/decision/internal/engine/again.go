@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/kept"
+	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
 
 // Recorded is a decision of which the question was kept.
@@ -24,11 +25,11 @@ type Recorded struct {
 	Facts    *facts.Facts      // that were found then
 	Events   []event.Event     // that had been read
 	Own      *detect.Knowledge // of the revision that decided; nil if it is not known any more
+	Counted  *velocity.Plan    // by that revision; nil if it is not known any more
 }
 
-// Detect finds the facts of a recorded decision anew, with this engine's parameters: the user's events are folded again as of the moment of
-// the decision, and the client is looked at again. The error is or wraps recognition.ErrAddressNotKept, lists.ErrAddressNotKept or
-// rollout.ErrNotKept if the record lacks what the parameters make matter.
+// Detect finds the facts of a recorded decision anew, with this engine's parameters, as of its moment. The error is or wraps ErrNotKept of
+// what the parameters make matter and the record lacks.
 func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	v := e.view(r.Project)
 	if err := v.knowledge.Clients.TellsNetwork(r.Question.Network()); err != nil {
@@ -57,7 +58,7 @@ func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	default:
 		return nil, fmt.Errorf("unknown action %q", r.Action)
 	}
-	return &d.Facts, nil
+	return &d.Facts, v.plan.Again(r.Counted, r.Facts, &d.Facts)
 }
 
 func (r *Recorded) asked() service.Question { return r.Question.Restore(r.Project, r.User, r.Process) }

@@ -1,8 +1,7 @@
 // Package engine judges: it holds a loaded policy bundle with the knowledge that detection takes from it, and turns questions and looked-up
-// histories into verdicts.
-//
-// It is pure. Load reads the bundle's files; nothing else here does I/O or reads a clock, except that an evaluation is cut at its time
-// limit. An Engine is immutable and safe for concurrent use: the same question, evidence and engine give the same verdict.
+// histories into verdicts. It is pure: Load reads the bundle's files, and nothing else here does I/O or reads a clock, but that an
+// evaluation is cut at its time limit. An Engine is immutable and safe for concurrent use: the same question, evidence and engine give the
+// same verdict.
 package engine
 
 import (
@@ -27,6 +26,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/memo"
 	"github.com/keyward/keyward/services/decision/internal/reasons"
+	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
 
 // The actions, as in subjects, records and metrics.
@@ -87,6 +87,7 @@ type Engine struct {
 	projects  map[ident.ProjectID]*view // those that override parameters
 	overrides map[string]any            // of With
 	reads     [questions]*facts.Projection
+	plan      *velocity.Plan // what is counted, of what rules read
 	memo      *memo.Memo
 }
 
@@ -95,6 +96,7 @@ type view struct {
 	*bundle.Bundle
 	knowledge *detect.Knowledge
 	inputs    *facts.Inputs
+	plan      *velocity.Plan
 	reasons   map[string]reasons.Reason // that something can be wrong, by name
 	network   bool                      // rules read request.network
 	number    uint64                    // tells the views of an engine apart in the keys of the memo; 0 = the base
@@ -125,6 +127,9 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 		}
 		e.reads[q] = facts.NewProjection(paths)
 	}
+	if e.plan, err = velocity.Load(loaded, e.MemoPaths()); err != nil {
+		return nil, err
+	}
 	if e.base, err = e.learn(loaded, bundle.BaseParameters, facts.NewInputs()); err != nil {
 		return nil, err
 	}
@@ -138,7 +143,8 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 // parameter that is unknown or does not fit the schema. It costs microseconds: nothing is compiled and no test runs.
 func (e *Engine) With(parameters map[string]any) (*Engine, error) {
 	changed := &Engine{
-		opts: e.opts, reads: e.reads, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: bundle.Merge(e.overrides, parameters),
+		opts: e.opts, reads: e.reads, plan: e.plan, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted),
+		overrides: bundle.Merge(e.overrides, parameters),
 	}
 	overridden, err := e.base.Override(context.Background(), bundle.NoPlace, parameters)
 	if err != nil {
@@ -153,7 +159,10 @@ func (e *Engine) With(parameters map[string]any) (*Engine, error) {
 // Knowing returns an engine with the same rules and parameters that detects by changed knowledge, in every project. The change gets a copy
 // of the knowledge, in which it may put other things and must not write into those that there are; its error is returned.
 func (e *Engine) Knowing(change func(*detect.Knowledge) error) (*Engine, error) {
-	changed := &Engine{opts: e.opts, reads: e.reads, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: e.overrides}
+	changed := &Engine{
+		opts: e.opts, reads: e.reads, plan: e.plan, overrides: e.overrides,
+		memo: memo.New(e.opts.MemoEntries, e.opts.Evicted),
+	}
 	knowing := func(v *view) (view, error) {
 		seen, knowledge := *v, *v.knowledge
 		seen.knowledge = &knowledge
@@ -206,20 +215,15 @@ func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.
 	if errors.As(err, &misfit) {
 		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
 	}
-	return view{Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, network: e.readsNetwork()}, err
+	return view{Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, network: e.plan.Network, plan: e.plan}, err
 }
 
-// readsNetwork reports whether rules read the network of an address, which is found for those alone.
-func (e *Engine) readsNetwork() bool {
-	return slices.ContainsFunc(e.reads[:], func(reads *facts.Projection) bool {
-		return reads != nil && slices.Contains(reads.Paths(), "request.network")
-	})
-}
+func (e *Engine) Plan() *velocity.Plan { return e.plan }
 
 // FindsAs reports whether another engine finds the same facts in a question of a project.
 func (e *Engine) FindsAs(other *Engine, project ident.ProjectID) bool {
 	a, b := e.view(project), other.view(project)
-	return a.network == b.network && a.knowledge.Same(b.knowledge)
+	return a.network == b.network && a.plan.Same(b.plan) && a.knowledge.Same(b.knowledge)
 }
 
 // Revision names the policy: the revision of the bundle's manifest, otherwise a hash of its content. With does not change it.

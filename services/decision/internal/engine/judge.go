@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/core/span"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/document"
@@ -25,6 +26,7 @@ type Evidence struct {
 	Complete bool          // every lookup succeeded
 	Now      time.Time
 	Around   Around
+	Seen     sighting.Seen // of the sets that Sets names
 
 	asked time.Time // when the question was asked, if Now is a moment to come: until then its process stands still
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/reading"
 	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/riskfacts"
+	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
 
 // Risk is how a request was judged beside what it asked for.
@@ -113,6 +114,9 @@ func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *d
 	}
 	if f.Familiar != nil {
 		f.Environment.AgeHours = new(riskfacts.FirstUsed(&in))
+	}
+	if stage != facts.MediationStart {
+		v.plan.Add(f, &velocity.Input{Seen: ev.Seen, Events: in.Events, Passkey: end.Used(), Now: ev.Now})
 	}
 }
 

@@ -131,6 +131,23 @@ func TestRulesOfRiskThatCannotBeMeantAreRefusedWithTheirPlace(t *testing.T) {
 		"a misspelt label": {
 			"risk/risk.rego", `input.familiar.network == "new"`, `input.user.labels.amdin`, "did you mean admin?",
 		},
+		"a misspelt counter": {
+			"risk/risk.rego", `input.velocity.addressUsers`, `input.velocity.adressUsers`, "did you mean addressUsers?",
+		},
+		"more than a set holds": {
+			"risk/risk.rego", `parameters.risk.addressUsers`, `parameters.risk.addressUsers
+
+reasons contains "address-spray" if input.velocity.addressUsers > 65`, "input.velocity.addressUsers > 65: it is never above 64",
+		},
+		"a counter of two families": {
+			"data.json", `"login-unknown", "auth-failure", "code-wrong"], "seconds": 600`, `"auth-success"], "seconds": 600`,
+			`counter addressFailures: "login-refused" and "auth-success" are of two families`,
+		},
+		"a subject that there is not": {"data.json", `"subject": "network"`, `"subject": "country"`, "counters.networkUsers.subject"},
+		"a window beyond the horizon": {"data.json", `"seconds": 86400`, `"seconds": 86400000`, "counters.userEnvironments.seconds"},
+		"more sets than a decision may read": {
+			"data.json", `"maxKeys": 5`, `"maxKeys": 4`, "the rules read counters of 5 sets, and a decision may read 4",
+		},
 		"a fact that there is not": {
 			"risk/risk.rego", "input.familiar.network", "input.familiar.netwrok", "undefined ref: input.familiar.netwrok",
 		},
@@ -147,6 +164,23 @@ func TestRulesOfRiskThatCannotBeMeantAreRefusedWithTheirPlace(t *testing.T) {
 				t.Errorf("%v, want %s in %s", err, tc.want, tc.file)
 			}
 		})
+	}
+}
+
+func TestACounterOfThePasskeyThatIsUsedIsReadInRulesOfRiskAlone(t *testing.T) {
+	t.Parallel()
+	files := policiestest.Files(t)
+	policiestest.Edit(t, files, "data.json", `"userFailures": {
+          "subject": "user"`, `"userFailures": {
+          "subject": "credential"`)
+	if _, err := Load(t.Context(), files, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	policiestest.Edit(t, files, "login/login.rego", `input.support.webauthn == false`,
+		`[input.support.webauthn, input.velocity.userFailures > 70][0] == false`)
+	_, err := Load(t.Context(), files, Options{})
+	if err == nil || !strings.Contains(err.Error(), "input.velocity.userFailures counts for the passkey of a finished login") {
+		t.Error(err)
 	}
 }
 

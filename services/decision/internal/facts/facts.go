@@ -82,6 +82,7 @@ type Environment struct {
 	Listed   Listing `json:"listed"`
 	// Hours since the account was first used in it; nil = nobody is known, or it was recorded before
 	AgeHours *int `json:"ageHours,omitempty"`
+	Users    *int `json:"users,omitempty"` // accounts that have succeeded in it; nil = no rule reads it, or it was recorded before
 }
 
 // Counts are the account's passkeys by availability. What counts in no column but Total cannot be reached.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"github.com/keyward/keyward/services/decision/internal/naming"
 	"github.com/keyward/keyward/services/decision/internal/vocabulary"
 )
 
@@ -122,7 +123,7 @@ func (p Passkeys) appendKey(to []byte, names []string) []byte {
 			switch {
 			case len(names) > 0 && !slices.Contains(names, f.name):
 			case f.text != nil:
-				to = appendString(to, f.text(&p[i]))
+				to = naming.AppendString(to, f.text(&p[i]))
 			default:
 				to = binary.AppendVarint(to, int64(f.integer(&p[i])))
 			}

@@ -3,6 +3,8 @@ package facts
 import (
 	"slices"
 	"strings"
+
+	"github.com/keyward/keyward/services/decision/internal/naming"
 )
 
 // Paths returns the paths of all facts, such as client.os, sorted. One that ends with a dot has members that bundles name.
@@ -24,7 +26,7 @@ func (m *member) paths(above string, all []string) []string {
 		return all
 	case items: // scenarios name passkeys, and not their places
 		return all
-	case arms, names:
+	case arms, names, tallies:
 		return append(all, above+m.name+".")
 	default:
 		return append(all, above+m.name)
@@ -75,6 +77,11 @@ func (m *member) flatten(at string, f *Facts, into map[string]any) {
 			into[at+"."+one.Name] = one.Has
 		}
 	case items:
+	case tallies:
+		into[at+"."+naming.CompleteCounters] = m.tallies(f).Complete
+		for _, one := range m.tallies(f).Counters {
+			into[at+"."+one.Name] = int64(one.Count)
+		}
 	default:
 		for i := range m.members {
 			inner := &m.members[i]

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+
+	"github.com/keyward/keyward/services/decision/internal/naming"
 )
 
 // Projection writes some of the facts as bytes: two facts give the same bytes if and only if they agree on the projection's paths. It is
@@ -16,7 +18,7 @@ type Projection struct {
 // step writes one value, or skips what follows if a part of the facts is absent.
 type step struct {
 	*member
-	arm  string   // of arms and names: the only one that counts; empty = all
+	arm  string   // of what bundles name: the only one that counts; empty = all
 	each []string // of items: the values that count of each; none = all
 	skip int      // of an optional member: how many steps belong to it
 }
@@ -46,7 +48,7 @@ func (p *Projection) add(m *member, at []string, paths [][]string) {
 	switch {
 	case m.kind == items && !whole:
 		p.each(step{member: m}, at, paths)
-	case (m.kind == arms || m.kind == names) && !whole:
+	case m.named() && !whole:
 		for _, path := range paths {
 			p.leaf(step{member: m, arm: path[0]}, slices.Concat(at, path[:1]))
 		}
@@ -86,6 +88,8 @@ func (p *Projection) each(s step, at []string, paths [][]string) {
 	}
 }
 
+func (m *member) named() bool { return m.kind == arms || m.kind == names || m.kind == tallies }
+
 func (p *Projection) leaf(s step, at []string) {
 	p.steps = append(p.steps, s)
 	p.paths = append(p.paths, strings.Join(at, "."))
@@ -108,7 +112,7 @@ func (p *Projection) Append(to []byte, f *Facts) []byte {
 		s := &p.steps[i]
 		if s.skip > 0 {
 			there := s.present(f)
-			to = appendBool(to, there)
+			to = naming.AppendBool(to, there)
 			if !there {
 				i += s.skip
 			}
@@ -116,17 +120,19 @@ func (p *Projection) Append(to []byte, f *Facts) []byte {
 		}
 		switch s.kind {
 		case boolean:
-			to = appendBool(to, s.boolean(f))
+			to = naming.AppendBool(to, s.boolean(f))
 		case integer:
 			to = binary.AppendVarint(to, int64(s.integer(f)))
 		case text:
-			to = appendString(to, s.text(f))
+			to = naming.AppendString(to, s.text(f))
 		case arms:
 			to = s.appendArms(to, f)
 		case names:
 			to = s.appendNames(to, f)
 		case items:
 			to = s.items(f).appendKey(to, s.each)
+		case tallies:
+			to = s.tallies(f).AppendKey(to, s.arm)
 		}
 	}
 	return to
@@ -140,10 +146,10 @@ func (s *step) appendArms(to []byte, f *Facts) []byte {
 	for _, one := range all {
 		switch s.arm {
 		case "":
-			to = appendString(to, one.Experiment)
-			to = appendString(to, string(one.Arm))
+			to = naming.AppendString(to, one.Experiment)
+			to = naming.AppendString(to, string(one.Arm))
 		case one.Experiment:
-			return appendString(append(to, 1), string(one.Arm))
+			return naming.AppendString(append(to, 1), string(one.Arm))
 		}
 	}
 	if s.arm != "" {
@@ -157,26 +163,15 @@ func (s *step) appendNames(to []byte, f *Facts) []byte {
 	if s.arm == "" {
 		to = binary.AppendUvarint(to, uint64(len(all)))
 		for _, one := range all {
-			to = appendBool(appendString(to, one.Name), one.Has)
+			to = naming.AppendBool(naming.AppendString(to, one.Name), one.Has)
 		}
 		return to
 	}
 	const absent = 2
 	for _, one := range all {
 		if one.Name == s.arm {
-			return appendBool(to, one.Has)
+			return naming.AppendBool(to, one.Has)
 		}
 	}
 	return append(to, absent)
-}
-
-func appendBool(to []byte, b bool) []byte {
-	if b {
-		return append(to, 1)
-	}
-	return append(to, 0)
-}
-
-func appendString(to []byte, s string) []byte {
-	return append(binary.AppendUvarint(to, uint64(len(s))), s...)
 }

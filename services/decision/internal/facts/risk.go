@@ -29,8 +29,9 @@ type RiskFacts struct {
 	Familiar *Familiar `json:"familiar,omitempty"` // this, Travel and User: nil of mediation
 	Travel   *Travel   `json:"travel,omitempty"`   // nil in records of before, too
 	User     *User     `json:"user,omitempty"`
-	Used     *Used     `json:"used,omitempty"`    // of LoginFinish alone
-	Created  *Created  `json:"created,omitempty"` // of AppendFinish alone
+	Used     *Used     `json:"used,omitempty"`     // of LoginFinish alone
+	Created  *Created  `json:"created,omitempty"`  // of AppendFinish alone
+	Velocity *Velocity `json:"velocity,omitempty"` // nil = no rule reads a counter, or it was recorded before there were any
 }
 
 // Project is which one is asked for.
@@ -293,6 +294,8 @@ func riskMembers() []member {
 			itemMembers(func(f *Facts) *Item { return &f.Created.Item }),
 			flag("conditional", func(f *Facts) bool { return f.Created.Conditional }),
 		)...).when(func(f *Facts) bool { return ofRisk(f) && f.Created != nil }),
+		named(member{name: "velocity", kind: tallies, tallies: func(f *Facts) *Velocity { return f.Velocity }}).
+			when(func(f *Facts) bool { return ofRisk(f) && f.Velocity != nil }),
 	}
 }
 

@@ -15,9 +15,10 @@ const (
 	boolean
 	integer
 	text
-	arms  // an object whose keys are the bundle's own
-	names // the same, of what holds or not
-	items // passkeys
+	items   // passkeys
+	arms    // an object whose keys are the bundle's own
+	names   // the same, of what holds or not
+	tallies // the same, of numbers, and whether they are complete
 )
 
 // member is one named value of the facts. The table of all members is what the input of policies, the JSON of records and the keys of
@@ -33,6 +34,7 @@ type member struct {
 	arms    func(*Facts) Assignments
 	names   func(*Facts) Labels
 	items   func(*Facts) Passkeys
+	tallies func(*Facts) *Velocity
 	members []member
 	steps   []int // of an integer that is rounded down to one of them; nil = it is not
 
@@ -126,6 +128,7 @@ var root = group("input", append([]member{
 		word("listed", func(f *Facts) Listing { return f.Environment.Listed }),
 		count("ageHours", func(f *Facts) int { return *f.Environment.AgeHours }).in(ages...).
 			when(func(f *Facts) bool { return f.Environment.AgeHours != nil }),
+		count("users", func(f *Facts) int { return *f.Environment.Users }).when(func(f *Facts) bool { return f.Environment.Users != nil }),
 	),
 	group(
 		"credentials",

@@ -75,7 +75,7 @@ func schemaPaths(t *testing.T, name string) []string {
 		if err := json.Unmarshal(raw, &s); err != nil {
 			t.Fatal(err)
 		}
-		if len(s.Properties) == 0 || at == "experiments" || at == "user.labels" {
+		if len(s.Properties) == 0 || at == "experiments" || at == "user.labels" || at == "velocity" {
 			return []string{at}
 		}
 		var paths []string
@@ -146,6 +146,9 @@ func TestAProjectionTellsFactsApartThatDifferOnItsPaths(t *testing.T) {
 			}
 			if path == "user.labels" && rapid.Bool().Draw(t, "one label") {
 				names = append(names, "staff")
+			}
+			if path == "velocity" && rapid.Bool().Draw(t, "one counter") {
+				names = append(names, rapid.SampledFrom([]string{"userFailures", "complete"}).Draw(t, "counter"))
 			}
 			paths = append(paths, names[:rapid.IntRange(1, len(names)).Draw(t, "depth")])
 		}

@@ -1,11 +1,11 @@
 package facts
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"github.com/keyward/keyward/services/decision/internal/naming"
 	"github.com/keyward/keyward/services/decision/internal/vocabulary"
 )
 
@@ -51,6 +51,8 @@ func (m *member) value(f *Facts) *ast.Term {
 		return ast.ObjectTerm(items...)
 	case items:
 		return m.items(f).term()
+	case tallies:
+		return m.tallies(f).Term()
 	default:
 		return ast.NewTerm(m.object(f))
 	}
@@ -66,13 +68,13 @@ func (m *member) appendJSON(to []byte, f *Facts) []byte {
 	case integer:
 		return strconv.AppendInt(to, int64(m.integer(f)), 10)
 	case text:
-		return AppendText(to, m.text(f))
+		return naming.AppendText(to, m.text(f))
 	case arms:
 		open := len(to)
 		to = append(to, '{')
 		for _, one := range m.arms(f) {
-			to = AppendText(to, one.Experiment)
-			to = AppendText(append(to, ':'), string(one.Arm))
+			to = naming.AppendText(to, one.Experiment)
+			to = naming.AppendText(append(to, ':'), string(one.Arm))
 			to = append(to, ',')
 		}
 		return closed(to, open)
@@ -80,12 +82,14 @@ func (m *member) appendJSON(to []byte, f *Facts) []byte {
 		open := len(to)
 		to = append(to, '{')
 		for _, one := range m.names(f) {
-			to = strconv.AppendBool(append(AppendText(to, one.Name), ':'), one.Has)
+			to = strconv.AppendBool(append(naming.AppendText(to, one.Name), ':'), one.Has)
 			to = append(to, ',')
 		}
 		return closed(to, open)
 	case items:
 		return m.items(f).appendJSON(to)
+	case tallies:
+		return m.tallies(f).AppendJSON(to)
 	}
 	open := len(to)
 	to = append(to, '{')
@@ -107,20 +111,4 @@ func closed(to []byte, open int) []byte {
 	}
 	to[len(to)-1] = '}'
 	return to
-}
-
-// AppendText appends a string as encoding/json would write it.
-func AppendText(to []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, err := json.Marshal(s)
-			if err != nil {
-				panic(err) // a string always has a form in JSON
-			}
-			return append(to, quoted...)
-		}
-	}
-	to = append(to, '"')
-	to = append(to, s...)
-	return append(to, '"')
 }

@@ -44,6 +44,14 @@ type Finish struct {
 	Class facts.Class
 }
 
+// Used returns the passkey that a login was made with; empty if it is the end of none.
+func (f *Finish) Used() ident.CredentialID {
+	if f == nil || f.Login == nil {
+		return ""
+	}
+	return f.Passkey.ID
+}
+
 // memory is how long a success makes familiar what it was done with.
 const memory = 180 * 24 * time.Hour
 

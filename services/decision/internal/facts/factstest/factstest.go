@@ -54,6 +54,12 @@ func fill(t *rapid.T, v reflect.Value, chance func() bool) {
 		}
 		return
 	}
+	if velocity, ok := v.Addr().Interface().(*facts.Velocity); ok {
+		if chance() {
+			*velocity = counters(t)
+		}
+		return
+	}
 	switch kind := v.Kind(); {
 	case kind == reflect.Struct:
 		for i := range v.NumField() {
@@ -86,6 +92,14 @@ func fill(t *rapid.T, v reflect.Value, chance func() bool) {
 	default:
 		t.Fatalf("facts hold a %s, which cannot be drawn", v.Type())
 	}
+}
+
+func counters(t *rapid.T) facts.Velocity {
+	drawn := facts.Velocity{Complete: rapid.Bool().Draw(t, "complete")}
+	for _, name := range []string{"addressUsers", "userFailures"}[:rapid.IntRange(0, 2).Draw(t, "counters")] {
+		drawn.Counters = append(drawn.Counters, facts.Tally{Name: name, Count: rapid.IntRange(0, largest).Draw(t, "count")})
+	}
+	return drawn
 }
 
 func assignments(t *rapid.T) facts.Assignments {

@@ -85,6 +85,23 @@ func (r *Reader) plausible(n *yaml.Node, what string, at time.Time) time.Time {
 	return at
 }
 
+// Duration reads an offset forward in time; of no node, none.
+func (r *Reader) Duration(n *yaml.Node, what string) time.Duration {
+	if n == nil {
+		return 0
+	}
+	if n.Kind != yaml.ScalarNode || IsNull(n) {
+		r.Refuse(n, "%s must be a length of time like 1m, not %s", what, kindOf(n))
+		return 0
+	}
+	length, err := parseOffset(n.Value)
+	if err != nil || length < 0 {
+		r.Refuse(n, "%s %q is no length of time like 1m or 1h30m, of ms, s, m, h and d", what, n.Value)
+		return 0
+	}
+	return length
+}
+
 // Moment reads an offset from now, or an RFC 3339 time.
 func (r *Reader) Moment(n *yaml.Node, what string, now time.Time) time.Time {
 	if n == nil {

@@ -3,7 +3,6 @@ package written
 import (
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -11,10 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
+	"github.com/keyward/keyward/services/decision/scenario/internal/vocabulary"
 )
 
 // Keys of expect.
@@ -51,125 +49,15 @@ var (
 	wireExpectations = []string{"status", "loginAllow", "appendAllow", "decisionTag", "errorType"}
 )
 
-var (
-	decisionTags = words(
-		rest.DecisionTagDefaultDeny,
-		rest.DecisionTagDeviceLocalPlatformPasskeyExperiment,
-		rest.DecisionTagEnvBlacklisted,
-		rest.DecisionTagEnvBroken,
-		rest.DecisionTagEnvNoPkSupport,
-		rest.DecisionTagEnvNoPlatformPkSupport,
-		rest.DecisionTagPasskeyListInitiatedProcess,
-		rest.DecisionTagProcessPkLoginAborted,
-		rest.DecisionTagProcessPkLoginCrossPlatformCompleted,
-		rest.DecisionTagProcessPkLoginIncomplete,
-		rest.DecisionTagProcessPkLoginNotOffered,
-		rest.DecisionTagProcessPkLoginPlatformCompleted,
-		rest.DecisionTagProcessPkLoginSkCompleted,
-		rest.DecisionTagUserAppendBlacklisted,
-		rest.DecisionTagUserCrossPlatformPkHighConfidence,
-		rest.DecisionTagUserEnvNoPks,
-		rest.DecisionTagUserLoginBlacklisted,
-		rest.DecisionTagUserNegativeEnvHistory,
-		rest.DecisionTagUserNoPks,
-		rest.DecisionTagUserPlatformPkHighConfidence,
-		rest.DecisionTagUserPositiveEnvHistory,
-		rest.DecisionTagUserSecurityKey,
-	)
-	rolloutTags = words(
-		rest.DecisionTagDefaultDeny,
-		service.TagRolloutAllowed,
-		service.TagRolloutKillSwitch,
-		service.TagRolloutRuleBlocked,
-		service.TagRolloutSampledOut,
-		service.TagRolloutIdentifierNotListed,
-	)
-	variants = words(
-		rest.AppendVariantDefault, rest.AppendVariantAfterError, rest.AppendVariantAfterHybrid, rest.AppendVariantAfterNoCredential,
-	)
-	reasons = append(words(
-		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeyAlreadyExists,
-		rest.PasskeyAppendStartRspAppendNotAllowedReasonPasskeysNotSupported,
-	), "")
-	loginReasons = []string{
-		"", "environment_barred", "user_barred", "failing_here", "unreachable", "no_passkeys", "unsupported", "data_incomplete",
-	}
-	verdicts = words(service.RiskAllow, service.RiskReview, service.RiskChallenge, service.RiskDeny)
-	levels   = words(service.RiskLow, service.RiskMedium, service.RiskHigh)
-	methods  = words(service.StepUpMethods()...)
-	refusals = words(fault.TypeRiskDenied, fault.TypeStepUpRequired)
-	hints    = []string{"client-device", "hybrid", "security-key"} // W3C WebAuthn, PublicKeyCredentialHint
-
-	detectionNames = map[rest.DetectionTagCategory][]string{
-		rest.DetectionTagCategorySupport: {
-			"webauthn",
-			"no-webauthn",
-			"uvpaa",
-			"no-uvpaa",
-			"conditional-get",
-			"conditional-create",
-			"hybrid",
-			"no-hybrid",
-			"ble-on",
-			"ble-off",
-			"ble-unknown",
-			"native",
-			"private-mode",
-			"webdriver",
-			"bot",
-			"headless",
-			"restricted-browser",
-			"embedded-webview",
-			"no-screen-lock",
-			"immediate-get",
-		},
-		rest.DetectionTagCategoryClientEnv: {"known", "unknown", "handle-rejected", "positive", "negative", "blacklisted"},
-		rest.DetectionTagCategoryHistory: {
-			"login-blacklisted",
-			"no-credentials",
-			"positive-recent",
-			"positive-stale",
-			"default-cooldown",
-			"after-error-cooldown",
-			"after-hybrid-cooldown",
-			"auto-cooldown",
-			"conditional-create-cooldown",
-			"append-blacklisted-after-hybrid",
-			"append-blacklisted-after-error",
-			"passkey-lost",
-			"clock-skew",
-		},
-		rest.DetectionTagCategoryPasskey: {
-			"none",
-			"security-key",
-			"apple",
-			"google",
-			"windows-hello",
-			"samsung",
-			"browser-profile",
-			"password-manager",
-			"phone-bound",
-			"unknown-provider",
-			"synced",
-			"device-bound",
-			"availability-likely",
-			"availability-uncertain",
-			"availability-remote",
-			"availability-none",
-		},
-	}
-	streakTag = regexp.MustCompile(`^history/(local|cda|sk)-streak-[1-9][0-9]*$`)
-)
-
 // reasonsOf returns the words for why an action is refused; of any action if it is not known yet.
 func reasonsOf(action string) []string {
 	switch action {
 	case Login:
-		return loginReasons
+		return vocabulary.LoginReasons
 	case Append:
-		return reasons
+		return vocabulary.Reasons
 	default:
-		return slices.Concat(loginReasons, reasons)
+		return slices.Concat(vocabulary.LoginReasons, vocabulary.Reasons)
 	}
 }
 
@@ -208,7 +96,7 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 	if s.Action == Rollout {
 		switch key {
 		case "tag":
-			return l.Choice(n, "tag of rollout", rolloutTags)
+			return l.Choice(n, "tag of rollout", vocabulary.RolloutTags)
 		case "reason": // the name of a rule, which is the bundle's affair
 			return l.Text(n, key)
 		}
@@ -217,25 +105,25 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 	case "rule":
 		return l.Text(n, key)
 	case "verdict":
-		return l.Choice(n, key, verdicts)
+		return l.Choice(n, key, vocabulary.Verdicts)
 	case "level":
-		return l.Choice(n, key, levels)
+		return l.Choice(n, key, vocabulary.Levels)
 	case KeyReasons: // their names are the bundle's affair
 		return l.texts(n, key)
 	case "tag":
-		return l.Choice(n, "decision tag", decisionTags)
+		return l.Choice(n, "decision tag", vocabulary.DecisionTags)
 	case "kind":
 		return l.Choice(n, key, append(slices.Clone(kinds), ""))
 	case "variant":
-		return l.Choice(n, key, variants)
+		return l.Choice(n, key, vocabulary.Variants)
 	case "reason":
 		return l.Choice(n, key, reasonsOf(s.Action))
 	case "attachment":
 		return l.Choice(n, key, attachments)
 	case "hints":
-		return l.choices(n, "hint", hints)
+		return l.choices(n, "hint", vocabulary.Hints)
 	case KeyStepUp:
-		return l.choices(n, "method", methods)
+		return l.choices(n, "method", vocabulary.Methods)
 	case KeyRetry:
 		return l.Integer(n, key)
 	case KeyWire:
@@ -277,7 +165,7 @@ func (l *library) choices(n *yaml.Node, what string, vocabulary []string) []stri
 func (l *library) detectionTags(n *yaml.Node, key string) []string {
 	tags := []string{}
 	for _, element := range l.List(n, key) {
-		if streakTag.MatchString(element.Value) {
+		if vocabulary.StreakTag.MatchString(element.Value) {
 			tags = append(tags, element.Value)
 			continue
 		}
@@ -288,13 +176,13 @@ func (l *library) detectionTags(n *yaml.Node, key string) []string {
 
 // DetectionTag reports whether detection may have a tag of the name, as category/name.
 func DetectionTag(tag string) bool {
-	return streakTag.MatchString(tag) || slices.Contains(plainTags(), tag)
+	return vocabulary.StreakTag.MatchString(tag) || slices.Contains(plainTags(), tag)
 }
 
 // plainTags returns the tags that hold no number, sorted.
 func plainTags() []string {
 	var known []string
-	for category, names := range detectionNames {
+	for category, names := range vocabulary.DetectionNames {
 		for _, name := range names {
 			known = append(known, string(category)+"/"+name)
 		}
@@ -332,9 +220,9 @@ func (l *library) wantedWire(n *yaml.Node) map[string]any {
 		case "status":
 			want[name] = l.Integer(value, name)
 		case "decisionTag":
-			want[name] = l.Choice(value, "decision tag", decisionTags)
+			want[name] = l.Choice(value, "decision tag", vocabulary.DecisionTags)
 		case "errorType":
-			want[name] = l.Choice(value, name, refusals)
+			want[name] = l.Choice(value, name, vocabulary.Refusals)
 		default:
 			want[name] = l.Boolean(value, name)
 		}

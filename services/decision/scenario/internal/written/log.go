@@ -33,13 +33,14 @@ var (
 		event.AppendCompleted: {"ceremonyType", "attachment", "credential", "process", "challenge", "env", "address"},
 
 		event.LoginCodeFailed:         {"process", "env"},
+		event.LoginRefused:            {"process", "challenge", "env", "credential"},
 		event.PasskeyCounterRegressed: {"credential", "process", "env"},
 		event.PasskeyBackupChanged:    {"credential", "process", "env"},
 		event.EnvironmentForgotten:    {"env"},
 	}
 	wireKeys  = []string{"process", "env", "challenge", "credential", "expires", "proven"}
 	wireTypes = words(slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...)
-	types     = slices.Concat(words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes)
+	types     = slices.Concat(words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes, countedTypes)
 )
 
 // Types returns the types that a log entry may have.
@@ -47,7 +48,13 @@ func Types() []string { return slices.Clone(types) }
 
 // KeysOf returns the keys that a log entry of the type may have beside those of every entry.
 func KeysOf(t event.Type) []string {
-	if own, engine := engineKeys[t]; engine {
+	own, engine := engineKeys[t]
+	switch {
+	case ofNoHistory(t):
+		return slices.Concat([]string{"env", "credential"}, repeatKeys)
+	case countedAs(t) != 0:
+		return slices.Compact(slices.Sorted(slices.Values(slices.Concat(own, repeatKeys))))
+	case engine:
 		return own
 	}
 	return wireKeys
@@ -56,29 +63,35 @@ func KeysOf(t event.Type) []string {
 // entry is a line of the log before it is joined.
 type entry struct {
 	event     event.Event
-	deletedMs int64 // Unix ms; 0 = never
-	foreign   bool  // of another account
+	deletedMs int64  // Unix ms; 0 = never
+	foreign   bool   // of another account
+	who       string // whose
 }
 
 // history reads the log and fills in what the events service would hold now, and what the account would. It returns the processes that
 // the log names.
 func (l *library) history(s *Scenario, log *yaml.Node) []string {
-	var entries []entry
+	var entries, counted []entry
 	var processes []string
 	for _, n := range l.List(log, "log") {
-		e := l.entry(n, s)
-		processes = append(processes, e.event.Process)
-		if !e.foreign && e.event.Type != "" {
-			entries = append(entries, e)
+		for _, e := range l.entry(n, s) {
+			processes = append(processes, e.event.Process)
+			switch {
+			case e.foreign || ofNoHistory(e.event.Type):
+				counted = append(counted, e)
+			case e.event.Type != "":
+				entries = append(entries, e)
+			}
 		}
 	}
 	arrange(entries)
 	s.hold(entries)
 	s.settle(entries, l.systems)
+	s.see(append(entries, counted...))
 	return processes
 }
 
-func (l *library) entry(n *yaml.Node, s *Scenario) entry {
+func (l *library) entry(n *yaml.Node, s *Scenario) []entry {
 	var e entry
 	e.event.Project, e.event.User = projectID, userID
 	given := strictyaml.Get(n, "type")
@@ -88,7 +101,7 @@ func (l *library) entry(n *yaml.Node, s *Scenario) entry {
 		l.Refuse(n, "the log entry has no type")
 	}
 	what := "a log entry"
-	allowed := slices.Concat(entryKeys, wireKeys, []string{"route", "source", "kind", "ceremonyType", "attachment", "address"})
+	allowed := slices.Concat(entryKeys, wireKeys, []string{"route", "source", "kind", "ceremonyType", "attachment"}, repeatKeys)
 	if t := e.event.Type; t != "" {
 		what = "a log entry of type " + string(t)
 		allowed = slices.Concat(entryKeys, KeysOf(t))
@@ -103,7 +116,8 @@ func (l *library) entry(n *yaml.Node, s *Scenario) entry {
 		e.deletedMs = l.Moment(given, "deleted", s.Now).UnixMilli()
 	}
 	if given := fields["user"]; given != nil {
-		e.foreign = l.Text(given, "user") != ""
+		e.who = l.Text(given, "user")
+		e.foreign = e.who != ""
 	}
 	e.event.ID = ident.EventID(l.Text(fields["id"], "id"))
 	e.event.Process = l.Text(fields["process"], "process")
@@ -111,14 +125,18 @@ func (l *library) entry(n *yaml.Node, s *Scenario) entry {
 	if env := l.Text(fields["env"], "env"); env != envNone && env != envForged {
 		e.event.Environment = ident.EnvironmentID(env)
 	}
-	e.event.Origin = l.origin(fields["address"])
+	e.event.Origin = l.origin(e.event.Type, fields["address"])
 	e.event.Expires = l.expires(fields["expires"], s.Now)
 	e.event.Credential = l.credentialNamed(fields["credential"], s, e.event.CreatedMs)
 	if given := fields["proven"]; given != nil && !l.Boolean(given, "proven") {
 		e.event.Proven = new(bool)
 	}
 	l.kindAndRoute(&e.event, fields)
-	return e
+	all := l.repeated(e, fields)
+	for i := range all {
+		all[i].name(l.Text(fields["address"], "address"))
+	}
+	return all
 }
 
 // kindAndRoute reads what an offer or a success says of itself; the plain case need not be spelt out.
@@ -315,8 +333,8 @@ func (l *library) expires(n *yaml.Node, now time.Time) int64 {
 	return at.Unix()
 }
 
-// origin reads the address that a ceremony was finished from.
-func (l *library) origin(n *yaml.Node) *event.Origin {
+// origin reads the address that a ceremony was finished from. Other events have none.
+func (l *library) origin(of event.Type, n *yaml.Node) *event.Origin {
 	if n == nil {
 		return nil
 	}
@@ -324,6 +342,9 @@ func (l *library) origin(n *yaml.Node) *event.Origin {
 	kept, network := address.Truncated.Keep(told)
 	if kept == "" {
 		l.Refuse(n, "address %q is no IP address", n.Value)
+		return nil
+	}
+	if of != event.LoginCompleted && of != event.AppendCompleted {
 		return nil
 	}
 	return event.NewOrigin(kept, network, l.networks.Place(told))

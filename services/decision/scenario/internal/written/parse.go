@@ -27,7 +27,7 @@ var (
 	sharedKeys = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
 	actionKeys = map[string][]string{
 		Login: {"strategy", "source"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
-		Risk: {"stage", "reasons", "used", "created"},
+		Risk: {"stage", "reasons", "used", "created", "velocity"},
 	}
 	userKeys       = []string{"status", "absent", "lookupFailed", "created", "labels"}
 	credentialKeys = []string{
@@ -161,6 +161,7 @@ func (l *library) scenario(n *yaml.Node) Scenario {
 	l.finishOf(&s, n, fields)
 	s.Situation = l.Text(fields["situation"], "situation")
 	s.Parameters = l.severities(fields["reasons"], l.parameters(fields["parameters"]))
+	l.velocityOf(&s, fields["velocity"])
 	used := l.history(&s, fields["log"])
 	if given := fields["process"]; given != nil {
 		s.Question.Process = l.Text(given, "process")

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
+	"github.com/keyward/keyward/services/decision/scenario/internal/vocabulary"
 )
 
 // head defines what the cases below use; their own lines begin at 5.
@@ -467,7 +468,7 @@ func TestTheLogIsWhatTheEventsServiceWouldHold(t *testing.T) {
 func undated(events []event.Event) []event.Event {
 	plain := make([]event.Event, len(events))
 	for i, e := range events {
-		e.CreatedMs, e.Project, e.User = 0, "", ""
+		e.CreatedMs, e.Project, e.User, e.Sighted = 0, "", "", nil
 		plain[i] = e
 	}
 	return plain
@@ -487,7 +488,7 @@ func TestAPasskeyUsedWhereAnotherWasMadeWasUsedOnThatSystem(t *testing.T) {
 
 func TestEveryWordOfTheVocabularyIsOneOfTheWire(t *testing.T) {
 	t.Parallel()
-	for _, tag := range decisionTags {
+	for _, tag := range vocabulary.DecisionTags {
 		if !rest.DecisionTag(tag).Valid() {
 			t.Errorf("decision tag %s", tag)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/scenario/internal/around"
+	"github.com/keyward/keyward/services/decision/scenario/internal/counted"
 )
 
 // The actions that a scenario may ask about.
@@ -48,6 +49,7 @@ type Scenario struct {
 	Networks     around.Networks
 	Events       []event.Event
 	Offers       []event.Event
+	counted.Log  // what is counted
 	passkeys     []passkey
 	Expectations []Expectation
 }

@@ -1,4 +1,4 @@
-package facts
+package naming
 
 import "github.com/keyward/keyward/services/decision/internal/declared"
 

@@ -1,4 +1,4 @@
-package historycache
+package inredis
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package historycache
+package inredis
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
@@ -17,25 +18,26 @@ import (
 	"github.com/keyward/keyward/core/historycache/internal/entry"
 )
 
-// shared keeps entries in Redis, for all instances, and the most used of them decoded in this process too.
-type shared struct {
+// Shared keeps entries in Redis, for all instances, and the most used of them decoded in this process too.
+type Shared struct {
 	entries *entries
 	near    near
 	metrics *entry.Metrics
 }
 
-func newShared(
-	client redis.UniversalClient, config Config, m *entry.Metrics, changed func(from, to gobreaker.State, cause error),
-) (*shared, error) {
+// New returns what keeps entries. Redis is not asked for anything yet.
+func New(
+	client redis.UniversalClient, config Config, clock func() time.Time, m *entry.Metrics, changed func(from, to gobreaker.State, cause error),
+) (*Shared, error) {
 	kept, err := newNear(config.Near)
 	if err != nil {
 		return nil, err
 	}
-	return &shared{entries: newEntries(client, config, changed), near: kept, metrics: m}, nil
+	return &Shared{entries: newEntries(client, config, clock, changed), near: kept, metrics: m}, nil
 }
 
-// key returns the key of an entry in Redis.
-func key(at entry.Shelf) string {
+// Key returns the key of an entry in Redis.
+func Key(at entry.Shelf) string {
 	if at.Offers {
 		return "{" + string(at.Project) + "/" + string(at.User) + "}:offers"
 	}
@@ -53,7 +55,7 @@ func fieldIn(at entry.Shelf) func(*event.Event) string {
 // byTime is the field of an offer in an entry of offers: the names are in the order of their times.
 func byTime(e *event.Event) string { return fmt.Sprintf("%013d.%s", e.CreatedMs, e.ID) }
 
-func (s *shared) Degraded() error {
+func (s *Shared) Degraded() error {
 	if state := s.entries.breaker.State(); state == gobreaker.StateOpen {
 		return fmt.Errorf("redis failed too often; events are read from the log: %w", s.entries.cause())
 	}
@@ -61,19 +63,28 @@ func (s *shared) Degraded() error {
 }
 
 // History spares the transport and decoding of what is kept of an entry here; so does an account that is stale anyway.
-func (s *shared) History(ctx context.Context, of entry.Owner, epoch uint64, accountStamp string) (event.Reading, entry.Trust, error) {
-	ctx, cancel := asked(ctx)
+func (s *Shared) History(ctx context.Context, of entry.Owner, epoch uint64, accountStamp string) (event.Reading, entry.Trust, error) {
+	return s.HistoryWith(ctx, of, epoch, accountStamp, nil)
+}
+
+// HistoryWith is History, and reads sets of sightings in the same round trip.
+func (s *Shared) HistoryWith(
+	ctx context.Context, of entry.Owner, epoch uint64, accountStamp string, along *entry.Looked,
+) (event.Reading, entry.Trust, error) {
+	ctx, cancel := entry.Asked(ctx)
 	defer cancel()
-	k, result, err := s.known(ctx, key(entry.Shelf{Owner: of}), epoch, accountStamp)
+	k, result, err := s.known(ctx, Key(entry.Shelf{Owner: of}), epoch, accountStamp, along)
 	if k == nil {
 		return event.Reading{}, result, err
 	}
 	return event.Reading{Events: k.events, AccountStamp: k.accountStamp}, result, err
 }
 
-func (s *shared) known(ctx context.Context, under string, epoch uint64, accountStamp string) (*known, entry.Trust, error) {
+func (s *Shared) known(
+	ctx context.Context, under string, epoch uint64, accountStamp string, along *entry.Looked,
+) (*known, entry.Trust, error) {
 	if kept := s.near.get(under); kept != nil {
-		said, result, err := s.entries.look(ctx, under, epoch)
+		said, result, err := s.entries.look(ctx, under, epoch, along)
 		if err != nil || result != entry.Trusted {
 			s.metrics.Read(result, err)
 			return nil, result, err
@@ -88,17 +99,24 @@ func (s *shared) known(ctx context.Context, under string, epoch uint64, accountS
 		if stamp := said.stamp(); accountStamp != "" && accountStamp != stamp {
 			return &known{control: said, accountStamp: stamp}, entry.Trusted, nil
 		}
+		along = nil // it has been read
 	}
-	k, result, err := s.entries.read(ctx, under, epoch)
+	k, result, err := s.entries.read(ctx, under, epoch, along)
 	s.metrics.Read(result, err)
 	s.near.keep(under, k)
 	return k, result, err
 }
 
-func (s *shared) Add(ctx context.Context, e *event.Event, raw []byte) error {
+func (s *Shared) Add(ctx context.Context, e *event.Event, raw []byte) error {
 	at := entry.Shelf{Owner: entry.OwnerOf(e)}
-	under := key(at)
-	said, err := told(ctx, func(ctx context.Context) (control, error) { return s.entries.add(ctx, under, fieldIn(at)(e), raw) })
+	under := Key(at)
+	said, err := told(ctx, func(ctx context.Context) (control, error) {
+		along, err := s.entries.seeing(ctx, e)
+		if err != nil {
+			return control{}, err
+		}
+		return s.entries.add(ctx, under, fieldIn(at)(e), raw, along)
+	})
 	if err != nil {
 		return err
 	}
@@ -109,29 +127,31 @@ func (s *shared) Add(ctx context.Context, e *event.Event, raw []byte) error {
 }
 
 // AddOffer keeps an entry as large as need be.
-func (s *shared) AddOffer(ctx context.Context, e *event.Event) (incomplete bool, err error) {
+func (s *Shared) AddOffer(ctx context.Context, e *event.Event) (incomplete bool, err error) {
 	const usual = 512 // bytes
 	raw := e.AppendJSON(make([]byte, 0, usual))
 	at := entry.Shelf{Owner: entry.OwnerOf(e), Offers: true}
-	said, err := told(ctx, func(ctx context.Context) (control, error) { return s.entries.add(ctx, key(at), fieldIn(at)(e), raw) })
+	said, err := told(ctx, func(ctx context.Context) (control, error) {
+		return s.entries.add(ctx, Key(at), fieldIn(at)(e), raw, nil)
+	})
 	if err != nil {
 		return false, err
 	}
-	if added, err := strconv.ParseUint(said.version, 10, 64); err != nil || added%RecentOffers != 0 {
+	if added, err := strconv.ParseUint(said.version, 10, 64); err != nil || added%entry.RecentOffers != 0 {
 		return false, nil
 	}
 	if said.fill == "" || said.fill != said.ready {
 		return true, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), entry.Patience(ctx))
 	defer cancel()
-	_ = s.entries.trim(ctx, key(at), RecentOffers) // what stays is only more than need be
+	_ = s.entries.trim(ctx, Key(at), entry.RecentOffers) // what stays is only more than need be
 	return false, nil
 }
 
-func (s *shared) AccountChanged(ctx context.Context, of entry.Owner) (string, error) {
+func (s *Shared) AccountChanged(ctx context.Context, of entry.Owner) (string, error) {
 	said, err := told(ctx, func(ctx context.Context) (control, error) {
-		return s.entries.noteAccount(ctx, key(entry.Shelf{Owner: of}))
+		return s.entries.noteAccount(ctx, Key(entry.Shelf{Owner: of}))
 	})
 	if err != nil {
 		return "", err
@@ -139,37 +159,37 @@ func (s *shared) AccountChanged(ctx context.Context, of entry.Owner) (string, er
 	return said.vouched(), nil
 }
 
-func (s *shared) Fill(
+func (s *Shared) Fill(
 	ctx context.Context, at entry.Shelf, epoch uint64, events []event.Event, more func() ([]event.Event, error),
 ) (string, error) {
-	ctx, cancel := asked(ctx)
+	ctx, cancel := entry.Asked(ctx)
 	defer cancel()
-	said, err := s.entries.fill(ctx, key(at), epoch, fieldIn(at), events, more)
+	said, err := s.entries.fill(ctx, Key(at), epoch, fieldIn(at), events, more)
 	if err != nil {
 		return "", err
 	}
 	return said.vouched(), nil
 }
 
-func (s *shared) Remove(ctx context.Context, of entry.Owner, offersToo bool) error {
-	keys := []string{key(entry.Shelf{Owner: of})}
+func (s *Shared) Remove(ctx context.Context, of entry.Owner, offersToo bool) error {
+	keys := []string{Key(entry.Shelf{Owner: of})}
 	if offersToo {
 		s.near.drop(keys[0])
-		keys = append(keys, key(entry.Shelf{Owner: of, Offers: true}))
+		keys = append(keys, Key(entry.Shelf{Owner: of, Offers: true}))
 	}
 	_, err := told(ctx, func(ctx context.Context) (control, error) { return control{}, s.entries.remove(ctx, keys...) })
 	return err
 }
 
-func (s *shared) Offers(ctx context.Context, of entry.Owner, epoch uint64, about []string) ([]event.Event, entry.Trust, error) {
-	ctx, cancel := asked(ctx)
+func (s *Shared) Offers(ctx context.Context, of entry.Owner, epoch uint64, about []string) ([]event.Event, entry.Trust, error) {
+	ctx, cancel := entry.Asked(ctx)
 	defer cancel()
-	fields, _, result, err := s.entries.fields(ctx, key(entry.Shelf{Owner: of, Offers: true}), epoch)
+	fields, _, result, err := s.entries.fields(ctx, Key(entry.Shelf{Owner: of, Offers: true}), epoch, nil)
 	if err != nil || result != entry.Trusted {
 		return nil, result, err
 	}
 	names := inOrder(slices.Collect(maps.Keys(fields)))
-	names = names[max(0, len(names)-RecentOffers):]
+	names = names[max(0, len(names)-entry.RecentOffers):]
 	offers, err := decodeOffers(fields, names, asValues(about))
 	if err != nil {
 		return nil, entry.Untrusted, nil // what cannot be read is read from the log
@@ -213,3 +233,13 @@ func asValues(texts []string) []string {
 	}
 	return values
 }
+
+// told runs a step of a write.
+func told(ctx context.Context, step func(context.Context) (control, error)) (control, error) {
+	ctx, cancel := entry.Told(ctx)
+	defer cancel()
+	return step(ctx)
+}
+
+// Sets returns the sets of sightings beside the entries.
+func (s *Shared) Sets() *Sets { return &Sets{s.entries} }

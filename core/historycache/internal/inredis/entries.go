@@ -1,4 +1,4 @@
-package historycache
+package inredis
 
 import (
 	"context"
@@ -81,6 +81,8 @@ type entries struct {
 	breaker *gobreaker.CircuitBreaker[any]
 	config  Config
 	failure atomic.Pointer[error] // the last one
+	clock   func() time.Time
+	totals  *sharedTotals
 }
 
 // node is a server that has some of the entries.
@@ -90,6 +92,8 @@ type node struct {
 	writes   *cache.Batch
 	dialled  atomic.Uint64 // connections made
 	lastSeen atomic.Pointer[run]
+	server   atomic.Pointer[server]
+	marked   atomic.Pointer[string] // see mark
 }
 
 // run is one life of the Redis server's process.
@@ -98,8 +102,10 @@ type run struct {
 	dialled uint64 // how many connections had been made when it was asked for
 }
 
-func newEntries(client redis.UniversalClient, config Config, changed func(from, to gobreaker.State, cause error)) *entries {
-	c := &entries{client: client, config: config}
+func newEntries(
+	client redis.UniversalClient, config Config, clock func() time.Time, changed func(from, to gobreaker.State, cause error),
+) *entries {
+	c := &entries{client: client, config: config, clock: clock, totals: newSharedTotals()}
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:          "redis",
 		Timeout:       config.BreakerPause,
@@ -134,15 +140,19 @@ func (c *entries) node(ctx context.Context, key string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.nodeOf(client), nil
+}
+
+func (c *entries) nodeOf(client *redis.Client) *node {
 	if known, is := c.nodes.Load(client); is {
-		return known.(*node), nil //nolint:forcetypeassert // nothing else is stored
+		return known.(*node) //nolint:forcetypeassert // nothing else is stored
 	}
 	n := &node{client: client, reads: cache.NewBatch(client), writes: cache.NewBatch(client)}
 	known, is := c.nodes.LoadOrStore(client, n)
 	if !is {
 		client.AddHook(dialCounter{&n.dialled})
 	}
-	return known.(*node), nil //nolint:forcetypeassert // nothing else is stored
+	return known.(*node) //nolint:forcetypeassert // nothing else is stored
 }
 
 // cause returns why Redis was not reached last, nil if it always was.
@@ -154,9 +164,9 @@ func (c *entries) cause() error {
 }
 
 // look returns what the entry says of itself, and whether it can be trusted under the epoch.
-func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, entry.Trust, error) {
+func (c *entries) look(ctx context.Context, key string, epoch uint64, along *entry.Looked) (control, entry.Trust, error) {
 	cmd := redis.NewSliceCmd(ctx, "hmget", key, fieldFill, fieldReady, fieldVersion, fieldAccount)
-	current, err := c.ask(ctx, key, cmd)
+	current, err := c.ask(ctx, key, cmd, along)
 	if err != nil {
 		return control{}, entry.Untrusted, err
 	}
@@ -168,9 +178,11 @@ func (c *entries) look(ctx context.Context, key string, epoch uint64) (control, 
 }
 
 // fields returns all that an entry holds, and whether it can be trusted under the epoch.
-func (c *entries) fields(ctx context.Context, key string, epoch uint64) (map[string]string, control, entry.Trust, error) {
+func (c *entries) fields(
+	ctx context.Context, key string, epoch uint64, along *entry.Looked,
+) (map[string]string, control, entry.Trust, error) {
 	cmd := redis.NewMapStringStringCmd(ctx, "hgetall", key)
-	current, err := c.ask(ctx, key, cmd)
+	current, err := c.ask(ctx, key, cmd, along)
 	if err != nil {
 		return nil, control{}, entry.Untrusted, err
 	}
@@ -180,8 +192,8 @@ func (c *entries) fields(ctx context.Context, key string, epoch uint64) (map[str
 }
 
 // read returns an entry with its events if it can be trusted under the epoch.
-func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, entry.Trust, error) {
-	fields, said, result, err := c.fields(ctx, key, epoch)
+func (c *entries) read(ctx context.Context, key string, epoch uint64, along *entry.Looked) (*known, entry.Trust, error) {
+	fields, said, result, err := c.fields(ctx, key, epoch, along)
 	if err != nil || result != entry.Trusted {
 		return nil, result, err
 	}
@@ -190,19 +202,6 @@ func (c *entries) read(ctx context.Context, key string, epoch uint64) (*known, e
 		return nil, entry.Untrusted, nil //nolint:nilerr // what cannot be read is read from the log
 	}
 	return newKnown(said, events), entry.Trusted, nil
-}
-
-// ask sends a command that reads and returns the run of the server that answered.
-func (c *entries) ask(ctx context.Context, key string, cmd redis.Cmder) (current string, err error) {
-	err = c.do(ctx, key, func(n *node) (err error) {
-		if err = n.reads.Do(ctx, cmd); err != nil {
-			return fmt.Errorf("read cache entry: %w", err)
-		}
-		// After the read: the answer may have come over a new connection.
-		current, err = n.run(ctx)
-		return err
-	})
-	return current, err
 }
 
 // controlOf reads the reply to a command that asked for controlFields.
@@ -236,9 +235,9 @@ func decode(fields map[string]string) ([]event.Event, error) {
 }
 
 // add puts an event that the log holds, in JSON, into a field of the entry, whether or not there is one, and returns what the entry then
-// says of itself.
-func (c *entries) add(ctx context.Context, key, field string, raw []byte) (control, error) {
-	return c.write(ctx, "add to cache entry", key,
+// says of itself. What goes along goes to each server at the same time.
+func (c *entries) add(ctx context.Context, key, field string, raw []byte, along map[*node][]redis.Cmder) (control, error) {
+	return c.writeWith(ctx, "add to cache entry", key, along,
 		redis.NewCmd(ctx, "hset", key, field, raw),
 		redis.NewCmd(ctx, "hincrby", key, fieldVersion, 1))
 }
@@ -251,6 +250,12 @@ func (c *entries) noteAccount(ctx context.Context, key string) (control, error) 
 // write changes an entry in one step and returns what it says of itself after that. The transaction is spelled out because the client's
 // own cannot be sent together with others.
 func (c *entries) write(ctx context.Context, what, key string, changes ...redis.Cmder) (said control, err error) {
+	return c.writeWith(ctx, what, key, nil, changes...)
+}
+
+func (c *entries) writeWith(
+	ctx context.Context, what, key string, along map[*node][]redis.Cmder, changes ...redis.Cmder,
+) (said control, err error) {
 	const around = 4
 	cmds := make([]redis.Cmder, 0, len(changes)+around)
 	cmds = append(cmds, redis.NewCmd(ctx, "multi"))
@@ -262,7 +267,7 @@ func (c *entries) write(ctx context.Context, what, key string, changes ...redis.
 		redis.NewCmd(ctx, "hmget", key, fieldFill, fieldReady, fieldVersion, fieldAccount),
 		exec)
 	err = c.do(ctx, key, func(n *node) error {
-		if err := n.writes.Do(ctx, cmds...); err != nil {
+		if err := n.spread(ctx, cmds, along); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		said, err = afterWrite(exec.Val())

@@ -1,0 +1,209 @@
+package inmemory
+
+import (
+	"container/list"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/sighting"
+)
+
+// perSighting is what a sighting takes, and perSet what a set takes beside them, in bytes.
+const (
+	perSighting = 64
+	perSet      = 300
+)
+
+// Sets keeps sets of sightings, within a bound: if there is more, what was asked for least lately goes, and that nothing is missing is then
+// said of what comes later alone. It is safe for concurrent use.
+type Sets struct {
+	most  int64 // bytes, about
+	clock func() time.Time
+
+	mu     sync.Mutex
+	order  *list.List
+	all    map[sighting.Key]*list.Element
+	taken  int64
+	totals map[ident.ProjectID]*totals
+	drawn  int // fills that began
+	whole  int // the one that found the sets whole
+	epoch  uint64
+	since  sighting.Since
+}
+
+// set is the members of one, newest last. The lock guards it.
+type set struct {
+	key     sighting.Key
+	members []sighting.Sighting
+}
+
+// totals are those of a project. What was told of them last is not changed.
+type totals struct {
+	buckets map[sighting.Bucket]int
+	told    *sighting.Totals
+	at      time.Time
+}
+
+// NewSets returns sets for so many bytes, about.
+func NewSets(most int64, clock func() time.Time) *Sets {
+	return &Sets{most: most, clock: clock, order: list.New(), all: map[sighting.Key]*list.Element{}, totals: map[ident.ProjectID]*totals{}}
+}
+
+// Look reads sets.
+func (s *Sets) Look(_ context.Context, l *entry.Looked) error {
+	found := make([][]sighting.Sighting, len(l.Keys))
+	s.mu.Lock()
+	for i, key := range l.Keys {
+		if element := s.all[key]; element != nil {
+			s.order.MoveToFront(element)
+			found[i] = slices.Clone(element.Value.(*set).members) //nolint:forcetypeassert // nothing else is in it
+		}
+	}
+	if s.whole != 0 && s.epoch == l.Epoch {
+		l.Seen.Since = s.since
+	}
+	l.Seen.Totals = s.tell(l.Project)
+	s.mu.Unlock()
+	for i := range found {
+		slices.Reverse(found[i])
+		l.Seen.Sets[i] = sighting.NewSet(found[i])
+	}
+	return nil
+}
+
+// tell returns the totals of a project, as they were within the last second. The lock is held.
+func (s *Sets) tell(project ident.ProjectID) *sighting.Totals {
+	t := s.totals[project]
+	if t == nil {
+		return nil
+	}
+	now := s.clock()
+	if t.told == nil || now.Sub(t.at) >= time.Second || now.Before(t.at) {
+		t.told, t.at = sighting.NewTotals(t.buckets), now
+	}
+	return t.told
+}
+
+// See adds what was seen, to totals too if it is new.
+func (s *Sets) See(_ context.Context, horizon time.Duration, isNew bool, all ...entry.Sighted) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range all {
+		for _, key := range all[i].Keys {
+			s.add(key, all[i].Sighting)
+		}
+		if isNew {
+			s.count(&all[i], horizon)
+		}
+	}
+	return nil
+}
+
+func (s *Sets) add(key sighting.Key, one sighting.Sighting) {
+	element := s.all[key]
+	if element == nil {
+		element = s.order.PushFront(&set{key: key})
+		s.all[key] = element
+		s.taken += perSet
+	}
+	in := element.Value.(*set) //nolint:forcetypeassert // nothing else is in it
+	at, there := slices.BinarySearchFunc(in.members, one, func(a, b sighting.Sighting) int { return -sighting.NewestFirst(a, b) })
+	if there {
+		return
+	}
+	in.members = slices.Insert(in.members, at, one)
+	s.taken += perSighting
+	if over := len(in.members) - sighting.Cap; over > 0 {
+		in.members = slices.Delete(in.members, 0, over)
+		s.taken -= int64(over) * perSighting
+	}
+	s.makeRoom()
+}
+
+// makeRoom drops what was asked for least lately: from now on only what comes is known not to be missing.
+func (s *Sets) makeRoom() {
+	for s.taken > s.most && s.order.Len() > 1 {
+		s.drop(s.order.Back())
+		nowMs := s.clock().UnixMilli()
+		s.since = sighting.Since{Logged: max(s.since.Logged, nowMs), Unknown: max(s.since.Unknown, nowMs)}
+	}
+}
+
+func (s *Sets) drop(element *list.Element) {
+	in := s.order.Remove(element).(*set) //nolint:forcetypeassert // nothing else is in it
+	delete(s.all, in.key)
+	s.taken -= perSet + int64(len(in.members))*perSighting
+}
+
+func (s *Sets) count(one *entry.Sighted, horizon time.Duration) {
+	t := s.totals[one.Project]
+	if t == nil {
+		t = &totals{buckets: map[sighting.Bucket]int{}}
+		s.totals[one.Project] = t
+	}
+	for _, bucket := range sighting.Buckets(one.Type, one.Ms) {
+		if t.buckets[bucket]++; t.buckets[bucket] > 1 {
+			continue
+		}
+		for old := range t.buckets { // as often as time goes on by a bucket
+			if old.Over(s.clock(), horizon) {
+				delete(t.buckets, old)
+			}
+		}
+	}
+}
+
+// Forget removes what was seen of somebody, and whole sets.
+func (s *Sets) Forget(_ context.Context, gone []entry.Sighted, sets ...sighting.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range gone {
+		for _, key := range gone[i].Keys {
+			element := s.all[key]
+			if element == nil {
+				continue
+			}
+			in := element.Value.(*set) //nolint:forcetypeassert // nothing else is in it
+			before := len(in.members)
+			in.members = slices.DeleteFunc(in.members, func(m sighting.Sighting) bool { return m == gone[i].Sighting })
+			s.taken -= int64(before-len(in.members)) * perSighting
+		}
+	}
+	for _, key := range sets {
+		if element := s.all[key]; element != nil {
+			s.drop(element)
+		}
+	}
+	return nil
+}
+
+// Rebuild makes the sets whole under the epoch with what find finds, unless they are. Who adds meanwhile adds beside it.
+func (s *Sets) Rebuild(
+	ctx context.Context, epoch uint64, find func(context.Context, func(context.Context, ...entry.Sighted) error) (sighting.Since, error),
+) error {
+	s.mu.Lock()
+	if s.whole != 0 && s.epoch == epoch {
+		s.mu.Unlock()
+		return nil
+	}
+	s.drawn++
+	mine := s.drawn
+	s.whole, s.since = 0, sighting.Since{}
+	s.mu.Unlock()
+	since, err := find(ctx, func(ctx context.Context, all ...entry.Sighted) error { return s.See(ctx, 0, false, all...) })
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drawn == mine {
+		// What was dropped for want of room meanwhile is missing all the same.
+		s.since = sighting.Since{Logged: max(since.Logged, s.since.Logged), Unknown: max(since.Unknown, s.since.Unknown)}
+		s.whole, s.epoch = mine, epoch
+	}
+	return nil
+}

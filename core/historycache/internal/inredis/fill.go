@@ -1,0 +1,402 @@
+package inredis
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/sighting"
+)
+
+// Sets are the sets in Redis.
+type Sets struct{ *entries }
+
+// Look reads sets by themselves, in one round trip. What a server does not answer is missing.
+func (s *Sets) Look(ctx context.Context, l *entry.Looked) error {
+	ctx, cancel := entry.Asked(ctx)
+	defer cancel()
+	parts, err := s.seek(ctx, l)
+	if err != nil {
+		return err
+	}
+	_, err = s.breaker.Execute(func() (any, error) {
+		var reading sync.WaitGroup
+		for n, part := range parts {
+			reading.Go(func() { part.run, part.err = n.read(ctx, part.commands()) })
+		}
+		reading.Wait()
+		for _, part := range parts {
+			if part.err != nil {
+				s.failure.Store(&part.err)
+				return nil, part.err
+			}
+		}
+		return nil, nil
+	})
+	if err == nil && len(parts) > 0 {
+		s.take(l, parts)
+	}
+	return err
+}
+
+// seeing returns what adds an event to the sets that it is counted in, by server.
+func (c *entries) seeing(ctx context.Context, e *event.Event) (map[*node][]redis.Cmder, error) {
+	one, counts := entry.SightedIn(e)
+	if !counts {
+		return nil, nil
+	}
+	c.totals.count(&one)
+	return c.byNode(ctx, []entry.Sighted{one}, func(key sighting.Key, one sighting.Sighting) []redis.Cmder {
+		return adding(ctx, entry.Horizon, key, one)
+	})
+}
+
+// spread sends commands to the server, and those that go along to each, at the same time.
+func (n *node) spread(ctx context.Context, cmds []redis.Cmder, along map[*node][]redis.Cmder) error {
+	var others sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for other, more := range along {
+		if other != n {
+			others.Go(func() {
+				if err := other.writes.Do(ctx, more...); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					failed = err
+				}
+			})
+		}
+	}
+	err := n.writes.Do(ctx, append(cmds, along[n]...)...)
+	others.Wait()
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// See adds what was seen.
+func (s *Sets) See(ctx context.Context, horizon time.Duration, isNew bool, all ...entry.Sighted) error {
+	if isNew {
+		for i := range all {
+			s.totals.count(&all[i])
+		}
+	}
+	by, err := s.byNode(ctx, all, func(key sighting.Key, one sighting.Sighting) []redis.Cmder { return adding(ctx, horizon, key, one) })
+	if err != nil {
+		return err
+	}
+	return s.send(ctx, "add to sets of sightings", by)
+}
+
+// Forget removes what was seen of somebody, and whole sets.
+func (s *Sets) Forget(ctx context.Context, gone []entry.Sighted, sets ...sighting.Key) error {
+	by, err := s.byNode(ctx, gone, func(key sighting.Key, one sighting.Sighting) []redis.Cmder {
+		member := one.Member()
+		return []redis.Cmder{redis.NewIntCmd(ctx, "zrem", key.String(), member[:])}
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range sets {
+		n, err := s.node(ctx, key.String())
+		if err != nil {
+			return err
+		}
+		by[n] = append(by[n], redis.NewIntCmd(ctx, "unlink", key.String()))
+	}
+	return s.send(ctx, "remove from sets of sightings", by)
+}
+
+// servers returns all that have sets.
+func (c *entries) servers(ctx context.Context) ([]*node, error) {
+	all, is := c.client.(*redis.ClusterClient)
+	if !is {
+		n, err := c.node(ctx, "")
+		return []*node{n}, err
+	}
+	var mu sync.Mutex
+	var found []*node
+	err := all.ForEachMaster(ctx, func(_ context.Context, client *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		found = append(found, c.nodeOf(client))
+		return nil
+	})
+	return found, err
+}
+
+// The lease of who makes sets whole: it is for sparing work, and nothing rests on it.
+const (
+	leaseKey   = "keyward:sightings:rebuild"
+	leaseLimit = entry.RebuildLimit + 30*time.Second
+)
+
+// perAdd is how many sightings a rebuild writes at once.
+const perAdd = 250
+
+// Rebuild makes the sets of all servers whole, unless they are. Each is opened with a token before anything is read, and is whole only if
+// it has that token still at the end: then nothing of it was lost meanwhile.
+func (s *Sets) Rebuild(ctx context.Context, epoch uint64, find entry.Finder) error {
+	nodes, err := s.servers(ctx)
+	if err != nil {
+		return err
+	}
+	lacking := slices.DeleteFunc(nodes, func(n *node) bool { return s.whole(ctx, n, epoch) })
+	if len(lacking) == 0 {
+		return nil
+	}
+	mine := rand.Text()
+	taken, err := s.client.SetNX(ctx, leaseKey, mine, leaseLimit).Result()
+	if err != nil || !taken {
+		return err // another one does it
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), entry.MostPatience)
+		defer cancel()
+		if holder, err := s.client.Get(ctx, leaseKey).Result(); err == nil && holder == mine {
+			s.client.Del(ctx, leaseKey)
+		}
+	}()
+	return s.fill(ctx, lacking, epoch, find)
+}
+
+func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, find entry.Finder) error {
+	marks := make(map[*node]*markOf, len(lacking))
+	for _, n := range lacking {
+		token, err := n.opened(ctx, s.client)
+		if err != nil {
+			return err
+		}
+		run, err := n.run(ctx)
+		if err != nil {
+			return err
+		}
+		state, err := n.look(ctx, s.clock())
+		if err != nil {
+			return err
+		}
+		marks[n] = &markOf{token: token, epoch: epoch, run: run, evicted: state.evicted}
+	}
+	var waiting []entry.Sighted
+	write := func(ctx context.Context) error {
+		if len(waiting) == 0 {
+			return nil
+		}
+		err := s.See(ctx, entry.Horizon, false, waiting...)
+		waiting = waiting[:0]
+		return err
+	}
+	since, err := find(ctx, func(ctx context.Context, all ...entry.Sighted) error {
+		if waiting = append(waiting, all...); len(waiting) < perAdd {
+			return nil
+		}
+		return write(ctx)
+	})
+	if err == nil {
+		err = write(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	for n, m := range marks {
+		key, err := n.mark(ctx, s.client)
+		if err != nil {
+			return err
+		}
+		m.since = since
+		if err := n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", key, fieldWhole, m.String())); err != nil {
+			return fmt.Errorf("close the sets of sightings: %w", err)
+		}
+	}
+	return nil
+}
+
+// whole reports whether a server's sets need nothing. One that does not answer cannot be helped.
+func (s *Sets) whole(ctx context.Context, n *node, epoch uint64) bool {
+	key, err := n.mark(ctx, s.client)
+	if err != nil {
+		return true
+	}
+	mark := lookAtMark(ctx, key)
+	run, err := n.read(ctx, []redis.Cmder{mark})
+	if err != nil {
+		return true
+	}
+	since := n.since(&sought{before: mark, after: mark, run: run}, epoch, s.clock())
+	return since.Logged != sighting.Never
+}
+
+// look asks a server how many keys it has evicted.
+func (n *node) look(ctx context.Context, now time.Time) (*server, error) {
+	cmd := redis.NewStringCmd(ctx, "info", "stats")
+	if err := n.reads.Do(ctx, cmd); err != nil {
+		return nil, fmt.Errorf("ask redis what it has evicted: %w", err)
+	}
+	state := &server{asked: now}
+	for line := range strings.Lines(cmd.Val()) {
+		if value, found := strings.CutPrefix(line, "evicted_keys:"); found {
+			state.evicted, _ = strconv.ParseUint(strings.TrimSpace(value), 10, 64) // one that counts none has evicted none
+		}
+	}
+	n.server.Store(state)
+	return state, nil
+}
+
+// Refresh is for once a second: it asks all servers what they have evicted, tells them until when names of nobody have been lost, in Unix
+// ms, and takes and brings the totals of projects. An error says that some of those are lost.
+func (c *Sets) Refresh(ctx context.Context, lostMs int64) error {
+	ctx, cancel := context.WithTimeout(ctx, entry.MostPatience)
+	defer cancel()
+	nodes, err := c.servers(ctx)
+	if err != nil {
+		return nil // what is known of them grows old
+	}
+	for _, n := range nodes {
+		if _, err := n.look(ctx, c.clock()); err != nil {
+			continue
+		}
+		if lostMs != 0 {
+			if key, err := n.mark(ctx, c.client); err == nil {
+				_ = n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", key, fieldUnknown, lostMs)) // it is told again
+			}
+		}
+	}
+	return c.totals.exchange(ctx, c.client, c.clock())
+}
+
+// sharedTotals are the totals of projects: what this process has seen, and what all have told.
+type sharedTotals struct {
+	mu     sync.Mutex
+	counts map[ident.ProjectID]map[sighting.Bucket]int // since they were told
+	told   map[ident.ProjectID]*sighting.Totals
+	wanted map[ident.ProjectID]int // for how many exchanges more
+}
+
+// wantedFor is how many exchanges of totals somebody's interest in a project lasts.
+const wantedFor = 60
+
+func newSharedTotals() *sharedTotals {
+	return &sharedTotals{
+		counts: map[ident.ProjectID]map[sighting.Bucket]int{}, told: map[ident.ProjectID]*sighting.Totals{}, wanted: map[ident.ProjectID]int{},
+	}
+}
+
+func (t *sharedTotals) count(one *entry.Sighted) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	of := t.counts[one.Project]
+	if of == nil {
+		of = map[sighting.Bucket]int{}
+		t.counts[one.Project] = of
+	}
+	for _, bucket := range sighting.Buckets(one.Type, one.Ms) {
+		of[bucket]++
+	}
+}
+
+func (t *sharedTotals) of(project ident.ProjectID) *sighting.Totals {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wanted[project] = wantedFor
+	return t.told[project]
+}
+
+// exchange tells what was counted since the last time, and takes what all have told of projects that somebody asks about.
+func (t *sharedTotals) exchange(ctx context.Context, client redis.UniversalClient, now time.Time) error {
+	t.mu.Lock()
+	counts := t.counts
+	t.counts = map[ident.ProjectID]map[sighting.Bucket]int{}
+	var projects []ident.ProjectID
+	for project := range t.wanted {
+		if t.wanted[project]--; t.wanted[project] < 0 {
+			delete(t.wanted, project)
+			delete(t.told, project)
+			continue
+		}
+		projects = append(projects, project)
+	}
+	t.mu.Unlock()
+	for project, buckets := range counts {
+		if err := tell(ctx, client, project, buckets); err != nil {
+			return err
+		}
+	}
+	for _, project := range projects {
+		found, err := hear(ctx, client, project, now)
+		if err != nil {
+			return err
+		}
+		t.mu.Lock()
+		t.told[project] = found
+		t.mu.Unlock()
+	}
+	return nil
+}
+
+func totalsKey(project ident.ProjectID) string { return "{" + string(project) + "}:v" }
+
+func tell(ctx context.Context, client redis.UniversalClient, project ident.ProjectID, buckets map[sighting.Bucket]int) error {
+	key := totalsKey(project)
+	_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for bucket, n := range buckets {
+			p.HIncrBy(ctx, key, fieldOf(bucket), int64(n))
+		}
+		p.Expire(ctx, key, entry.Horizon)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("tell the totals of %s: %w", project, err)
+	}
+	return nil
+}
+
+// hear reads what all have told, and removes what nobody needs any more.
+func hear(ctx context.Context, client redis.UniversalClient, project ident.ProjectID, now time.Time) (*sighting.Totals, error) {
+	fields, err := client.HGetAll(ctx, totalsKey(project)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the totals of %s: %w", project, err)
+	}
+	found := make(map[sighting.Bucket]int, len(fields))
+	over := map[string]bool{}
+	for field, value := range fields {
+		bucket, ok := bucketIn(field)
+		n, err := strconv.Atoi(value)
+		if !ok || err != nil || bucket.Over(now, entry.Horizon) {
+			over[field] = true
+			continue
+		}
+		found[bucket] = n
+	}
+	if len(over) > 0 {
+		_ = client.HDel(ctx, totalsKey(project), slices.Collect(maps.Keys(over))...).Err() // what stays is removed the next time
+	}
+	return sighting.NewTotals(found), nil
+}
+
+func fieldOf(b sighting.Bucket) string {
+	return fmt.Sprintf("%s.%d.%d", b.Type, int64(b.Width/time.Second), b.Start/1000)
+}
+
+func bucketIn(field string) (sighting.Bucket, bool) {
+	const members = 3
+	parts := strings.Split(field, ".")
+	if len(parts) != members {
+		return sighting.Bucket{}, false
+	}
+	of, known := sighting.TypeNamed(parts[0])
+	width, err := strconv.ParseInt(parts[1], 10, 64)
+	start, err2 := strconv.ParseInt(parts[2], 10, 64)
+	return sighting.Bucket{Type: of, Width: time.Duration(width) * time.Second, Start: start * 1000}, known && err == nil && err2 == nil
+}

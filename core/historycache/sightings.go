@@ -1,0 +1,245 @@
+package historycache
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/sighting"
+)
+
+// Horizon is how long what was seen is kept. No counter that looks further back is ever complete.
+const Horizon = entry.Horizon
+
+// partOfSets is the part of the memory for histories that sets of sightings may take beside it: one in so many.
+const partOfSets = 2
+
+// sightings is the shard whose epoch says which sets may be whole. It is that of some users too, whose failed writes cost a rebuild.
+const sightings uint8 = 0
+
+// setKeeper keeps sets of sightings. What cannot be read is missing, and no error.
+type setKeeper interface {
+	// Look reads sets by themselves.
+	Look(ctx context.Context, l *entry.Looked) error
+	// See adds what was seen, to the totals of projects too if it is new.
+	See(ctx context.Context, horizon time.Duration, isNew bool, all ...entry.Sighted) error
+	// Forget removes what was seen of somebody, and whole sets.
+	Forget(ctx context.Context, gone []entry.Sighted, sets ...sighting.Key) error
+	// Rebuild makes sets whole under the epoch with what find finds, beside who adds meanwhile; nothing if they are.
+	Rebuild(ctx context.Context, epoch uint64, find entry.Finder) error
+}
+
+// seen is what was seen and is on its way.
+type seen struct {
+	clock  func() time.Time
+	log    *slog.Logger
+	queue  chan entry.Sighted
+	lostMs atomic.Int64 // when something last found no room, or could not be written
+}
+
+// seenQueue bounds what is on its way.
+const seenQueue = 4096
+
+func newSeen(clock func() time.Time, log *slog.Logger) *seen {
+	return &seen{clock: clock, log: log, queue: make(chan entry.Sighted, seenQueue)}
+}
+
+// ReadWith is Read, and reads sets of sightings in the same round trip; of no user, those alone. What of them cannot be read is no error:
+// the reading says since when nothing is missing.
+func (c *Cache) ReadWith(
+	ctx context.Context, project ident.ProjectID, user ident.UserID, accountStamp string, sets []sighting.Key,
+) (sighting.Reading, error) {
+	epoch, unknown := c.epochs.Current(ctx, sightings)
+	if unknown != nil {
+		epoch = 0
+	}
+	l := entry.NewLooked(project, sets, epoch)
+	var found sighting.Reading
+	var err error
+	switch {
+	case user != "":
+		found.Reading, err = c.read(ctx, project, user, accountStamp, l)
+	case len(sets) > 0:
+		_ = c.sets.Look(ctx, l) // what is not found is missing
+	}
+	found.Seen = l.Seen
+	if unknown != nil {
+		found.Since = sighting.NeverSince()
+	}
+	found.Since.Unknown = max(found.Since.Unknown, c.seen.lostMs.Load())
+	return found, err
+}
+
+// history reads an entry, with sets along.
+func (c *Cache) history(
+	ctx context.Context, of entry.Owner, epoch uint64, accountStamp string, along *entry.Looked,
+) (event.Reading, entry.Trust, error) {
+	if c.shared != nil {
+		return c.shared.HistoryWith(ctx, of, epoch, accountStamp, along)
+	}
+	read, result, err := c.kept.History(ctx, of, epoch, accountStamp)
+	if along != nil {
+		err = errors.Join(err, c.sets.Look(ctx, along))
+	}
+	return read, result, err
+}
+
+// SeeReported takes up an event that is in the log and in no history: a login that a caller reported.
+func (c *Cache) SeeReported(ctx context.Context, e event.Event) error {
+	sighted, counts := entry.SightedIn(&e)
+	if !counts {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), entry.Patience(ctx))
+	defer cancel()
+	if err := c.sets.See(ctx, Horizon, true, sighted); err != nil {
+		return c.distrust(ctx, e.Project, e.User, err)
+	}
+	return nil
+}
+
+// SeeUnknown takes up that a login was asked for with a name that is no user's. It does not wait, and is not in the log: what there is no
+// room for is missing, and said to be.
+func (c *Cache) SeeUnknown(e event.Event) {
+	if e.Sighted == nil {
+		return
+	}
+	one := entry.Sighted{
+		Sighting: sighting.New(sighting.LoginUnknown, &e), Project: e.Project, Keys: sighting.Keys(e.Project, e.Sighted, sighting.Bad),
+	}
+	select {
+	case c.seen.queue <- one:
+	default:
+		c.seen.lost()
+	}
+}
+
+func (s *seen) lost() { s.lostMs.Store(s.clock().UnixMilli()) }
+
+// seeUnknown writes what SeeUnknown was told, until ctx ends.
+func (c *Cache) seeUnknown(ctx context.Context) {
+	const most = 256
+	for {
+		var batch []entry.Sighted
+		select {
+		case <-ctx.Done():
+			return
+		case one := <-c.seen.queue:
+			batch = append(batch, one)
+		}
+		for len(batch) < most && len(c.seen.queue) > 0 {
+			batch = append(batch, <-c.seen.queue)
+		}
+		ctx, cancel := context.WithTimeout(ctx, entry.MostPatience)
+		if err := c.sets.See(ctx, Horizon, true, batch...); err != nil {
+			c.seen.lost()
+		}
+		cancel()
+	}
+}
+
+// Forget removes what was seen of somebody, as their events say, from all sets.
+func (c *Cache) Forget(ctx context.Context, project ident.ProjectID, user ident.UserID, events []event.Event) error {
+	var gone []entry.Sighted
+	for i := range events {
+		if one, counts := entry.SightedIn(&events[i]); counts {
+			gone = append(gone, one)
+		}
+	}
+	own := make([]sighting.Key, 0, len(sighting.Families()))
+	for _, family := range sighting.Families() {
+		own = append(own, sighting.OfUser(project, user, family))
+	}
+	return c.sets.Forget(ctx, gone, own...)
+}
+
+// checkPause is how often it is looked whether sets are whole, and retryPause how long until it is tried again to make them so.
+const (
+	checkPause = time.Second
+	retryPause = 10 * time.Second
+)
+
+// keepWhole makes sets whole whenever something may be missing from them, until ctx ends.
+func (c *Cache) keepWhole(ctx context.Context) {
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		}
+		pause := checkPause
+		if c.shared != nil && c.shared.Sets().Refresh(ctx, c.seen.lostMs.Load()) != nil {
+			c.seen.lost()
+		}
+		if err := c.makeWhole(ctx); err != nil && ctx.Err() == nil {
+			c.seen.log.WarnContext(ctx, "what is counted may be less than there was, and could not be found again yet", "error", err)
+			pause = retryPause
+		}
+		next.Reset(pause)
+	}
+}
+
+// makeWhole finds what was seen in the log. The epoch was current before the log is read, so that whatever was bumped away is in it.
+func (c *Cache) makeWhole(ctx context.Context) error {
+	epoch, err := c.epochs.Current(ctx, sightings)
+	if err != nil {
+		return err
+	}
+	return c.sets.Rebuild(ctx, epoch, func(ctx context.Context, add func(context.Context, ...entry.Sighted) error) (sighting.Since, error) {
+		began := c.seen.clock()
+		found := sighting.Since{Logged: began.UnixMilli(), Unknown: began.UnixMilli()}
+		limited, cancel := context.WithTimeout(ctx, entry.RebuildLimit)
+		defer cancel()
+		since, err := c.log.Seen(limited, began.Add(-Horizon), adder(limited, add))
+		switch {
+		case err == nil:
+			found.Logged = since
+			if since == 0 { // the log has never held anything, so neither has anything else been
+				found.Unknown = 0
+			}
+		case limited.Err() == nil || ctx.Err() != nil:
+			return sighting.Since{}, err
+		}
+		return found, nil
+	})
+}
+
+// adder adds what was seen some at a time.
+func adder(ctx context.Context, add func(context.Context, ...entry.Sighted) error) func(event.Event) error {
+	return func(e event.Event) error {
+		if one, counts := entry.SightedIn(&e); counts {
+			return add(ctx, one)
+		}
+		return nil
+	}
+}
+
+// doubtSets has sets found anew: an event may be in the log that is in none of them.
+func (c *Cache) doubtSets(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bumpLimit)
+	defer cancel()
+	if err := c.epochs.Announce(ctx, sightings); err != nil {
+		c.metrics.WriteFailures.Inc()
+	}
+}
+
+// SeeAgain takes up an event that may be in the log since an earlier attempt: of what was counted of it already, nothing is counted twice.
+func (c *Cache) SeeAgain(ctx context.Context, e event.Event) error {
+	sighted, counts := entry.SightedIn(&e)
+	if !counts {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), entry.Patience(ctx))
+	defer cancel()
+	if err := c.sets.See(ctx, Horizon, false, sighted); err != nil {
+		return c.distrust(ctx, e.Project, e.User, err)
+	}
+	return nil
+}

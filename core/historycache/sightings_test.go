@@ -1,0 +1,277 @@
+package historycache
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/redistest"
+	"github.com/keyward/keyward/core/sighting"
+)
+
+var named = sighting.NewNamer(make([]byte, sighting.KeySize))
+
+// refused is a login that was refused just now, from an address.
+func refused(user ident.UserID, address string) event.Event {
+	e := some(entry.Of(someone.Project, user))
+	e.Type, e.CreatedMs, e.Environment = event.LoginRefused, time.Now().UnixMilli(), "env-1"
+	e.Sighted = named.Name(string(user), e.Environment, address)
+	return e
+}
+
+const office = "203.0.113.10"
+
+// asOf are the sets that a decision about someone at an address reads.
+func asOf(address string) []sighting.Key {
+	all := sighting.Keys(someone.Project, named.Name("", "env-1", address), sighting.Bad)
+	return append([]sighting.Key{sighting.OfUser(someone.Project, someone.User, sighting.Bad), {}}, all...)
+}
+
+// everything is a counter of what happened within an hour.
+func everything(what sighting.Counted) sighting.Counter {
+	return sighting.Counter{Count: what, Of: sighting.TypesOf(sighting.LoginRefused, sighting.LoginUnknown), Window: time.Hour}
+}
+
+func (w *world) mustSee(t *testing.T, c *Cache, user ident.UserID, address string) sighting.Reading {
+	t.Helper()
+	read, err := c.ReadWith(t.Context(), someone.Project, user, "", asOf(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+func complete(r *sighting.Reading) bool {
+	return r.Since.Covers(sighting.TypesOf(sighting.LoginRefused), time.Hour, time.Now())
+}
+
+// whole waits until nothing is missing.
+func (w *world) whole(t *testing.T, c *Cache) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		if read := w.mustSee(t, c, someone.User, office); complete(&read) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("sets do not become whole")
+		}
+	}
+}
+
+func TestWhatWasSeenIsCountedWhereItConcernsSomebody(t *testing.T) {
+	t.Parallel()
+	inEachShape(t, func(t *testing.T, w *world) {
+		w.whole(t, w.two)
+		for i := range 3 {
+			w.mustAdd(t, w.one, refused(ident.UserID(fmt.Sprint("usr-", i+1)), office))
+		}
+		w.mustAdd(t, w.one, refused("usr-9", "198.51.100.1"))
+		w.one.SeeUnknown(event.Event{
+			ID: "x", Project: someone.Project, CreatedMs: time.Now().UnixMilli(), Sighted: named.Name("nobody", "", office),
+		})
+		for deadline := time.Now().Add(time.Minute); ; {
+			read := w.mustSee(t, w.two, someone.User, office)
+			user, address, network, environment := read.Sets[0], read.Sets[2], read.Sets[3], read.Sets[4]
+			if address.Count(everything(sighting.Users), time.Now()) < 4 && time.Now().Before(deadline) {
+				continue // names of nobody are written behind
+			}
+			if !complete(&read) || read.Events.Len() != 1 || user.Len() != 1 || address.Len() != 4 || network.Len() != 4 || environment.Len() != 4 {
+				t.Fatalf("%d events; user %d, address %d, network %d, environment %d; complete %t",
+					read.Events.Len(), user.Len(), address.Len(), network.Len(), environment.Len(), complete(&read))
+			}
+			break
+		}
+		if read := w.mustSee(t, w.two, "", office); read.Sets[2].Len() != 4 || !complete(&read) {
+			t.Errorf("of no user: %d", read.Sets[2].Len())
+		}
+	})
+}
+
+func TestTotalsOfAProjectAreToldWithinASecondOrTwo(t *testing.T) {
+	t.Parallel()
+	inEachShape(t, func(t *testing.T, w *world) {
+		w.whole(t, w.two)
+		for i := range 5 {
+			w.mustAdd(t, w.one, refused(ident.UserID(fmt.Sprint("usr-", i+1)), office))
+		}
+		of := sighting.Tally{Of: sighting.TypesOf(sighting.LoginRefused), Window: 10 * time.Minute, Bucket: time.Minute}
+		for deadline := time.Now().Add(time.Minute); ; {
+			read := w.mustSee(t, w.two, someone.User, office)
+			if n := read.Totals.Count(of, time.Now()); n == 5 {
+				return
+			} else if time.Now().After(deadline) {
+				t.Fatalf("%d are told of", n)
+			}
+		}
+	})
+}
+
+// TestNothingIsSaidToBeCompleteThatIsNot loses all that Redis has, again and again, while events come and are counted. Whoever reads counts
+// what had been acknowledged before, or is told that something may be missing; and in the end all is there.
+func TestNothingIsSaidToBeCompleteThatIsNot(t *testing.T) {
+	t.Parallel()
+	c, err := cache.Open(cache.Config{URL: redistest.Serve(t), Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	w := newWorld(t, DefaultConfig(), c.Client, nil)
+	w.whole(t, w.one)
+	const events = 40 // as many as a set holds would be 64
+	done := make(chan struct{})
+	var losing sync.WaitGroup
+	losing.Go(func() {
+		ticker := time.NewTicker(700 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				_ = c.Client.FlushAll(context.Background()).Err()
+			}
+		}
+	})
+	said := 0
+	for i := range events {
+		w.mustAdd(t, w.one, refused(ident.UserID(fmt.Sprint("usr-", i+1)), office))
+		for range 20 {
+			read := w.mustSee(t, w.two, someone.User, office)
+			if !complete(&read) {
+				continue
+			}
+			said++
+			if n := read.Sets[2].Count(everything(sighting.Users), time.Now()); n < i+1 {
+				t.Fatalf("%d of %d, and it is said to be complete", n, i+1)
+			}
+		}
+	}
+	close(done)
+	losing.Wait()
+	w.whole(t, w.two)
+	read := w.mustSee(t, w.two, someone.User, office)
+	if n := read.Sets[2].Count(everything(sighting.Users), time.Now()); n != events {
+		t.Errorf("%d of %d are there in the end", n, events)
+	}
+	if said == 0 {
+		t.Error("it was never said to be complete")
+	}
+}
+
+// TestWhatAWriterCouldNotAddIsFoundInTheLog lets a writer die between the log and Redis, and an events service start after it.
+func TestWhatAWriterCouldNotAddIsFoundInTheLog(t *testing.T) {
+	t.Parallel()
+	inEachShape(t, func(t *testing.T, w *world) {
+		w.whole(t, w.one)
+		w.append(w.events, refused(someone.User, office))
+		if err := w.two.DistrustAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if read := w.mustSee(t, w.one, someone.User, office); complete(&read) && read.Sets[2].Len() != 1 {
+			t.Error("it is said to be complete before it has been found")
+		}
+		w.whole(t, w.one)
+		if read := w.mustSee(t, w.one, someone.User, office); read.Sets[0].Len() != 1 || read.Sets[2].Len() != 1 {
+			t.Errorf("user %d, address %d", read.Sets[0].Len(), read.Sets[2].Len())
+		}
+	})
+}
+
+func TestNothingIsLeftOfWhoeverIsForgotten(t *testing.T) {
+	t.Parallel()
+	inEachShape(t, func(t *testing.T, w *world) {
+		w.whole(t, w.one)
+		e := w.mustAdd(t, w.one, refused(someone.User, office))
+		w.mustAdd(t, w.one, refused("usr-2", office))
+		if err := w.one.Forget(t.Context(), someone.Project, someone.User, []event.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+		read := w.mustSee(t, w.two, someone.User, office)
+		if read.Sets[0].Len() != 0 || read.Sets[2].Len() != 1 || read.Sets[4].Len() != 1 {
+			t.Errorf("user %d, address %d, environment %d", read.Sets[0].Len(), read.Sets[2].Len(), read.Sets[4].Len())
+		}
+		if c, is := w.one.shared, w.one.shared != nil; is && c != nil {
+			noTokens(t, w.client, e.Sighted)
+		}
+	})
+}
+
+// noTokens scans all that Redis has.
+func noTokens(t *testing.T, client redis.UniversalClient, of *event.Sighted) {
+	t.Helper()
+	member := (sighting.New(sighting.LoginRefused, &event.Event{Sighted: of})).Member()
+	token := string(member[14:20]) // of the user
+	keys, err := client.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		dumped, err := client.Dump(t.Context(), key).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(dumped, token) || strings.HasPrefix(key, "{pro-1/usr-1}:b") {
+			t.Errorf("%s has the token of somebody who is forgotten", key)
+		}
+	}
+}
+
+// counted counts what is sent to Redis.
+type counted struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counted) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *counted) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { c.sent(ctx); return next(ctx, cmd) }
+}
+
+func (c *counted) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { c.sent(ctx); return next(ctx, cmds) }
+}
+
+type mine struct{}
+
+func (c *counted) sent(ctx context.Context) {
+	if ctx.Value(mine{}) == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+}
+
+func TestSetsAreReadInTheRoundTripOfTheHistory(t *testing.T) {
+	t.Parallel()
+	c, err := cache.Open(cache.Config{URL: redistest.Serve(t), Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	w := newWorld(t, DefaultConfig(), c.Client, nil)
+	w.mustAdd(t, w.one, refused(someone.User, office))
+	w.whole(t, w.one)
+	w.known(t, w.one)
+	sent := &counted{}
+	c.Client.AddHook(sent)
+	ctx := context.WithValue(t.Context(), mine{}, true)
+	for range 10 {
+		if _, err := w.one.ReadWith(ctx, someone.Project, someone.User, "", asOf(office)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sent.n != 10 {
+		t.Errorf("10 reads take %d round trips", sent.n)
+	}
+}

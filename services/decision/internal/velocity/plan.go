@@ -1,0 +1,265 @@
+package velocity
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/sighting"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+// Set is one that a decision reads, of whichever subject it is about.
+type Set struct {
+	Subject sighting.Subject // User, Address, Network or Environment
+	Family  sighting.Family
+}
+
+// Plan is what rules read of a definition. It is immutable.
+type Plan struct {
+	Sets    []Set // that a decision reads
+	Network bool  // rules read the network of an address, which is found for those alone
+
+	read    []Counter
+	own     time.Duration // how long the user's own successes are counted; 0 = none is
+	any     bool          // something of velocity is read
+	users   bool          // environment.users is
+	horizon time.Duration
+}
+
+// NewPlan returns what is needed for facts at paths, which are dotted, such as velocity.addressUsers; velocity alone is every counter.
+func NewPlan(d *Definition, paths []string) *Plan {
+	p := &Plan{horizon: d.Horizon, Network: slices.Contains(paths, "request.network")}
+	whole := slices.Contains(paths, Name)
+	p.any = whole || slices.ContainsFunc(paths, func(path string) bool { return strings.HasPrefix(path, Name+".") })
+	p.users = slices.Contains(paths, "environment.users") && d.Horizon > 0
+	for _, c := range d.Counters {
+		if whole || slices.Contains(paths, Name+"."+c.Name) {
+			p.read = append(p.read, c)
+			p.need(c)
+		}
+	}
+	if p.users {
+		p.add(Set{sighting.Environment, sighting.Good})
+	}
+	return p
+}
+
+func (p *Plan) need(c Counter) {
+	switch {
+	case c.Subject == sighting.Project:
+	case c.Subject != sighting.User && c.Subject != sighting.UsedPasskey:
+		p.add(Set{c.Subject, c.Family})
+	case c.Family == sighting.Bad || c.Of.Has(sighting.AuthSuccess):
+		p.add(Set{sighting.User, c.Family})
+	}
+	if c.ofOwn() { // what the user's own events say
+		p.own = max(p.own, c.Window)
+	}
+}
+
+func (p *Plan) add(s Set) {
+	if !slices.Contains(p.Sets, s) {
+		p.Sets = append(p.Sets, s)
+	}
+}
+
+func (c *Counter) tally() sighting.Tally {
+	return sighting.Tally{Of: c.Of, Window: c.Window, Bucket: c.Bucket}
+}
+
+// Keys returns the keys of the sets that a decision about a user reads, in the order of Sets; a zero one of each subject that is not named.
+func (p *Plan) Keys(project ident.ProjectID, user ident.UserID, named *event.Sighted) []sighting.Key {
+	if len(p.Sets) == 0 {
+		return nil
+	}
+	keys := make([]sighting.Key, len(p.Sets))
+	for i, set := range p.Sets {
+		token := ""
+		switch {
+		case set.Subject == sighting.User:
+			token = string(user)
+		case named == nil:
+		case set.Subject == sighting.Address:
+			token = named.Address
+		case set.Subject == sighting.Network:
+			token = named.Network
+		case set.Subject == sighting.Environment:
+			token = named.Environment
+		}
+		if token != "" {
+			keys[i] = sighting.Key{Project: project, Subject: set.Subject, Token: token, Family: set.Family}
+		}
+	}
+	return keys
+}
+
+// Of returns Keys of a question.
+func (p *Plan) Of(q *service.Question) []sighting.Key {
+	user := ident.UserID("")
+	if q.Account != nil {
+		user = q.Account.ID
+	}
+	return p.Keys(q.Project, user, q.Sighted)
+}
+
+// Same reports whether two plans find the same facts.
+func (p *Plan) Same(other *Plan) bool {
+	return slices.Equal(p.read, other.read) && p.any == other.any && p.users == other.users && (!p.users || p.horizon == other.horizon)
+}
+
+// Within reports whether another plan finds all facts that this one does, and why not.
+func (p *Plan) Within(other *Plan) error {
+	if p.users && (!other.users || p.horizon != other.horizon) {
+		return fmt.Errorf("environment.users: %w", ErrNotKept)
+	}
+	for _, c := range p.read {
+		if !slices.Contains(other.read, c) {
+			return fmt.Errorf("velocity.%s: %w", c.Name, ErrNotKept)
+		}
+	}
+	return nil
+}
+
+// Kept reports whether a record has all that the plan counts, and why not.
+func (p *Plan) Kept(recorded *facts.Velocity) error {
+	for i := range p.read {
+		name := p.read[i].Name
+		if !slices.ContainsFunc(recorded.Counters, func(t facts.Tally) bool { return t.Name == name }) {
+			return fmt.Errorf("velocity.%s: %w", name, ErrNotKept)
+		}
+	}
+	return nil
+}
+
+// Input is what facts are made of.
+type Input struct {
+	sighting.Seen                    // in the order of the plan's sets
+	Events        event.Set          // the user's
+	Passkey       ident.CredentialID // that a login was made with; empty = this is the end of none
+	Lost          bool               // something could not be read
+	Now           time.Time
+}
+
+// Find returns the facts; nil if no rule reads one.
+func (p *Plan) Find(in *Input) *facts.Velocity {
+	if !p.any {
+		return nil
+	}
+	found := &facts.Velocity{Complete: !in.Lost, Counters: make([]facts.Tally, len(p.read))}
+	own, known := p.successes(in)
+	for i := range p.read {
+		c := &p.read[i]
+		n, complete := p.count(c, in, own)
+		found.Counters[i] = facts.Tally{Name: c.Name, Count: n}
+		found.Complete = found.Complete && complete && (known || !c.ofOwn())
+	}
+	return found
+}
+
+// Add adds the facts to others.
+func (p *Plan) Add(f *facts.Facts, in *Input) {
+	in.Lost = !f.Complete
+	if f.Environment.Known {
+		f.Environment.Users = p.Users(in)
+	}
+	f.Velocity = p.Find(in)
+}
+
+// Again takes from the facts of a record how often what was seen, since nobody knows that any more; by is what was counted then, nil if
+// that is not known. The error is ErrNotKept.
+func (p *Plan) Again(by *Plan, recorded, found *facts.Facts) error {
+	if found.RiskFacts == nil {
+		return nil
+	}
+	if by != nil {
+		if err := p.Within(by); err != nil {
+			return err
+		}
+	}
+	if found.Velocity != nil {
+		if recorded.RiskFacts == nil || recorded.Velocity == nil {
+			return fmt.Errorf("velocity: %w", ErrNotKept)
+		}
+		if err := p.Kept(recorded.Velocity); err != nil {
+			return err
+		}
+		found.Velocity = recorded.Velocity
+	}
+	if found.Environment.Users != nil && recorded.Environment.Users == nil {
+		return fmt.Errorf("environment.users: %w", ErrNotKept)
+	}
+	found.Environment.Users = recorded.Environment.Users
+	return nil
+}
+
+// Users returns how many accounts have succeeded in the environment; nil if no rule reads that.
+func (p *Plan) Users(in *Input) *int {
+	if !p.users {
+		return nil
+	}
+	n := p.set(in, Set{sighting.Environment, sighting.Good}).Count(sighting.Counter{
+		Count: sighting.Users, Of: sighting.TypesOf(sighting.LoginCompleted, sighting.AppendCompleted, sighting.AuthSuccess), Window: p.horizon,
+	}, in.Now)
+	return &n
+}
+
+func (c *Counter) ofOwn() bool {
+	return c.Family == sighting.Good && (c.Subject == sighting.User || c.Subject == sighting.UsedPasskey)
+}
+
+func (p *Plan) count(c *Counter, in *Input, own sighting.Set) (n int, complete bool) {
+	if c.Subject == sighting.Project {
+		// What was lost of a project comes back in no way, as names that are no user's do not.
+		return in.Totals.Count(c.tally(), in.Now), in.Since.Covers(c.Of|sighting.TypesOf(sighting.LoginUnknown), c.Window, in.Now)
+	}
+	by := c.Counter
+	if c.Subject == sighting.UsedPasskey {
+		if in.Passkey == "" {
+			return 0, true
+		}
+		by.Credential = sighting.Credential(string(in.Passkey))
+	}
+	if c.ofOwn() {
+		return own.Count(by, in.Now), !c.Of.Has(sighting.AuthSuccess) || in.Since.Covers(c.Of, c.Window, in.Now)
+	}
+	subject := c.Subject
+	if subject == sighting.UsedPasskey {
+		subject = sighting.User
+	}
+	return p.set(in, Set{subject, c.Family}).Count(by, in.Now), in.Since.Covers(c.Of, c.Window, in.Now)
+}
+
+// set returns what was read of one of the plan's sets; an empty one if nothing was.
+func (p *Plan) set(in *Input, of Set) sighting.Set {
+	if at := slices.Index(p.Sets, of); at >= 0 && at < len(in.Sets) {
+		return in.Sets[at]
+	}
+	return sighting.Set{}
+}
+
+// successes returns what the user's own events say, with the logins that were reported and are no events of theirs. It is not all that is
+// known if some are of an earlier version, which named nothing.
+func (p *Plan) successes(in *Input) (own sighting.Set, known bool) {
+	if p.own == 0 {
+		return sighting.Set{}, true
+	}
+	known = true
+	members := p.set(in, Set{sighting.User, sighting.Good}).Members()
+	since := in.Now.Add(-p.own).UnixMilli()
+	for _, e := range slices.Backward(in.Events.Successes()) { // newest first
+		if e.CreatedMs <= since || len(members) >= 2*sighting.Cap {
+			break
+		}
+		one, counts := sighting.Of(e)
+		known = known && counts
+		if counts {
+			members = append(members, one)
+		}
+	}
+	return sighting.NewSet(members), known
+}

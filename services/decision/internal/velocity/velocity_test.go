@@ -1,0 +1,235 @@
+package velocity
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/sighting"
+	"github.com/keyward/keyward/services/decision/internal/document"
+	"github.com/keyward/keyward/services/decision/internal/facts"
+)
+
+var noon = time.UnixMilli(1_764_000_000_000)
+
+func declared(t *testing.T, counters string) map[string]any {
+	t.Helper()
+	var data map[string]any
+	raw := `{"keyward": {"velocity": {"horizonSeconds": 604800, "cap": 64, "counters": {` + counters + `}}}}`
+	if err := json.Unmarshal([]byte(raw), &data); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func learned(t *testing.T, counters string) *Definition {
+	t.Helper()
+	d, err := Learn(declared(t, counters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestACounterThatCannotBeMeantIsRefusedByItsMember(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ counter, member string }{
+		"a subject that there is not": {`{"subject": "country", "count": "events", "of": ["login-refused"], "seconds": 60}`, "subject"},
+		"what cannot be counted":      {`{"subject": "user", "count": "hours", "of": ["login-refused"], "seconds": 60}`, "count"},
+		"a type that there is not":    {`{"subject": "user", "count": "events", "of": ["login"], "seconds": 60}`, "of"},
+		"nothing":                     {`{"subject": "user", "count": "events", "of": [], "seconds": 60}`, "of"},
+		"two families": {
+			`{"subject": "user", "count": "events", "of": ["login-refused", "auth-success"], "seconds": 60}`,
+			"of",
+		},
+		"a window beyond the horizon": {`{"subject": "user", "count": "events", "of": ["login-refused"], "seconds": 604801}`, "seconds"},
+		"no window":                   {`{"subject": "user", "count": "events", "of": ["login-refused"], "seconds": 0}`, "seconds"},
+		"users of a project":          {`{"subject": "project", "count": "users", "of": ["login-refused"], "seconds": 60}`, "count"},
+		"buckets of a user": {
+			`{"subject": "user", "count": "events", "of": ["login-refused"], "seconds": 60, "bucketSeconds": 6}`,
+			"bucketSeconds",
+		},
+		"buckets longer than the window": {
+			`{"subject": "project", "count": "events", "of": ["login-refused"], "seconds": 60, "bucketSeconds": 61}`,
+			"bucketSeconds",
+		},
+	} {
+		_, err := Learn(declared(t, `"it": `+c.counter))
+		var misfit *document.MisfitError
+		if !errors.As(err, &misfit) || misfit.Keys[len(misfit.Keys)-1] != c.member || !strings.Contains(err.Error(), "counter it") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if d, err := Learn(map[string]any{}); err != nil || len(d.Counters) != 0 {
+		t.Errorf("a bundle from before there were counters: %v, %v", d, err)
+	}
+}
+
+const some = `
+	"failures": {"subject": "user", "count": "events", "of": ["login-refused", "code-wrong"], "seconds": 900},
+	"ofPasskey": {"subject": "credential", "count": "events", "of": ["login-refused"], "seconds": 900},
+	"successes": {"subject": "user", "count": "environments", "of": ["login-completed"], "seconds": 900},
+	"reported": {"subject": "user", "count": "environments", "of": ["login-completed", "auth-success"], "seconds": 900},
+	"spray": {"subject": "address", "count": "users", "of": ["login-refused", "login-unknown"], "seconds": 3600},
+	"attack": {"subject": "project", "count": "events", "of": ["login-refused"], "seconds": 600}`
+
+func TestOnlyWhatRulesReadIsReadAndFound(t *testing.T) {
+	t.Parallel()
+	d := learned(t, some)
+	userBad, userGood := Set{sighting.User, sighting.Bad}, Set{sighting.User, sighting.Good}
+	for name, c := range map[string]struct {
+		paths []string
+		sets  []Set
+		found []string
+	}{
+		"nothing":             {[]string{"client.os"}, nil, nil},
+		"one":                 {[]string{"velocity.spray"}, []Set{{sighting.Address, sighting.Bad}}, []string{"spray"}},
+		"two of one set":      {[]string{"velocity.failures", "velocity.ofPasskey"}, []Set{userBad}, []string{"failures", "ofPasskey"}},
+		"what events say":     {[]string{"velocity.successes"}, nil, []string{"successes"}},
+		"what was reported":   {[]string{"velocity.reported"}, []Set{userGood}, []string{"reported"}},
+		"a project":           {[]string{"velocity.attack"}, nil, []string{"attack"}},
+		"that it is complete": {[]string{"velocity.complete"}, nil, []string{}},
+		"users of a browser":  {[]string{"environment.users"}, []Set{{sighting.Environment, sighting.Good}}, nil},
+		"all": {
+			[]string{"velocity"}, []Set{userBad, userGood, {sighting.Address, sighting.Bad}},
+			[]string{"attack", "failures", "ofPasskey", "reported", "spray", "successes"},
+		},
+	} {
+		p := NewPlan(d, c.paths)
+		sets := slices.Clone(p.Sets)
+		slices.SortFunc(sets, func(a, b Set) int {
+			return strings.Compare(string(b.Subject), string(a.Subject))*2 + int(b.Family) - int(a.Family)
+		})
+		if diff := cmp.Diff(c.sets, sets, cmp.Transformer("nil", func(s []Set) []Set { return append([]Set{}, s...) })); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		found := p.Find(&Input{Now: noon})
+		if (found == nil) != (c.found == nil) {
+			t.Errorf("%s: %v", name, found)
+			continue
+		}
+		if found != nil {
+			var names []string
+			for _, one := range found.Counters {
+				names = append(names, one.Name)
+			}
+			if !slices.Equal(names, append([]string{}, c.found...)) {
+				t.Errorf("%s: found %v", name, names)
+			}
+		}
+	}
+}
+
+// seen returns an event of so long ago.
+func seen(n *sighting.Namer, id string, of event.Type, ago time.Duration, environment ident.EnvironmentID, credential string) event.Event {
+	return event.Event{
+		ID: ident.EventID(id), Type: of, CreatedMs: noon.Add(-ago).UnixMilli(), Environment: environment, Credential: credential,
+		Sighted: n.Name("usr-1", environment, "203.0.113.10"),
+	}
+}
+
+func TestCountersCountWhatTheySay(t *testing.T) {
+	t.Parallel()
+	n := sighting.NewNamer(make([]byte, sighting.KeySize))
+	p := NewPlan(learned(t, some), []string{Name})
+	refused := func(id string, ago time.Duration, credential string) sighting.Sighting {
+		e := seen(n, id, event.LoginRefused, ago, "env-1", credential)
+		s, _ := sighting.Of(&e)
+		return s
+	}
+	reported := seen(n, "r", event.AuthLogin, time.Minute, "env-3", "")
+	reported.Auth = &event.Auth{Status: sighting.AuthStatusSuccess}
+	ofReported, _ := sighting.Of(&reported)
+	in := Input{
+		Seen: sighting.Seen{
+			Sets: make([]sighting.Set, len(p.Sets)),
+			Totals: sighting.NewTotals(map[sighting.Bucket]int{
+				sighting.Buckets(sighting.LoginRefused, noon.Add(-5*time.Minute).UnixMilli())[0]: 7,
+			}),
+		},
+		Events: event.NewSet([]event.Event{
+			seen(n, "1", event.LoginCompleted, time.Minute, "env-1", "cre-1"), seen(n, "2", event.LoginCompleted, time.Hour, "env-2", "cre-1"),
+		}),
+		Passkey: "cre-1", Now: noon,
+	}
+	for i, set := range p.Sets {
+		switch set {
+		case Set{sighting.User, sighting.Bad}:
+			in.Sets[i] = sighting.NewSet([]sighting.Sighting{
+				refused("a", time.Minute, "cre-1"), refused("b", 15*time.Minute-time.Millisecond, "cre-2"), refused("c", 15*time.Minute, "cre-1"),
+			})
+		case Set{sighting.User, sighting.Good}:
+			in.Sets[i] = sighting.NewSet([]sighting.Sighting{ofReported})
+		}
+	}
+	var want []facts.Tally
+	for _, one := range [...]struct {
+		name string
+		n    int
+	}{{"attack", 7}, {"failures", 2}, {"ofPasskey", 1}, {"reported", 2}, {"spray", 0}, {"successes", 1}} {
+		want = append(want, facts.Tally{Name: one.name, Count: one.n})
+	}
+	if diff := cmp.Diff(&facts.Velocity{Complete: true, Counters: want}, p.Find(&in)); diff != "" {
+		t.Error(diff)
+	}
+	for name, change := range map[string]func(*Input){
+		"after a loss within a window":      func(in *Input) { in.Since.Logged = noon.Add(-time.Minute).UnixMilli() },
+		"if names of nobody may be missing": func(in *Input) { in.Since.Unknown = noon.Add(-time.Minute).UnixMilli() },
+		"if something could not be read":    func(in *Input) { in.Lost = true },
+		"if nothing is known":               func(in *Input) { in.Since = sighting.NeverSince() },
+		"with an event of an earlier version": func(in *Input) {
+			old := seen(n, "3", event.LoginCompleted, time.Minute, "env-1", "")
+			old.Sighted = nil
+			in.Events = in.Events.With(old)
+		},
+	} {
+		changed := in
+		if change(&changed); p.Find(&changed).Complete {
+			t.Errorf("%s it is complete", name)
+		}
+	}
+	later := in
+	later.Since = sighting.Since{Logged: noon.Add(-time.Hour).UnixMilli(), Unknown: noon.Add(-time.Hour).UnixMilli()}
+	if !p.Find(&later).Complete {
+		t.Error("a window that began as nothing was missing any more is not complete")
+	}
+}
+
+func TestTotalsSlideOverTheOldestBucket(t *testing.T) {
+	t.Parallel()
+	start := noon.Truncate(10 * time.Minute)
+	in := map[sighting.Bucket]int{}
+	for i := range 10 {
+		for n, b := range sighting.Buckets(sighting.LoginRefused, start.Add(time.Duration(i)*time.Minute).UnixMilli()) {
+			in[b] += 60 * (1 - n)
+		}
+	}
+	totals := sighting.NewTotals(in)
+	of := sighting.Tally{Of: sighting.TypesOf(sighting.LoginRefused), Window: 5 * time.Minute, Bucket: time.Minute}
+	for after, want := range map[time.Duration]int{
+		10 * time.Minute: 300, 10*time.Minute + 30*time.Second: 270, 14 * time.Minute: 60, 15 * time.Minute: 0, 11*time.Minute + time.Second: 239,
+	} {
+		if got := totals.Count(of, start.Add(after)); got != want {
+			t.Errorf("after %s: %d, want %d", after, got, want)
+		}
+	}
+}
+
+func TestWhatACounterCountsIsSaidInWords(t *testing.T) {
+	t.Parallel()
+	data := declared(t, some)
+	for name, want := range map[string]string{
+		"spray": "distinct users of the address, 1 h", "failures": "events of the user, 15 min", "nothing": "",
+	} {
+		if got := Describe(data, Name+"."+name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
