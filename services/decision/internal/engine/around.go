@@ -64,7 +64,7 @@ func (e *Engine) Listing(more map[string]any) (*Engine, error) {
 	if len(more) == 0 {
 		return e, nil
 	}
-	changed := &Engine{opts: e.opts, reads: e.reads, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: e.overrides}
+	changed := &Engine{opts: e.opts, reads: e.reads, plan: e.plan, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: e.overrides}
 	listing, err := e.base.Listing(context.Background(), more)
 	if err != nil {
 		return nil, err
