@@ -159,7 +159,7 @@ var arrows = []struct {
 	{"services/decision/internal/document", ""},
 	{"services/decision/internal/facts", "core api " + decisionRooms("declared memo naming vocabulary")},
 	{"services/decision/internal/vocabulary", ""},
-	{"services/decision/internal/reading", ""},
+	{"services/decision/internal/reading", "core/event"},
 	{"services/decision/internal/reasons", "core/service " + decisionRooms("document")},
 	{"services/decision/internal/causes", "core api " + decisionRooms("detect engine facts recognition")},
 	{"services/decision/internal/kept", "core api " + decisionRooms("recognition")},

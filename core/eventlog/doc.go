@@ -10,7 +10,6 @@
 //
 // The same is promised of accounts, which are kept elsewhere: once AccountChanged has returned without error, no read that begins
 // afterwards vouches for the account as it was before.
-//
 // How it is kept although most reads come from the copy, is in the package historycache, with what it does not cover.
 //
 // # Appends that come together
@@ -68,7 +67,7 @@
 // # Erasing
 //
 // Erase purges what the streams hold of a user, and EraseLate what calls appended that were under way meanwhile; the event that tells of
-// the deletion stays. Entries that other processes keep decoded go when room is needed; nobody reads them.
+// the deletion stays. What counts them goes when Redis can be reached, what others keep decoded when room is needed: nobody reads that.
 //
 // # What is left
 //

@@ -47,14 +47,15 @@ type Deps struct {
 // moment after ctx ends, so that the cache does not fall behind. An error of theirs says that an entry may still be trusted that should
 // not be.
 type Cache struct {
-	log     Log
-	kept    keeper
-	alone   *inmemory.Memory // what is kept, if that is in the memory of this process
-	shared  *inredis.Shared  // what is kept, if that is in Redis
-	sets    setKeeper
-	seen    *seen
-	epochs  *epochs.Epochs
-	metrics *entry.Metrics
+	log        Log
+	kept       keeper
+	alone      *inmemory.Memory // what is kept, if that is in the memory of this process
+	shared     *inredis.Shared  // what is kept, if that is in Redis
+	sets       setKeeper
+	seen       *seen
+	forgetting forgetting
+	epochs     *epochs.Epochs
+	metrics    *entry.Metrics
 
 	mu      sync.Mutex
 	filling map[entry.Shelf]bool // what this process is filling

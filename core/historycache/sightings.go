@@ -143,21 +143,6 @@ func (c *Cache) seeUnknown(ctx context.Context) {
 	}
 }
 
-// Forget removes what was seen of somebody, as their events say, from all sets.
-func (c *Cache) Forget(ctx context.Context, project ident.ProjectID, user ident.UserID, events []event.Event) error {
-	var gone []entry.Sighted
-	for i := range events {
-		if one, counts := entry.SightedIn(&events[i]); counts {
-			gone = append(gone, one)
-		}
-	}
-	own := make([]sighting.Key, 0, len(sighting.Families()))
-	for _, family := range sighting.Families() {
-		own = append(own, sighting.OfUser(project, user, family))
-	}
-	return c.sets.Forget(ctx, gone, own...)
-}
-
 // checkPause is how often it is looked whether sets are whole, and retryPause how long until it is tried again to make them so.
 const (
 	checkPause = time.Second
@@ -175,6 +160,7 @@ func (c *Cache) keepWhole(ctx context.Context) {
 		case <-next.C:
 		}
 		pause := checkPause
+		c.forgetAgain(ctx)
 		if c.shared != nil && c.shared.Sets().Refresh(ctx, c.seen.lostMs.Load()) != nil {
 			c.seen.lost()
 		}

@@ -2,9 +2,11 @@ package historycache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,9 +194,7 @@ func TestNothingIsLeftOfWhoeverIsForgotten(t *testing.T) {
 		w.whole(t, w.one)
 		e := w.mustAdd(t, w.one, refused(someone.User, office))
 		w.mustAdd(t, w.one, refused("usr-2", office))
-		if err := w.one.Forget(t.Context(), someone.Project, someone.User, []event.Event{e}); err != nil {
-			t.Fatal(err)
-		}
+		w.one.Forget(t.Context(), someone.Project, someone.User, []event.Event{e})
 		read := w.mustSee(t, w.two, someone.User, office)
 		if read.Sets[0].Len() != 0 || read.Sets[2].Len() != 1 || read.Sets[4].Len() != 1 {
 			t.Errorf("user %d, address %d, environment %d", read.Sets[0].Len(), read.Sets[2].Len(), read.Sets[4].Len())
@@ -203,6 +203,64 @@ func TestNothingIsLeftOfWhoeverIsForgotten(t *testing.T) {
 			noTokens(t, w.client, e.Sighted)
 		}
 	})
+}
+
+// cut is a Redis that can be out of reach.
+type cut struct{ off atomic.Bool }
+
+var errCut = errors.New("out of reach")
+
+func (c *cut) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if c.off.Load() {
+			cmd.SetErr(errCut)
+			return errCut
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if c.off.Load() {
+			for _, cmd := range cmds {
+				cmd.SetErr(errCut)
+			}
+			return errCut
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func TestWhoeverIsForgottenWhileRedisIsAwayIsRemovedOnceItIsBack(t *testing.T) {
+	t.Parallel()
+	c, err := cache.Open(cache.Config{URL: redistest.Serve(t), Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	w := newWorld(t, DefaultConfig(), c.Client, nil)
+	w.whole(t, w.one)
+	e := w.mustAdd(t, w.one, refused(someone.User, office))
+	away := &cut{}
+	c.Client.AddHook(away)
+	away.off.Store(true)
+	w.erase(someone)
+	w.one.Forget(t.Context(), someone.Project, someone.User, []event.Event{e})
+	away.off.Store(false)
+	for deadline := time.Now().Add(time.Minute); ; {
+		read := w.mustSee(t, w.two, someone.User, office)
+		if read.Sets[0].Len() == 0 && read.Sets[2].Len() == 0 && complete(&read) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("user %d, address %d", read.Sets[0].Len(), read.Sets[2].Len())
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	noTokens(t, c.Client, e.Sighted)
 }
 
 // noTokens scans all that Redis has.

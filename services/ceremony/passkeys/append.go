@@ -215,7 +215,7 @@ func (s *Service) FinishCreation(ctx context.Context, c Creation) (Created, erro
 }
 
 func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, error) {
-	party, err := finishParty(c.Project, c.Taken.Record)
+	party, err := relyingparty.Finishing(c.Project, c.Taken.Record)
 	if err != nil {
 		return Created{}, err
 	}

@@ -69,7 +69,7 @@ type assertion struct {
 // finishAssertion verifies, asks how risky the login is, records it in the log as completed, and the use of the passkey in the account, in
 // this order: the event is what counts, and an account that lacks it takes it up with the next login.
 func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.PasskeyData, error) {
-	party, err := finishParty(f.project, f.taken.Record)
+	party, err := relyingparty.Finishing(f.project, f.taken.Record)
 	if err != nil {
 		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
 	}
@@ -276,15 +276,6 @@ func (s *Service) tell(ctx context.Context, e event.Event) {
 			e.Credential, "error", err,
 		)
 	}
-}
-
-// finishParty accepts the origins that the project had at the start and still has, and those of its apps.
-func finishParty(p project.Project, r challenge.Record) (*relyingparty.Party, error) {
-	origins := append(r.Accepted(p.Origins), p.AppOrigins()...)
-	if len(origins) == 0 {
-		return nil, fault.Refuse("the origins of the project have changed since the start")
-	}
-	return relyingparty.New(p, origins), nil
 }
 
 // Active returns an account that may take part in ceremonies.

@@ -24,9 +24,6 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
 )
 
-// maxCredentialID is how many bytes an authenticator's ID of a passkey has at most (W3C WebAuthn §4, "Credential ID").
-const maxCredentialID = 1023
-
 // Attempt is an authenticator's answer, and what is known of it by the time it is refused. Only the project and the client are always set.
 type Attempt struct {
 	Project project.Project
@@ -130,7 +127,7 @@ const spendLimit = 5 * time.Second
 
 // unknownTo adds to err that the project does not know the passkey of an attempt, unless it does or cannot be asked.
 func (s *Service) unknownTo(ctx context.Context, a Attempt, err error) error {
-	if len(a.Passkey) == 0 || len(a.Passkey) > maxCredentialID {
+	if len(a.Passkey) == 0 || len(a.Passkey) > relyingparty.MaxCredentialID {
 		return err
 	}
 	if _, known, unread := s.index.Credential(ctx, a.Project.ID, a.Passkey); known || unread != nil {
@@ -152,7 +149,7 @@ func (s *Service) refused(a Attempt, t event.Type, why error, more string) event
 	e.Kind = r.Kind
 	environments.Tell(&e, &a.Project, a.Client, detected(r), s.addresses)
 	e.Refused = &event.Refused{Reason: fault.Words(why), Step: relyingparty.StepOf(why)}
-	if len(a.Passkey) <= maxCredentialID {
+	if len(a.Passkey) <= relyingparty.MaxCredentialID {
 		e.Refused.Passkey = base64.RawURLEncoding.EncodeToString(a.Passkey)
 	}
 	if aaguid, err := uuid.FromBytes(a.AAGUID); err == nil {

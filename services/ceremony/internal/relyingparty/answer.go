@@ -17,8 +17,8 @@ import (
 // What is refused as a whole.
 const messageNoCredential = "is not the JSON of a PublicKeyCredential"
 
-// maxCredentialID is the longest credential ID in bytes (W3C WebAuthn §4, Credential ID).
-const maxCredentialID = 1023
+// MaxCredentialID is the longest credential ID in bytes (W3C WebAuthn §4, Credential ID).
+const MaxCredentialID = 1023
 
 // credentialJSON is a RegistrationResponseJSON or AuthenticationResponseJSON (W3C WebAuthn §5.1) as far as the server needs it. What
 // clients put beside it decides nothing: outputs of extensions nobody asked for, and copies of what the attestation object holds.
@@ -171,7 +171,7 @@ func credentialID(said credentialJSON) ([]byte, error) {
 	switch {
 	case !bytes.Equal(id, raw):
 		return nil, refuse("id and rawId differ", nil)
-	case len(id) > maxCredentialID:
+	case len(id) > MaxCredentialID:
 		return nil, refuse("id is longer than 1023 bytes", nil)
 	default:
 		return id, nil

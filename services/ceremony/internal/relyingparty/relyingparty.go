@@ -37,6 +37,16 @@ type Party struct {
 // New returns the relying party of a project that accepts answers from origins.
 func New(p project.Project, origins []string) *Party { return &Party{project: p, origins: origins} }
 
+// Finishing returns the relying party that a ceremony ends at: it accepts the origins that the project had at the start and still has, and
+// those of its apps.
+func Finishing(p project.Project, r challenge.Record) (*Party, error) {
+	origins := append(r.Accepted(p.Origins), p.AppOrigins()...)
+	if len(origins) == 0 {
+		return nil, fault.Refuse("the origins of the project have changed since the start")
+	}
+	return New(p, origins), nil
+}
+
 // library returns go-webauthn set up for the project. It refuses an RP ID that is no domain, so no passkey is ever made for one.
 func (p *Party) library() (*webauthn.WebAuthn, error) {
 	web, err := webauthn.New(&webauthn.Config{

@@ -60,7 +60,7 @@ func readLogin(a *reading.Answer) loginAnswer {
 		immediately: a.Boolean("preferImmediatelyAvailable"), hints: a.Texts("hints"),
 	}
 	switch {
-	case !knownRoute(string(l.route)):
+	case !reading.IsRoute(string(l.route)):
 		a.Wrong("route", wantRoute)
 	case l.route == "" && l.allow:
 		a.Wrong("route", givenIfAllowed)
@@ -95,7 +95,7 @@ func readAppend(a *reading.Answer) appendAnswer {
 		hints: a.Texts("hints"), userVerification: a.Text("userVerification"),
 	}
 	switch {
-	case !knownKind(string(p.kind)):
+	case !reading.IsKind(string(p.kind)):
 		a.Wrong("kind", wantKind)
 	case p.kind == "" && p.allow:
 		a.Wrong("kind", givenIfAllowed)
@@ -103,11 +103,11 @@ func readAppend(a *reading.Answer) appendAnswer {
 	if !p.variant.Valid() {
 		a.Wrong("variant", wantVariant)
 	}
-	if !knownAttachment(p.attachment) {
+	if !reading.IsAttachment(p.attachment) {
 		a.Wrong("attachment", wantAttachment)
 	}
 	switch {
-	case !knownVerification(p.userVerification):
+	case !reading.IsVerification(p.userVerification):
 		a.Wrong("userVerification", wantVerification)
 	case p.userVerification == "" && p.allow:
 		a.Wrong("userVerification", givenIfAllowed)

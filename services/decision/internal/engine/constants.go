@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/keyward/keyward/api/rest"
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/reading"
 	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/steps"
 )
@@ -37,12 +37,12 @@ var wantRule = fmt.Sprintf("a name of at most %d bytes", maxRule)
 func members(q question) []member {
 	switch q {
 	case login:
-		return []member{memberRule(), isTag(rest.DecisionTag.Valid, wireTag), {"route", knownRoute, wantRoute}}
+		return []member{memberRule(), isTag(rest.DecisionTag.Valid, wireTag), {"route", reading.IsRoute, wantRoute}}
 	case appending:
 		return []member{
-			memberRule(), isTag(rest.DecisionTag.Valid, wireTag), {"kind", knownKind, wantKind},
+			memberRule(), isTag(rest.DecisionTag.Valid, wireTag), {"kind", reading.IsKind, wantKind},
 			{"variant", func(text string) bool { return rest.AppendVariant(text).Valid() }, wantVariant},
-			{"attachment", knownAttachment, wantAttachment}, {"userVerification", knownVerification, wantVerification},
+			{"attachment", reading.IsAttachment, wantAttachment}, {"userVerification", reading.IsVerification, wantVerification},
 		}
 	case rollout:
 		return []member{memberRule(), isTag(ofRollout, rolloutTag)}
@@ -105,29 +105,3 @@ const (
 	wantAttachment   = "platform, cross-platform or empty"
 	wantVerification = "required, preferred or discouraged"
 )
-
-// The empty text is for answers that offer nothing.
-
-func knownRoute(text string) bool {
-	switch event.Route(text) {
-	case "", event.Local, event.CDA, event.SecurityKey:
-		return true
-	}
-	return false
-}
-
-func knownKind(text string) bool {
-	switch event.Kind(text) {
-	case "", event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate:
-		return true
-	}
-	return false
-}
-
-func knownAttachment(text string) bool {
-	return text == "" || text == "platform" || text == "cross-platform"
-}
-
-func knownVerification(text string) bool {
-	return text == "" || text == "required" || text == "preferred" || text == "discouraged"
-}
