@@ -128,6 +128,7 @@ func TestAPasskeyIsCreated(t *testing.T) {
 	completed.Route, completed.Attachment = event.Local, "platform"
 	completed.Client = &event.Client{Address: "127.0.0.0", OS: "macOS", Browser: "Safari"}
 	completed.Origin, completed.UV = &event.Origin{Address: "127.0.0.0", Network: "127.0.0.0/24"}, new(true)
+	completed.Sighted = st.Project.Namer().Name(string(user), a.Environments[0].ID, "127.0.0.1")
 	got := st.Events.All()
 	if diff := cmp.Diff([]event.Event{offered, completed}, got, cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {
 		t.Error(diff)

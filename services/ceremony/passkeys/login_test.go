@@ -82,6 +82,7 @@ func TestAPasskeyLogsIn(t *testing.T) {
 				Origin:      &event.Origin{Address: "127.0.0.0", Network: "127.0.0.0/24"},
 				UV:          new(true),
 				Use:         &event.Use{BackedUp: true, After: new(uint64), Seen: &event.Seen{Same: true}},
+				Sighted:     st.Project.Namer().Name(string(user), c.Environment, "127.0.0.1"),
 			}
 			if diff := cmp.Diff(want, completed[0]); diff != "" {
 				t.Error(diff)

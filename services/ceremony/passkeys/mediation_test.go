@@ -57,6 +57,7 @@ func TestAMediationFindsTheUser(t *testing.T) {
 			Origin:      &event.Origin{Address: "127.0.0.0", Network: "127.0.0.0/24"},
 			UV:          new(true),
 			Use:         &event.Use{BackedUp: true, After: new(uint64), Seen: &event.Seen{Same: true}},
+			Sighted:     st.Project.Namer().Name(string(user), st.Account(t, user).Environments[0].ID, "127.0.0.1"),
 		},
 	}
 	if diff := cmp.Diff(want, st.Events.OfType(event.LoginCompleted), cmpopts.IgnoreFields(event.Event{}, "ID")); diff != "" {

@@ -158,6 +158,7 @@ func TestARegisteredPasskeyLogsIn(t *testing.T) {
 	}
 	completed.Origin, completed.UV = &event.Origin{Address: "127.0.0.0", Network: "127.0.0.0/24"}, new(true)
 	completed.Route, completed.Attachment = event.Local, "platform"
+	completed.Sighted = st.Project.Namer().Name(string(user), "", "127.0.0.1")
 	if diff := cmp.Diff(
 		[]event.Event{offered, completed}, st.Events.All(), cmpopts.IgnoreFields(event.Event{}, "ID", "Ceremony"),
 	); diff != "" {
