@@ -1,8 +1,8 @@
 // Package relyingparty makes WebAuthn options and verifies the answers of authenticators, for one project at a time. go-webauthn does both;
 // this package speaks its language on one side and ours on the other. It does no I/O.
 //
-// Every failure of verification is a *fault.Refusal: a stable sentence for each step of W3C WebAuthn §7.1 and §7.2, free of bytes that the
-// client sent.
+// Every failure of verification is a *fault.Refusal: a stable sentence for each step of W3C WebAuthn §7.1 and §7.2. It is free of bytes
+// that the client sent.
 package relyingparty
 
 import (
