@@ -7,6 +7,8 @@
 package sighting
 
 import (
+	"slices"
+
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -117,6 +119,9 @@ const AuthStatusSuccess = "success"
 func EventTypes() []event.Type {
 	return []event.Type{event.LoginCompleted, event.AppendCompleted, event.LoginRefused, event.LoginCodeFailed, event.AuthLogin}
 }
+
+// Counts reports whether events of a type are counted.
+func Counts(t event.Type) bool { return slices.Contains(EventTypes(), t) }
 
 // typeOf returns what an event counts as; 0 = nothing.
 func typeOf(e *event.Event) Type {

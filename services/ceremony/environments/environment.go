@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/services/ceremony/internal/envhandle"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
@@ -156,8 +157,11 @@ func Unknown(q *service.Question, p *project.Project, user ident.UserID) {
 	}
 }
 
-// Sight names what an event is counted for: its user, and where on the network and in which browser or app it was done.
+// Sight names what an event is counted for, if it counts: its user, and where on the network and in which browser or app it was done.
 func Sight(e *event.Event, p *project.Project, client rest.ClientInformation) {
+	if !sighting.Counts(e.Type) {
+		return
+	}
 	e.Sighted = p.Namer().Name(string(e.User), e.Environment, client.RemoteAddress)
 }
 
