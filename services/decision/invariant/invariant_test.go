@@ -88,10 +88,10 @@ func TestASituationMeansTheSameAsAScenario(t *testing.T) {
 		l, c := told.login(s, s.Strategy), told.creation(s)
 		rows[l.Rule], rows[c.Rule] = true, true
 		text, err := draft.Text("", told.written(&asked{s, login, []draft.Expected{
-			{Key: "rule", Value: l.Rule}, {Key: "allow", Value: l.Allow}, {Key: "facts", Value: l.basis.Facts.Flat()},
+			{Key: "rule", Value: l.Rule}, {Key: "allow", Value: l.Allow}, {Key: "facts", Value: uncounted(l.basis.Facts.Flat())},
 		}}, "login"), told.written(&asked{s, creation, []draft.Expected{
 			{Key: "rule", Value: c.Rule}, {Key: "allow", Value: c.Allow}, {Key: "kind", Value: string(c.Kind)},
-			{Key: "facts", Value: c.basis.Facts.Flat()},
+			{Key: "facts", Value: uncounted(c.basis.Facts.Flat())},
 		}}, "creation"))
 		if err != nil {
 			t.Fatal(err)
@@ -107,6 +107,14 @@ func TestASituationMeansTheSameAsAScenario(t *testing.T) {
 	if len(rows) < various {
 		t.Errorf("only the rows %v answered", rows)
 	}
+}
+
+// uncounted leaves out what is counted beside a user's own history: a situation says nothing of it, and a file has no loss.
+func uncounted(facts map[string]any) map[string]any {
+	maps.DeleteFunc(facts, func(path string, _ any) bool {
+		return path == "environment.users" || strings.HasPrefix(path, "velocity.")
+	})
+	return facts
 }
 
 func run(t *testing.T, bundle *scenario.Bundle, text string) *scenario.Report {
