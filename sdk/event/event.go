@@ -92,6 +92,7 @@ type Event struct {
 	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
 	Codes   *Codes   `json:"codes,omitempty"`   // of login-code-failed; events of the version before have none
 	Labels  *Labels  `json:"labels,omitempty"`  // of user-labelled
+	Sighted *Sighted `json:"sighted,omitempty"` // of what is counted; events of earlier versions have none
 
 	Risk   *Risk  `json:"risk,omitempty"`   // of risk-decided
 	StepUp string `json:"stepUp,omitempty"` // of step-up-started, -passed and -failed
@@ -121,6 +122,15 @@ type Seen struct {
 type Counter struct {
 	Stored   uint32 `json:"stored"`
 	Received uint32 `json:"received"`
+}
+
+// Sighted names what an event is counted for, by tokens that are made with a key of the project: they name nobody to who has no key.
+// Empty = there is nothing to name.
+type Sighted struct {
+	User        string `json:"user,omitempty"` // or the name of one that there is not
+	Environment string `json:"environment,omitempty"`
+	Address     string `json:"address,omitempty"` // of IPv6 the first 64 bits
+	Network     string `json:"network,omitempty"` // the first 24 bits of IPv4, 48 of IPv6
 }
 
 // Codes is how the one-time codes of a user stand.
