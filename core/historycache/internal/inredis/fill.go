@@ -256,24 +256,24 @@ func (n *node) look(ctx context.Context, now time.Time) (*server, error) {
 
 // Refresh is for once a second: it asks all servers what they have evicted, tells them until when names of nobody have been lost, in Unix
 // ms, and takes and brings the totals of projects. An error says that some of those are lost.
-func (c *Sets) Refresh(ctx context.Context, lostMs int64) error {
+func (s *Sets) Refresh(ctx context.Context, lostMs int64) error {
 	ctx, cancel := context.WithTimeout(ctx, entry.MostPatience)
 	defer cancel()
-	nodes, err := c.servers(ctx)
+	nodes, err := s.servers(ctx)
 	if err != nil {
 		return nil // what is known of them grows old
 	}
 	for _, n := range nodes {
-		if _, err := n.look(ctx, c.clock()); err != nil {
+		if _, err := n.look(ctx, s.clock()); err != nil {
 			continue
 		}
 		if lostMs != 0 {
-			if key, err := n.mark(ctx, c.client); err == nil {
+			if key, err := n.mark(ctx, s.client); err == nil {
 				_ = n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", key, fieldUnknown, lostMs)) // it is told again
 			}
 		}
 	}
-	return c.totals.exchange(ctx, c.client, c.clock())
+	return s.totals.exchange(ctx, s.client, s.clock())
 }
 
 // sharedTotals are the totals of projects: what this process has seen, and what all have told.

@@ -251,13 +251,13 @@ func (c *entries) byNode(
 	ctx context.Context, all []entry.Sighted, commands func(sighting.Key, sighting.Sighting) []redis.Cmder,
 ) (map[*node][]redis.Cmder, error) {
 	found := map[*node][]redis.Cmder{}
-	for i := range all {
-		for _, key := range all[i].Keys {
+	for _, one := range all {
+		for _, key := range one.Keys {
 			n, err := c.node(ctx, key.String())
 			if err != nil {
 				return nil, err
 			}
-			found[n] = append(found[n], commands(key, all[i].Sighting)...)
+			found[n] = append(found[n], commands(key, one.Sighting)...)
 		}
 	}
 	return found, nil
