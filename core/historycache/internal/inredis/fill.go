@@ -149,21 +149,13 @@ const perAdd = 250
 // Rebuild makes the sets of all servers whole, unless they are. Each is opened with a token before anything is read, and is whole only if
 // it has that token still at the end: then nothing of it was lost meanwhile.
 func (s *Sets) Rebuild(ctx context.Context, epoch uint64, find entry.Finder) error {
-	nodes, err := s.servers(ctx)
-	if err != nil {
+	mine := rand.Text()
+	lacking, err := s.lacking(ctx, epoch, mine)
+	if err != nil || len(lacking) == 0 {
 		return err
 	}
-	lacking := slices.DeleteFunc(nodes, func(n *node) bool { return s.whole(ctx, n, epoch) })
-	if len(lacking) == 0 {
-		return nil
-	}
-	mine := rand.Text()
-	taken, err := s.client.SetNX(ctx, leaseKey, mine, leaseLimit).Result()
-	if err != nil || !taken {
-		return err // another one does it
-	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), entry.MostPatience)
+		ctx, cancel := soon(context.WithoutCancel(ctx))
 		defer cancel()
 		if holder, err := s.client.Get(ctx, leaseKey).Result(); err == nil && holder == mine {
 			s.client.Del(ctx, leaseKey)
@@ -172,28 +164,81 @@ func (s *Sets) Rebuild(ctx context.Context, epoch uint64, find entry.Finder) err
 	return s.fill(ctx, lacking, epoch, find)
 }
 
-func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, find entry.Finder) error {
+// lacking returns the servers whose sets are to be made whole, and takes the lease for them as mine. There are none if another one has it.
+func (s *Sets) lacking(ctx context.Context, epoch uint64, mine string) ([]*node, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	nodes, err := s.servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n *node) bool { return s.whole(ctx, n, epoch) })
+	if len(nodes) == 0 {
+		return nil, nil
+	}
+	if taken, err := s.client.SetNX(ctx, leaseKey, mine, leaseLimit).Result(); err != nil || !taken {
+		return nil, err
+	}
+	return nodes, nil
+}
+
+// soon limits what nobody's call does: it would wait for a Redis that hangs for as long as the client does, and others for it.
+func soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, entry.MostPatience)
+}
+
+// open begins to make servers' sets whole, and returns what is to be said of them in the end.
+func (s *Sets) open(ctx context.Context, lacking []*node, epoch uint64) (map[*node]*markOf, error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
 	marks := make(map[*node]*markOf, len(lacking))
 	for _, n := range lacking {
 		token, err := n.opened(ctx, s.client)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		run, err := n.run(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		state, err := n.look(ctx, s.clock())
 		if err != nil {
-			return err
+			return nil, err
 		}
 		marks[n] = &markOf{token: token, epoch: epoch, run: run, evicted: state.evicted}
+	}
+	return marks, nil
+}
+
+// close says of servers that nothing is missing from their sets since a time.
+func (s *Sets) close(ctx context.Context, marks map[*node]*markOf, since sighting.Since) error {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	for n, m := range marks {
+		key, err := n.mark(ctx, s.client)
+		if err != nil {
+			return err
+		}
+		m.since = since
+		if err := n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", key, fieldWhole, m.String())); err != nil {
+			return fmt.Errorf("close the sets of sightings: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, find entry.Finder) error {
+	marks, err := s.open(ctx, lacking, epoch)
+	if err != nil {
+		return err
 	}
 	var waiting []entry.Sighted
 	write := func(ctx context.Context) error {
 		if len(waiting) == 0 {
 			return nil
 		}
+		ctx, cancel := soon(ctx)
+		defer cancel()
 		err := s.See(ctx, entry.Horizon, false, waiting...)
 		waiting = waiting[:0]
 		return err
@@ -210,17 +255,7 @@ func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, find ent
 	if err != nil {
 		return err
 	}
-	for n, m := range marks {
-		key, err := n.mark(ctx, s.client)
-		if err != nil {
-			return err
-		}
-		m.since = since
-		if err := n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", key, fieldWhole, m.String())); err != nil {
-			return fmt.Errorf("close the sets of sightings: %w", err)
-		}
-	}
-	return nil
+	return s.close(ctx, marks, since)
 }
 
 // whole reports whether a server's sets need nothing. One that does not answer cannot be helped.
@@ -257,7 +292,7 @@ func (n *node) look(ctx context.Context, now time.Time) (*server, error) {
 // Refresh is for once a second: it asks all servers what they have evicted, tells them until when names of nobody have been lost, in Unix
 // ms, and takes and brings the totals of projects. An error says that some of those are lost.
 func (s *Sets) Refresh(ctx context.Context, lostMs int64) error {
-	ctx, cancel := context.WithTimeout(ctx, entry.MostPatience)
+	ctx, cancel := soon(ctx)
 	defer cancel()
 	nodes, err := s.servers(ctx)
 	if err != nil {
