@@ -3,8 +3,9 @@
 package rest
 
 import (
-	"github.com/go-json-experiment/json/jsontext"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // appendText appends a text in JSON.
@@ -46,15 +47,15 @@ func (v *PasskeyLoginStartRsp) AppendJSON(to []byte) []byte {
 	to = strconv.AppendBool(to, bool(v.LoginAllow))
 	if v.NewClientEnvHandle != nil {
 		to = append(to, `,"newClientEnvHandle":`...)
-		to = appendText(to, string((*v.NewClientEnvHandle)))
+		to = appendText(to, string(*v.NewClientEnvHandle))
 	}
 	if v.OtherDevice != nil {
 		to = append(to, `,"otherDevice":`...)
-		to = appendText(to, string((*v.OtherDevice)))
+		to = appendText(to, string(*v.OtherDevice))
 	}
 	if v.Risk != nil {
 		to = append(to, `,"risk":`...)
-		to = (*v.Risk).AppendJSON(to)
+		to = v.Risk.AppendJSON(to)
 	}
 	if len(to) == start {
 		return append(to, "{}"...)
@@ -79,15 +80,15 @@ func (v *LoginDecisionInsights) AppendJSON(to []byte) []byte {
 	to = strconv.AppendBool(to, bool(v.IsCDACandidate))
 	if v.NextEligibleAt != nil {
 		to = append(to, `,"nextEligibleAt":`...)
-		to = appendText(to, string((*v.NextEligibleAt)))
+		to = appendText(to, string(*v.NextEligibleAt))
 	}
 	if v.PreferImmediatelyAvailable != nil {
 		to = append(to, `,"preferImmediatelyAvailable":`...)
-		to = strconv.AppendBool(to, bool((*v.PreferImmediatelyAvailable)))
+		to = strconv.AppendBool(to, bool(*v.PreferImmediatelyAvailable))
 	}
 	if v.Reason != nil {
 		to = append(to, `,"reason":`...)
-		to = appendText(to, string((*v.Reason)))
+		to = appendText(to, string(*v.Reason))
 	}
 	to = append(to, `,"tag":`...)
 	to = appendText(to, string(v.Tag))
@@ -201,11 +202,11 @@ func (v *Risk) AppendJSON(to []byte) []byte {
 	to = appendText(to, string(v.Level))
 	if v.NextEligibleAt != nil {
 		to = append(to, `,"nextEligibleAt":`...)
-		to = appendText(to, string((*v.NextEligibleAt)))
+		to = appendText(to, string(*v.NextEligibleAt))
 	}
 	if v.Obligations != nil {
 		to = append(to, `,"obligations":`...)
-		to = (*v.Obligations).AppendJSON(to)
+		to = v.Obligations.AppendJSON(to)
 	}
 	to = append(to, `,"reasons":`...)
 	to = append(to, '[')
@@ -218,7 +219,7 @@ func (v *Risk) AppendJSON(to []byte) []byte {
 	to = append(to, ']')
 	if v.StepUp != nil {
 		to = append(to, `,"stepUp":`...)
-		to = (*v.StepUp).AppendJSON(to)
+		to = v.StepUp.AppendJSON(to)
 	}
 	if len(to) == start {
 		return append(to, "{}"...)
@@ -236,7 +237,7 @@ func (v *RiskObligations) AppendJSON(to []byte) []byte {
 	to = strconv.AppendBool(to, bool(v.NotifyUser))
 	if v.UserVerification != nil {
 		to = append(to, `,"userVerification":`...)
-		to = appendText(to, string((*v.UserVerification)))
+		to = appendText(to, string(*v.UserVerification))
 	}
 	if len(to) == start {
 		return append(to, "{}"...)
@@ -266,11 +267,11 @@ func (v *StepUp) AppendJSON(to []byte) []byte {
 	start := len(to)
 	if v.ExpiresAt != nil {
 		to = append(to, `,"expiresAt":`...)
-		to = appendText(to, string((*v.ExpiresAt)))
+		to = appendText(to, string(*v.ExpiresAt))
 	}
 	if v.ID != nil {
 		to = append(to, `,"id":`...)
-		to = appendText(to, string((*v.ID)))
+		to = appendText(to, string(*v.ID))
 	}
 	to = append(to, `,"methods":`...)
 	to = append(to, '[')
@@ -295,11 +296,11 @@ func (v *PasskeyLoginFinishRsp) AppendJSON(to []byte) []byte {
 	to = v.PasskeyData.AppendJSON(to)
 	if v.Risk != nil {
 		to = append(to, `,"risk":`...)
-		to = (*v.Risk).AppendJSON(to)
+		to = v.Risk.AppendJSON(to)
 	}
 	if v.SignedPasskeyData != nil {
 		to = append(to, `,"signedPasskeyData":`...)
-		to = appendText(to, string((*v.SignedPasskeyData)))
+		to = appendText(to, string(*v.SignedPasskeyData))
 	}
 	if len(to) == start {
 		return append(to, "{}"...)
@@ -366,7 +367,7 @@ func (v *PasskeyAppendStartRsp) AppendJSON(to []byte) []byte {
 	to = strconv.AppendBool(to, bool(v.AppendAllow))
 	if v.AppendNotAllowedReason != nil {
 		to = append(to, `,"appendNotAllowedReason":`...)
-		to = appendText(to, string((*v.AppendNotAllowedReason)))
+		to = appendText(to, string(*v.AppendNotAllowedReason))
 	}
 	to = append(to, `,"attestationOptions":`...)
 	to = appendText(to, string(v.AttestationOptions))
@@ -389,11 +390,11 @@ func (v *PasskeyAppendStartRsp) AppendJSON(to []byte) []byte {
 	to = append(to, ']')
 	if v.NewClientEnvHandle != nil {
 		to = append(to, `,"newClientEnvHandle":`...)
-		to = appendText(to, string((*v.NewClientEnvHandle)))
+		to = appendText(to, string(*v.NewClientEnvHandle))
 	}
 	if v.Risk != nil {
 		to = append(to, `,"risk":`...)
-		to = (*v.Risk).AppendJSON(to)
+		to = v.Risk.AppendJSON(to)
 	}
 	if len(to) == start {
 		return append(to, "{}"...)
@@ -409,21 +410,21 @@ func (v *AppendDecisionInsights) AppendJSON(to []byte) []byte {
 	to = strconv.AppendBool(to, bool(v.Auto))
 	if v.Conditional != nil {
 		to = append(to, `,"conditional":`...)
-		to = strconv.AppendBool(to, bool((*v.Conditional)))
+		to = strconv.AppendBool(to, bool(*v.Conditional))
 	}
 	to = append(to, `,"isRestrictedBrowser":`...)
 	to = strconv.AppendBool(to, bool(v.IsRestrictedBrowser))
 	if v.ManualAllowed != nil {
 		to = append(to, `,"manualAllowed":`...)
-		to = strconv.AppendBool(to, bool((*v.ManualAllowed)))
+		to = strconv.AppendBool(to, bool(*v.ManualAllowed))
 	}
 	if v.NextEligibleAt != nil {
 		to = append(to, `,"nextEligibleAt":`...)
-		to = appendText(to, string((*v.NextEligibleAt)))
+		to = appendText(to, string(*v.NextEligibleAt))
 	}
 	if v.Reason != nil {
 		to = append(to, `,"reason":`...)
-		to = appendText(to, string((*v.Reason)))
+		to = appendText(to, string(*v.Reason))
 	}
 	to = append(to, `,"tag":`...)
 	to = appendText(to, string(v.Tag))
@@ -443,7 +444,7 @@ func (v *PasskeyAppendFinishRsp) AppendJSON(to []byte) []byte {
 	to = v.PasskeyData.AppendJSON(to)
 	if v.Risk != nil {
 		to = append(to, `,"risk":`...)
-		to = (*v.Risk).AppendJSON(to)
+		to = v.Risk.AppendJSON(to)
 	}
 	if len(to) == start {
 		return append(to, "{}"...)

@@ -25,7 +25,7 @@ func appendText(to []byte, s string) []byte {
 func appendFloat(to []byte, f float64) []byte {
 	number, err := json.Marshal(f)
 	if err != nil {
-		panic(err) // no event has what is no number: it has been JSON
+		return append(to, "null"...) // what JSON has no form for cannot have come from it
 	}
 	return append(to, number...)
 }
@@ -49,7 +49,7 @@ func (v *Event) AppendJSON(to []byte) []byte {
 	}
 	if v.Proven != nil {
 		to = append(to, `,"proven":`...)
-		to = strconv.AppendBool(to, bool((*v.Proven)))
+		to = strconv.AppendBool(to, bool(*v.Proven))
 	}
 	if v.Process != "" {
 		to = append(to, `,"process":`...)
@@ -93,19 +93,19 @@ func (v *Event) AppendJSON(to []byte) []byte {
 	}
 	if v.Auth != nil {
 		to = append(to, `,"auth":`...)
-		to = (*v.Auth).AppendJSON(to)
+		to = v.Auth.AppendJSON(to)
 	}
 	if v.Client != nil {
 		to = append(to, `,"client":`...)
-		to = (*v.Client).AppendJSON(to)
+		to = v.Client.AppendJSON(to)
 	}
 	if v.Origin != nil {
 		to = append(to, `,"origin":`...)
-		to = (*v.Origin).AppendJSON(to)
+		to = v.Origin.AppendJSON(to)
 	}
 	if v.UV != nil {
 		to = append(to, `,"uv":`...)
-		to = strconv.AppendBool(to, bool((*v.UV)))
+		to = strconv.AppendBool(to, bool(*v.UV))
 	}
 	if v.Attachment != "" {
 		to = append(to, `,"attachment":`...)
@@ -113,23 +113,23 @@ func (v *Event) AppendJSON(to []byte) []byte {
 	}
 	if v.Use != nil {
 		to = append(to, `,"use":`...)
-		to = (*v.Use).AppendJSON(to)
+		to = v.Use.AppendJSON(to)
 	}
 	if v.Counter != nil {
 		to = append(to, `,"counter":`...)
-		to = (*v.Counter).AppendJSON(to)
+		to = v.Counter.AppendJSON(to)
 	}
 	if v.Backup != nil {
 		to = append(to, `,"backup":`...)
-		to = (*v.Backup).AppendJSON(to)
+		to = v.Backup.AppendJSON(to)
 	}
 	if v.Refused != nil {
 		to = append(to, `,"refused":`...)
-		to = (*v.Refused).AppendJSON(to)
+		to = v.Refused.AppendJSON(to)
 	}
 	if v.Codes != nil {
 		to = append(to, `,"codes":`...)
-		to = (*v.Codes).AppendJSON(to)
+		to = v.Codes.AppendJSON(to)
 	}
 	if v.Labels != nil {
 		to = append(to, `,"labels":`...)
@@ -144,11 +144,11 @@ func (v *Event) AppendJSON(to []byte) []byte {
 	}
 	if v.Sighted != nil {
 		to = append(to, `,"sighted":`...)
-		to = (*v.Sighted).AppendJSON(to)
+		to = v.Sighted.AppendJSON(to)
 	}
 	if v.Risk != nil {
 		to = append(to, `,"risk":`...)
-		to = (*v.Risk).AppendJSON(to)
+		to = v.Risk.AppendJSON(to)
 	}
 	if v.StepUp != "" {
 		to = append(to, `,"stepUp":`...)
@@ -220,11 +220,11 @@ func (v *Origin) AppendJSON(to []byte) []byte {
 	}
 	if v.Lat != nil {
 		to = append(to, `,"lat":`...)
-		to = appendFloat(to, (*v.Lat))
+		to = appendFloat(to, *v.Lat)
 	}
 	if v.Lon != nil {
 		to = append(to, `,"lon":`...)
-		to = appendFloat(to, (*v.Lon))
+		to = appendFloat(to, *v.Lon)
 	}
 	if v.RadiusKm != 0 {
 		to = append(to, `,"radiusKm":`...)
@@ -246,11 +246,11 @@ func (v *Use) AppendJSON(to []byte) []byte {
 	to = strconv.AppendBool(to, bool(v.BackedUp))
 	if v.After != nil {
 		to = append(to, `,"after":`...)
-		to = strconv.AppendUint(to, uint64((*v.After)), 10)
+		to = strconv.AppendUint(to, uint64(*v.After), 10)
 	}
 	if v.Seen != nil {
 		to = append(to, `,"seen":`...)
-		to = (*v.Seen).AppendJSON(to)
+		to = v.Seen.AppendJSON(to)
 	}
 	if len(to) == start {
 		return append(to, "{}"...)

@@ -73,8 +73,7 @@ func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Dura
 	return r
 }
 
-// appendJSON appends the record as encoding/json would write it, and all but the question without reflection: there is one for every
-// decision.
+// appendJSON appends the record as encoding/json would write it, and without reflection: there is one for every decision.
 func (r *Record) appendJSON(to []byte) []byte {
 	text := func(name, value string) { to = facts.AppendText(append(to, name...), value) }
 	to = strconv.AppendInt(append(to, `{"schema":`...), int64(r.Schema), 10)
@@ -99,7 +98,11 @@ func (r *Record) appendJSON(to []byte) []byte {
 	to = strconv.AppendInt(append(to, `,"durationMicros":`...), r.DurationMicros, 10)
 	to = strconv.AppendBool(append(to, `,"memoised":`...), r.Memoised)
 	to = appendFiles(to, r.Files)
-	to = r.Question.AppendJSON(append(to, `,"question":`...))
+	if to = append(to, `,"question":`...); r.Question == nil {
+		to = append(to, "null"...)
+	} else {
+		to = r.Question.AppendJSON(to)
+	}
 	to = r.Facts.AppendJSON(append(to, `,"facts":`...))
 	if to = append(to, `,"answer":`...); r.Answer == nil {
 		to = append(to, "null"...)

@@ -4,7 +4,6 @@
 package kept
 
 import (
-	"encoding/json"
 	"net/netip"
 	"slices"
 
@@ -101,16 +100,6 @@ type Offer struct {
 	Ceremony  ident.ChallengeID `json:"ceremony,omitempty"`
 	Challenge string            `json:"challenge,omitempty"`
 	CreatedMs int64             `json:"createdMs"`
-}
-
-// AppendJSON appends the question as encoding/json would write it; null if there is none.
-func (q *Question) AppendJSON(to []byte) []byte {
-	raw, err := json.Marshal(q)
-	if err != nil {
-		// Numbers that JSON has no form for cannot come from it; should one be there, the record is of use without the question.
-		raw = []byte("null")
-	}
-	return append(to, raw...)
 }
 
 // Keep returns what is kept of a question. Nothing in it is changed when the account is.

@@ -194,3 +194,19 @@ func TestWhatEndedACeremonyIsKeptWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestPropertyAQuestionIsAppendedAsTheLibraryWritesIt(t *testing.T) {
+	t.Parallel()
+	texts := []string{"", "plain", "<a href=\"x\">&</a>", "\\ \x00 \n \u2028 \x7f é", "no UTF-8: \xff"}
+	rapid.Check(t, func(t *rapid.T) {
+		q := rapid.Make[kept.Question]().Draw(t, "question")
+		q.Client.UserAgent = rapid.SampledFrom(texts).Draw(t, "text")
+		want, err := json.Marshal(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.AppendJSON([]byte("before")); string(got) != "before"+string(want) {
+			t.Fatalf("got  %s\nwant before%s", got, want)
+		}
+	})
+}
