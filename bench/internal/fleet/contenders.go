@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -435,7 +437,7 @@ func CreatePasskey(address, user, handle string, n int, device *authenticator.De
 		NewClientEnvHandle string `json:"newClientEnvHandle"`
 	}
 	body := map[string]any{
-		"userID": user, "processID": process, "username": "bench@example.com", "clientInformation": Client(handle),
+		"userID": user, "processID": process, "username": "bench@example.com", "clientInformation": Client(user, handle),
 		"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 	}
 	if err := Post(address, "/v2/passkey/append/start", body, &start); err != nil {
@@ -448,19 +450,26 @@ func CreatePasskey(address, user, handle string, n int, device *authenticator.De
 	if err != nil {
 		return "", fmt.Errorf("create a passkey: %w", err)
 	}
-	finish := map[string]any{"userID": user, "processID": process, "attestationResponse": response, "clientInformation": Client(handle)}
+	finish := map[string]any{"userID": user, "processID": process, "attestationResponse": response, "clientInformation": Client(user, handle)}
 	err = Post(address, "/v2/passkey/append/finish", finish, nil)
 	return handle, err
 }
 
-// Client is what the crowd's browsers tell of themselves.
-func Client(handle string) map[string]any {
+// addressOf is a user's address, in the network that RFC 2544 keeps for benchmarks: many users of one address are what risk is judged by.
+func addressOf(user string) string {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(user))
+	n := sum.Sum32()
+	return netip.AddrFrom4([4]byte{198, 18 + byte(n>>16)&1, byte(n >> 8), byte(n)}).String()
+}
+
+// Client is what a user's browser tells of itself.
+func Client(user, handle string) map[string]any {
 	info := map[string]any{
-		"remoteAddress": "192.0.2.7",
+		"remoteAddress": addressOf(user),
 		"userAgent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 " +
 			"Safari/605.1.15",
 		"javascriptFingerprint":                       "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-		"javaScriptHighEntropy":                       map[string]any{"platform": "macOS", "platformVersion": "15.1.0", "mobile": false},
 		"bluetoothAvailable":                          true,
 		"userVerifyingPlatformAuthenticatorAvailable": true,
 		"conditionalMediationAvailable":               true,
@@ -481,7 +490,7 @@ func loginStart(address, user, handle string) *fasthttp.Request {
 	raw, _ := json.Marshal(
 		map[string]any{
 			"userID": user, "processID": "bench-login",
-			"crossDeviceAuthenticationStrategy": "standard", "clientInformation": Client(handle),
+			"crossDeviceAuthenticationStrategy": "standard", "clientInformation": Client(user, handle),
 		},
 	)
 	req := Signed(address)

@@ -75,7 +75,7 @@ func (c *caller) newUser() (user, error) {
 // appendStart offers the user a further passkey, as asked for, and leaves it at that.
 func (c *caller) appendStart(_ context.Context, u user) error {
 	return c.post("/v2/passkey/append/start", map[string]any{
-		"userID": u.id, "processID": "bench-append-start", "username": "bench@example.com", "clientInformation": fleet.Client(u.handle),
+		"userID": u.id, "processID": "bench-append-start", "username": "bench@example.com", "clientInformation": fleet.Client(u.id, u.handle),
 		"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 	}, nil)
 }
@@ -86,7 +86,7 @@ func (c *caller) begin(u user, process string) (options string, err error) {
 		AssertionOptions string `json:"assertionOptions"`
 	}
 	err = c.post(fleet.Path, map[string]any{
-		"userID": u.id, "processID": process, "crossDeviceAuthenticationStrategy": "standard", "clientInformation": fleet.Client(u.handle),
+		"userID": u.id, "processID": process, "crossDeviceAuthenticationStrategy": "standard", "clientInformation": fleet.Client(u.id, u.handle),
 	}, &start)
 	if err == nil && start.AssertionOptions == "" {
 		err = errors.New("no passkey was offered")
@@ -112,7 +112,7 @@ func (c *caller) login(_ context.Context, u user) error {
 		return fmt.Errorf("sign: %w", err)
 	}
 	return c.post("/v2/passkey/login/finish", map[string]any{
-		"userID": u.id, "processID": process, "assertionResponse": assertion, "clientInformation": fleet.Client(u.handle),
+		"userID": u.id, "processID": process, "assertionResponse": assertion, "clientInformation": fleet.Client(u.id, u.handle),
 	}, nil)
 }
 

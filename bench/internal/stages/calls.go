@@ -41,7 +41,8 @@ func (c *caller) loginStart(u *user) error {
 		AssertionOptions string `json:"assertionOptions"`
 	}
 	err := fleet.Post(c.address, fleet.Path, map[string]any{
-		"userID": u.id, "processID": "bench-login", "crossDeviceAuthenticationStrategy": "standard", "clientInformation": fleet.Client(u.handle),
+		"userID": u.id, "processID": "bench-login", "crossDeviceAuthenticationStrategy": "standard",
+		"clientInformation": fleet.Client(u.id, u.handle),
 	}, &start)
 	if err != nil {
 		return err
@@ -57,7 +58,7 @@ func (c *caller) loginStart(u *user) error {
 
 func (c *caller) loginFinish(u *user) error {
 	return fleet.Post(c.address, "/v2/passkey/login/finish", map[string]any{
-		"userID": u.id, "processID": "bench-login", "assertionResponse": u.answer, "clientInformation": fleet.Client(u.handle),
+		"userID": u.id, "processID": "bench-login", "assertionResponse": u.answer, "clientInformation": fleet.Client(u.id, u.handle),
 	}, nil)
 }
 
@@ -66,7 +67,7 @@ func (c *caller) appendStart(u *user) error {
 		AttestationOptions string `json:"attestationOptions"`
 	}
 	err := fleet.Post(c.address, "/v2/passkey/append/start", map[string]any{
-		"userID": u.id, "processID": "bench-append", "username": "bench@example.com", "clientInformation": fleet.Client(u.handle),
+		"userID": u.id, "processID": "bench-append", "username": "bench@example.com", "clientInformation": fleet.Client(u.id, u.handle),
 		"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 	}, &start)
 	if err != nil {
@@ -80,7 +81,7 @@ func (c *caller) appendStart(u *user) error {
 
 func (c *caller) appendFinish(u *user) error {
 	return fleet.Post(c.address, "/v2/passkey/append/finish", map[string]any{
-		"userID": u.id, "processID": "bench-append", "attestationResponse": u.answer, "clientInformation": fleet.Client(u.handle),
+		"userID": u.id, "processID": "bench-append", "attestationResponse": u.answer, "clientInformation": fleet.Client(u.id, u.handle),
 	}, nil)
 }
 
