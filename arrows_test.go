@@ -154,7 +154,7 @@ var arrows = []struct {
 	{"services/decision/internal/steps", decisionRooms("bundlefile comparison facts")},
 	{"services/decision/internal/rollout", "core " + decisionRooms("document experiment facts")},
 	{"services/decision/internal/experiment", "core " + decisionRooms("document facts")},
-	{"services/decision/internal/recognition", "core api policies " + decisionRooms("agent document facts")},
+	{"services/decision/internal/recognition", "core api policies " + decisionRooms("agent document facts memo")},
 	{"services/decision/internal/agent", decisionRooms("document facts")},
 	{"services/decision/internal/document", ""},
 	{"services/decision/internal/facts", "core api " + decisionRooms("declared memo naming vocabulary")},

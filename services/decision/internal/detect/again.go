@@ -12,7 +12,7 @@ import (
 // Same reports whether two bundles detect alike: whether each finds the facts in a question that the other finds.
 func (k *Knowledge) Same(other *Knowledge) bool {
 	return k == other || reflect.DeepEqual(&k.Parameters, &other.Parameters) && reflect.DeepEqual(k.Authenticators, other.Authenticators) &&
-		reflect.DeepEqual(&k.Clients, &other.Clients) && k.Lists.Same(other.Lists)
+		k.Clients.Same(&other.Clients) && k.Lists.Same(other.Lists)
 }
 
 // RolloutAgain finds the facts of a rollout anew, of which was is recorded and own is what detection knew then, nil if that is not known

@@ -124,6 +124,10 @@ func Learn(data map[string]any) (*Knowledge, error) {
 	return k, nil
 }
 
+// Share takes from other knowledge what is large and the same in both: of the projects of a bundle each has parameters of its own, and one
+// and the same tables.
+func (k *Knowledge) Share(other *Knowledge) { k.Clients.Share(&other.Clients) }
+
 // checkLists refuses parameters that name a list which there is not: it would list nobody.
 func (k *Knowledge) checkLists() error {
 	at := []string{"keyward", "parameters", "risk", ""}

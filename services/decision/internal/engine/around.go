@@ -69,7 +69,7 @@ func (e *Engine) Listing(more map[string]any) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if changed.base, err = changed.learn(listing, bundle.NoPlace, e.base.inputs); err != nil {
+	if changed.base, err = changed.learn(listing, bundle.NoPlace, e.base.inputs, e.base.knowledge); err != nil {
 		return nil, err
 	}
 	return changed, changed.learnProjects(context.Background())

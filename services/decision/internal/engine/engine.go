@@ -130,7 +130,7 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 	if e.plan, err = velocity.Load(loaded, e.MemoPaths()); err != nil {
 		return nil, err
 	}
-	if e.base, err = e.learn(loaded, bundle.BaseParameters, facts.NewInputs()); err != nil {
+	if e.base, err = e.learn(loaded, bundle.BaseParameters, facts.NewInputs(), nil); err != nil {
 		return nil, err
 	}
 	if err := e.learnProjects(ctx); err != nil {
@@ -150,7 +150,7 @@ func (e *Engine) With(parameters map[string]any) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if changed.base, err = changed.learn(overridden, bundle.NoPlace, e.base.inputs); err != nil {
+	if changed.base, err = changed.learn(overridden, bundle.NoPlace, e.base.inputs, e.base.knowledge); err != nil {
 		return nil, err
 	}
 	return changed, changed.learnProjects(context.Background())
@@ -194,7 +194,7 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 		if project, err = project.Override(ctx, bundle.ProjectParameters(id), e.overrides); err != nil {
 			return err
 		}
-		seen, err := e.learn(project, bundle.ProjectParameters(id), e.base.inputs)
+		seen, err := e.learn(project, bundle.ProjectParameters(id), e.base.inputs, e.base.knowledge)
 		if err != nil {
 			return err
 		}
@@ -204,9 +204,13 @@ func (e *Engine) learnProjects(ctx context.Context) error {
 	return nil
 }
 
-// learn takes the knowledge out of a bundle whose parameters come from the place.
-func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.Inputs) (view, error) {
+// learn takes the knowledge out of a bundle whose parameters come from the place. What it has in common with that which is shared, if any,
+// is that.
+func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.Inputs, shared *detect.Knowledge) (view, error) {
 	knowledge, err := detect.Learn(loaded.Data)
+	if err == nil && shared != nil {
+		knowledge.Share(shared)
+	}
 	var described map[string]reasons.Reason
 	if err == nil {
 		described, err = reasons.Learn(loaded.Data)

@@ -21,11 +21,8 @@ func New(entries int, evicted func()) *Memo {
 	if entries <= 0 {
 		return nil
 	}
-	options := &otter.Options[string, any]{
-		MaximumSize: entries,
-		// Upkeep is short and done by whoever finds it due, so that no goroutine outlives the memo.
-		Executor: func(upkeep func()) { upkeep() },
-	}
+	options := options()
+	options.MaximumSize = entries
 	if evicted != nil {
 		options.OnAtomicDeletion = func(e otter.DeletionEvent[string, any]) {
 			if e.WasEvicted() {
@@ -34,6 +31,19 @@ func New(entries int, evicted func()) *Memo {
 		}
 	}
 	return &Memo{cache: otter.Must(options)}
+}
+
+// NewBytes returns a memo whose keys and answers take at most so many bytes together, each answer so many.
+func NewBytes(most, answer int) *Memo {
+	options := options()
+	options.MaximumWeight = uint64(max(0, most))
+	options.Weigher = func(key string, _ any) uint32 { return uint32(min(len(key)+answer, most)) }
+	return &Memo{cache: otter.Must(options)}
+}
+
+// options are those of every memo. Upkeep is short and done by whoever finds it due, so that no goroutine outlives it.
+func options() *otter.Options[string, any] {
+	return &otter.Options[string, any]{Executor: func(upkeep func()) { upkeep() }}
 }
 
 // Get returns the answer of the key, or nil. The key is not kept.

@@ -88,3 +88,19 @@ func BenchmarkGet(b *testing.B) {
 		}
 	})
 }
+
+func TestWhatIsRememberedTakesNoMoreBytesThanThereAre(t *testing.T) {
+	t.Parallel()
+	const most, answer, key = 10_000, 92, 8
+	m := memo.NewBytes(most, answer)
+	for i := range 1000 {
+		m.Put(binary.BigEndian.AppendUint64(nil, uint64(i)), i)
+	}
+	if n := m.Len(); n == 0 || n > most/(answer+key) {
+		t.Errorf("%d answers are remembered, of %d bytes each", n, answer+key)
+	}
+	m.Put(make([]byte, 2*most), "what has no room")
+	if n := m.Len(); n > most/(answer+key) {
+		t.Errorf("%d answers are remembered", n)
+	}
+}

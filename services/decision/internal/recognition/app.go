@@ -46,7 +46,7 @@ func hinted(hints *rest.JavaScriptHighEntropy) bool { return hints != nil && hin
 
 // supportApp finds what an app can do. Apps state neither capabilities nor an authenticator that verifies its user: both come with the
 // system. What is absent is unknown and never no.
-func (r *Rules) supportApp(c *Client, info rest.ClientInformation, can rest.ClientCapabilities) {
+func (r *Rules) supportApp(c *Client, info *rest.ClientInformation, can *rest.ClientCapabilities) {
 	meta := info.NativeMeta
 	if meta == nil {
 		meta = &rest.NativeMeta{}
@@ -122,7 +122,7 @@ func (r *Rules) systemFillsIn(c *Client) bool {
 }
 
 // blockedApplication reports whether an app is barred, under any of its names.
-func blockedApplication(list []string, c Client, meta *rest.NativeMeta) bool {
+func blockedApplication(list []string, c *Client, meta *rest.NativeMeta) bool {
 	if containsFold(list, c.BrowserName) {
 		return true
 	}

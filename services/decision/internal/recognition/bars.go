@@ -36,7 +36,7 @@ type Blocked struct {
 }
 
 // listing finds what bars the client: the first that is hard, or else the first that is soft.
-func (r *Rules) listing(c Client, info rest.ClientInformation, environment service.Environment) facts.Listing {
+func (r *Rules) listing(c *Client, info *rest.ClientInformation, environment service.Environment) facts.Listing {
 	p := &r.bars
 	soft := facts.ListedNot
 	for _, one := range [...]struct {
@@ -48,8 +48,8 @@ func (r *Rules) listing(c Client, info rest.ClientInformation, environment servi
 		{facts.ListedAddress, r.blockedAddress(info.RemoteAddress)},
 		{facts.ListedEnvironment, environment.ID != "" && containsFold(p.BlockedEnvironments, string(environment.ID))},
 		{facts.ListedApplication, c.Native && blockedApplication(p.BlockedApplications, c, info.NativeMeta)},
-		{facts.ListedOperatingSystem, r.blockedSystem(&c)},
-		{facts.ListedBrowser, !c.Native && r.blockedBrowser(&c)},
+		{facts.ListedOperatingSystem, r.blockedSystem(c)},
+		{facts.ListedBrowser, !c.Native && r.blockedBrowser(c)},
 		{facts.ListedEmbeddedWebview, c.Embedded && p.EmbeddedWebviews == "deny"},
 		{facts.ListedRestrictedBrowser, c.RestrictedBrowser},
 	} {

@@ -102,17 +102,12 @@ const MaxUserAgent = 1024
 // Recognise reads what a client sent. It never fails: what cannot be told stays unknown.
 func (r *Rules) Recognise(info rest.ClientInformation, environment service.Environment) Client {
 	info.UserAgent = info.UserAgent[:min(len(info.UserAgent), MaxUserAgent)]
-	info = r.said(info)
-	c := Client{
-		Native:          is(info.IsNative) || (info.IsNative == nil && info.NativeMeta != nil),
-		PrivateMode:     is(info.PrivateMode),
-		Webdriver:       is(info.Webdriver),
-		PasswordManager: ternary(info.PasswordManagerAvailable),
-	}
-	r.identify(&c, info)
-	r.support(&c, info)
+	c := r.identified(is(info.IsNative) || (info.IsNative == nil && info.NativeMeta != nil), &info)
+	c.PrivateMode, c.Webdriver = is(info.PrivateMode), is(info.Webdriver)
+	c.PasswordManager = ternary(info.PasswordManagerAvailable)
+	r.support(&c, &info)
 	c.RestrictedBrowser = !c.Native && ((c.InApp != "" && r.ownAgents) || agent.HasAny(info.UserAgent, r.bars.RestrictedBrowserTokens))
-	c.Listed = r.listing(c, info, environment)
+	c.Listed = r.listing(&c, &info, environment)
 	return c
 }
 
@@ -325,7 +320,7 @@ func (r *Rules) samsung(os agent.OS, info rest.ClientInformation) Ternary {
 	}
 }
 
-func (r *Rules) support(c *Client, info rest.ClientInformation) {
+func (r *Rules) support(c *Client, info *rest.ClientInformation) {
 	can := info.ClientCapabilities
 	if can == nil {
 		can = &rest.ClientCapabilities{}
@@ -342,7 +337,7 @@ func (r *Rules) support(c *Client, info rest.ClientInformation) {
 	c.Hybrid = ternary(can.HybridTransport)
 	c.BLE = ternary(info.BluetoothAvailable)
 	if c.Native {
-		r.supportApp(c, info, *can)
+		r.supportApp(c, info, can)
 	}
 }
 

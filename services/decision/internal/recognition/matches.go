@@ -102,7 +102,7 @@ func (r *Rules) matchedEnvironments(environment service.Environment) (all []Matc
 
 func (r *Rules) matchedApplications(c *Client, info rest.ClientInformation) (all []Match) {
 	for i, name := range r.bars.BlockedApplications {
-		if c.Native && blockedApplication([]string{name}, *c, info.NativeMeta) {
+		if c.Native && blockedApplication([]string{name}, c, info.NativeMeta) {
 			all = append(all, match(facts.ListedApplication, place("blockedApplications", i), name, "an app of that name"))
 		}
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/document"
 )
 
-// Rules are what a bundle knows of clients, checked and ready to use. They are immutable. The zero value knows no names and bars nobody.
+// Rules are what a bundle knows of clients, checked and ready to use. They are immutable but for whom they remember, which changes no
+// answer. The zero value knows no names and bars nobody.
 type Rules struct {
 	Agents agent.Tables
 
@@ -19,6 +20,7 @@ type Rules struct {
 	bars      Bars
 	addresses []netip.Prefix
 	minimum   MinimumVersions
+	known     *known // by Agents; nil = nobody is remembered
 }
 
 // MinimumVersions are the oldest major versions that sync passkeys, and that serve those of other managers than the system's own; 0 = any.
@@ -36,7 +38,7 @@ type MinimumVersions struct {
 
 // Learn takes the rules from parameters and from the tables of agents in data.keyward. An error is as a rule a *document.MisfitError.
 func Learn(space map[string]any, bars Bars, minimum MinimumVersions) (Rules, error) {
-	r := Rules{bars: bars, minimum: minimum}
+	r := Rules{bars: bars, minimum: minimum, known: &known{}}
 	for _, address := range bars.BlockedAddresses {
 		prefix, err := parsePrefix(address)
 		if err != nil {

@@ -43,7 +43,7 @@ func (t Telling) String() string {
 // Without returns the rules without the entries. The rules themselves stay as they are.
 func (r *Rules) Without(t Telling) Rules {
 	left := *r
-	left.Agents = r.Agents.Without(t)
+	left.Agents, left.known = r.Agents.Without(t), nil
 	return left
 }
 
