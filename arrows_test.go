@@ -164,7 +164,8 @@ var arrows = []struct {
 	{"services/decision/internal/causes", "core api " + decisionRooms("detect engine facts recognition")},
 	{"services/decision/internal/kept", "core api " + decisionRooms("recognition")},
 	{"services/decision/internal/bundle", "core/ident " + decisionRooms("bundlefile declared limits")},
-	{"services/decision/internal/archive", "core/bus core/direct"},
+	{"services/decision/internal/archive", "core/bus core/objects"},
+	{"services/decision/internal/authenticators", "core/metadata " + decisionRooms("follow")},
 	{"services/decision/internal/bundlefile", ""},
 	{"services/decision/internal/limits", ""},
 	{"services/decision/internal/memo", ""},
@@ -197,6 +198,8 @@ var arrows = []struct {
 	{"core/account", "core/bus core/event core/fault core/ident core/kv core/patience"},
 	{"core/sighting", "core/address core/event core/ident"},
 	{"core/event", "core/ident core/place"},
+	{"core/metadata", "core/bus core/objects"},
+	{"core/metadata/metadatatest", ""},
 	{"core/place", ""},
 	{"core/place/mmdbtest", ""},
 
@@ -213,6 +216,7 @@ var arrows = []struct {
 	{"core/patience", "core/deadline core/fault"},
 	{"core/ratelimit", "core/cache"},
 	{"core/cache", "core/span"},
+	{"core/objects", "core/direct"},
 	{"core/direct", "core/patience"},
 	{"core/bus", ""},
 

@@ -20,14 +20,14 @@ func writers() map[string][]string {
 		bus.WebhookRetriesStream: {settings.Events}, bus.WebhookDeadStream: {settings.Events}, bus.WebhookDeliveriesStream: {settings.Events},
 		"KV_" + bus.EpochsBucket: {settings.Events}, "KV_" + bus.WebhooksBucket: {settings.Events},
 		"KV_" + bus.WebhookWorkBucket: {settings.Events}, "KV_" + bus.IdempotencyBucket: {settings.Gateway},
-		"OBJ_" + bus.PoliciesBucket: {settings.Decision},
-		bus.AuditStream:             settings.ServiceNames(), // of types of its own, see reports
-		"KEYWARD_PROBES":            settings.ServiceNames(),
+		"OBJ_" + bus.PoliciesBucket: {settings.Decision}, "OBJ_" + bus.MetadataBucket: {settings.Decision},
+		bus.AuditStream:  settings.ServiceNames(), // of types of its own, see reports
+		"KEYWARD_PROBES": settings.ServiceNames(),
 	}
 	for _, bucket := range []string{
 		bus.AccountsBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.ProjectsBucket, bus.ChallengesBucket, bus.MarksBucket,
 		bus.KeysBucket, bus.ProjectKeysBucket, bus.SessionsBucket, bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.SpentBucket,
-		bus.ProcessesBucket, bus.StepUpsBucket, bus.IntegrityBucket, bus.NobodiesBucket,
+		bus.ProcessesBucket, bus.StepUpsBucket, bus.IntegrityBucket, bus.NobodiesBucket, bus.AttestationsBucket,
 	} {
 		of["KV_"+bucket] = []string{settings.Ceremony}
 	}
@@ -46,6 +46,7 @@ func readers() map[string][]string {
 		"KV_" + bus.ProjectsBucket:    {settings.Ceremony, settings.Gateway},
 		"KEYWARD_PROBES":              nil,
 		"OBJ_" + bus.PoliciesBucket:   {settings.Decision},
+		"OBJ_" + bus.MetadataBucket:   {settings.Ceremony, settings.Decision},
 		bus.WebhookRetriesStream:      {settings.Events},
 		bus.WebhookDeadStream:         {settings.Events},
 		bus.WebhookDeliveriesStream:   {settings.Events},

@@ -54,6 +54,9 @@ func erasure() jetstream.ConsumerConfig {
 // PoliciesBucket is the object store that keeps the files of every policy revision that answered lately, under the hash of their content.
 const PoliciesBucket = "policy-bundles"
 
+// MetadataBucket is the object store that keeps what FIDO's metadata service says of authenticators, as it was signed.
+const MetadataBucket = "authenticator-metadata"
+
 // Key-value buckets.
 const (
 	AccountsBucket     = "accounts"          // <project>.<user>: one document an account
@@ -73,11 +76,12 @@ const (
 	SpentBucket        = "spent-tokens"      // <project>.<token ID>: signed passkey data that was used
 	WebhooksBucket     = "webhook-endpoints" // <project>.<endpoint>
 	// Instance.<name>, owner.<project>.<endpoint>, wake.<project>.<endpoint>: who delivers to which endpoint
-	WebhookWorkBucket = "webhook-work"
-	ProcessesBucket   = "processes"       // <project>.<process>: sign-ups, logins and Connect processes under way
-	StepUpsBucket     = "stepups"         // <project>.<step-up>: further proofs that are waited for, with what was withheld
-	IdempotencyBucket = "idempotency"     // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
-	IntegrityBucket   = "store-integrity" // how far the store had come, and what was found missing since
+	WebhookWorkBucket  = "webhook-work"
+	ProcessesBucket    = "processes"       // <project>.<process>: sign-ups, logins and Connect processes under way
+	StepUpsBucket      = "stepups"         // <project>.<step-up>: further proofs that are waited for, with what was withheld
+	AttestationsBucket = "attestations"    // <project>.<user>.<passkey>: what authenticators said of themselves when they made passkeys
+	IdempotencyBucket  = "idempotency"     // <project>.<hash of the key>: what a call with an Idempotency-Key was answered
+	IntegrityBucket    = "store-integrity" // how far the store had come, and what was found missing since
 )
 
 // OffersPerSubject bounds the login offers that are kept of one user and type.
@@ -173,7 +177,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, nobodies, spent, processes, stepUps, idempotency, sessions, sessionIndex, tokens,
-		b.objects(PoliciesBucket), b.bucket(IntegrityBucket), b.probes(),
+		b.objects(PoliciesBucket), b.objects(MetadataBucket), b.bucket(AttestationsBucket), b.bucket(IntegrityBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -24,11 +25,13 @@ import (
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/patience"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
+	"github.com/keyward/keyward/services/decision/internal/authenticators"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/outside"
 )
@@ -36,6 +39,9 @@ import (
 // Config says where the policy is and what the service may spend. A limit that is zero takes its default; only MemoEntries means what it
 // says.
 type Config struct {
+	// Of models of authenticators
+	Metadata authenticators.Config
+
 	PoliciesDir   string         // directory of the bundle, watched for changes; empty = the bundle in the binary
 	Files         outside.Config // of the operator, beside the policy; looked at as often as Poll says
 	LookupTimeout time.Duration  // most that reading what has happened to the user may take; default 1 s
@@ -56,6 +62,7 @@ func DefaultConfig() Config {
 		LookupTimeout: time.Second, EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second,
 		Debounce: 150 * time.Millisecond, Poll: 2 * time.Second, CheckTimeout: 30 * time.Second, CheckMemory: 512 << 20,
 		RetryLongest: 5 * time.Minute, Files: outside.Config{MaxAge: outside.DefaultMaxAge},
+		Metadata: authenticators.DefaultConfig(),
 	}
 }
 
@@ -81,6 +88,9 @@ func (c Config) Validate() error {
 	var errs []error
 	if c.Files.MaxAge < 0 {
 		errs = append(errs, errors.New("geo_max_age: must not be negative"))
+	}
+	if err := c.Metadata.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.LookupTimeout <= 0 {
 		errs = append(errs, errors.New("lookup_timeout: must be above 0"))
@@ -127,11 +137,12 @@ type Sightings interface {
 	SeeUnknown(e event.Event)
 }
 
-// Deps are what the service needs of others. All but Sightings, Audit and Admit are required.
+// Deps are what the service needs of others. All but Sightings, Metadata, Audit and Admit are required.
 type Deps struct {
 	Events service.EventReader
 	// Nil = nothing is counted, and counters say so
 	Sightings Sightings
+	Metadata  *metadata.Keeper // nil = nothing is known of models of authenticators
 	JS        jetstream.JetStream
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -151,6 +162,7 @@ type Service struct {
 	metrics *metrics
 	records *recorder
 	outside *outside.Sources
+	fetched *authenticators.Source // nil = metadata comes from nowhere
 	archive *archive.Archive
 	lookups *patience.Patience // with what users' events are read from
 
@@ -186,6 +198,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s.records = newRecorder(s.cfg, deps.JS, s.metrics)
 	s.archive = archive.New(deps.JS, deps.Log, deps.Registry)
 	s.outside = outside.New(cfg.Files, deps.Now, deps.Log)
+	if cfg.Metadata.On() && deps.Metadata != nil {
+		s.fetched = authenticators.New(cfg.Metadata.Source, deps.Metadata, &http.Client{}, deps.Log)
+	}
 	if err := s.begin(context.Background()); err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
 	}
@@ -195,6 +210,14 @@ func New(cfg Config, deps Deps) (*Service, error) {
 // Files returns why files of the operator are not used as they are now; none if they are.
 func (s *Service) Files() []error { return s.outside.Now().Wrong }
 
+// Metadata returns why what is said of models of authenticators is not used as it is now; nil if it is.
+func (s *Service) Metadata() error {
+	if s.fetched == nil {
+		return nil
+	}
+	return errors.Join(s.fetched.Err(), s.deps.Metadata.Err())
+}
+
 // Run records decisions and watches the policy files and those of the operator until ctx ends; then it records what is still waiting,
 // within the drain timeout. It returns no error.
 func (s *Service) Run(ctx context.Context) error {
@@ -203,6 +226,9 @@ func (s *Service) Run(ctx context.Context) error {
 	owned.Go(func() { s.records.Run(recording) })
 	owned.Go(func() { s.archive.Run(recording) })
 	owned.Go(func() { s.outside.Run(ctx, s.cfg.Poll) })
+	if s.fetched != nil {
+		owned.Go(func() { s.fetched.Run(ctx, s.cfg.Poll) })
+	}
 	defer owned.Wait()
 	defer stopRecording()
 	if s.cfg.PoliciesDir == "" {

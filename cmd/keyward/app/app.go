@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/telemetry"
@@ -72,7 +73,8 @@ type App struct {
 	cache    *cache.Cache // nil = the memory of the process takes its place
 	projects *project.Store
 	audit    *audit.Queue
-	keys     *atrest.Keys // nil = secrets are stored as they are
+	keys     *atrest.Keys     // nil = secrets are stored as they are
+	metadata *metadata.Keeper // nil = nothing is known of models of authenticators
 	gateway  *gateway.Gateway
 	parts    parts
 	servers  []*rpc.Server // in the order of starting

@@ -106,6 +106,9 @@ func (a *App) startServices(ctx context.Context) error {
 			return fmt.Errorf("open accounts: %w", err)
 		}
 	}
+	if err := a.openMetadata(); err != nil {
+		return fmt.Errorf("mds_root: %w", err)
+	}
 	for _, start := range []func(context.Context, *eventlog.Store, *account.Store) error{a.startEvents, a.startDecision, a.startCeremony} {
 		if err := start(ctx, store, kept); err != nil {
 			return err
@@ -206,7 +209,8 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 		return nil
 	}
 	deps := decision.Deps{
-		Events: store, Sightings: store, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry,
+		Events: store, Sightings: store, Metadata: a.metadata, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision),
+		Registry: a.registry,
 	}
 	deps.Audit = a.audit.By(audit.Actor{Kind: audit.Service, Name: settings.Decision})
 	if a.opts.Program != "" {
@@ -221,6 +225,9 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 	a.run(settings.Decision, svc.Run)
 	a.health.Register("policy", func(context.Context) telemetry.Status { return policyHealth(svc.Status()) })
 	a.health.Register("policy-files", func(context.Context) telemetry.Status { return filesHealth(svc.Files()) })
+	if a.metadata != nil {
+		a.health.Register("authenticators", func(context.Context) telemetry.Status { return metadataHealth(svc.Metadata()) })
+	}
 	explanations := trial.New(a.bus.JS)
 	a.parts.decision, a.parts.explanations = svc, explanations
 	return a.serve(remote.DecisionMethods(svc, explanations))

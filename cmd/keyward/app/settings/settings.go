@@ -384,6 +384,27 @@ func (c *Config) decisionSettings() []Setting {
 			Doc: "How old a database of locations may be before readiness says degraded; it is used all the same. 0s = any age.",
 		},
 		{
+			Section: "Decisions", Key: "mds_source", Value: value.Text{P: &c.Decision.Metadata.Source},
+			Doc: "What models of authenticators are known by: off, the path of a blob of FIDO's metadata service (MDS, version 3), or the " +
+				"address to get it from, https://mds3.fidoalliance.org/.",
+			Note: "It is verified before it counts, and never replaced by an older one; what was good last stays, in the store, for all " +
+				"processes. A file is looked at every policy_poll, the address asked once a day. Set it, mds_root and mds_name alike for the " +
+				"decision and the ceremony service. FIDO's terms hold for what it says.",
+		},
+		{
+			Section: "Decisions", Key: "mds_root", Value: value.Text{P: &c.Decision.Metadata.Root},
+			Doc: "A PEM file with the root certificates that what has signed the blob must lead to; empty = GlobalSign's Root CA, FIDO's.",
+		},
+		{
+			Section: "Decisions", Key: "mds_name", Value: value.Text{P: &c.Decision.Metadata.Name},
+			Doc: "The host name that the certificate is for that has signed the blob.",
+		},
+		{
+			Section: "Decisions", Key: "mds_grace", Value: value.Duration{P: &c.Decision.Metadata.Grace},
+			Doc: "How long a blob may be overdue, by the day on which it says that there is another one, before readiness says degraded; it is " +
+				"used all the same.",
+		},
+		{
 			Section: "Decisions", Key: "lookup_timeout", Value: value.Duration{P: &c.Decision.LookupTimeout},
 			Doc:  "How long reading a user's account and history may take, and storing what a login start offers; then the safe default answers.",
 			Note: "It takes milliseconds, but while the log changes its leader nobody answers. Less than call_timeout, or the caller has left.",

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/core/metadata"
+	"github.com/keyward/keyward/core/telemetry"
+)
+
+// openMetadata begins to keep what is known of models of authenticators. Whoever decides gets it, and whoever runs ceremonies reads what
+// was got.
+func (a *App) openMetadata() error {
+	cfg := a.cfg.Decision.Metadata
+	if !cfg.On() || !a.cfg.Runs(settings.Decision) && !a.cfg.Runs(settings.Ceremony) {
+		return nil
+	}
+	trust := metadata.Trust{Name: cfg.Name}
+	if cfg.Root != "" {
+		text, err := os.ReadFile(cfg.Root)
+		if err != nil {
+			return err
+		}
+		if trust.Roots, err = metadata.ReadRoots(text); err != nil {
+			return fmt.Errorf("%s: %w", cfg.Root, err)
+		}
+	}
+	a.metadata = metadata.NewKeeper(metadata.Deps{
+		JS: a.bus.JS, Trust: trust, Grace: cfg.Grace, Now: a.opts.Now, Log: a.logger("metadata"), Registry: a.registry,
+	})
+	a.run("metadata of authenticators", func(ctx context.Context) error {
+		a.metadata.Run(ctx, metadataPause)
+		return nil
+	})
+	if !a.cfg.Runs(settings.Decision) {
+		a.health.Register("authenticators", func(context.Context) telemetry.Status { return metadataHealth(a.metadata.Err()) })
+	}
+	return nil
+}
+
+// metadataPause is how often it is looked for what another process has got.
+const metadataPause = 10 * time.Second
+
+// metadataHealth says whether what is known of models of authenticators is as it should be.
+func metadataHealth(wrong error) telemetry.Status {
+	if wrong == nil {
+		return telemetry.Status{State: telemetry.OK}
+	}
+	return telemetry.Status{State: telemetry.Degraded, Detail: wrong.Error()}
+}
