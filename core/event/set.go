@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/keyward/keyward/core/ident"
 )
@@ -18,6 +19,8 @@ type set struct {
 
 	once  sync.Once
 	index index // once it was asked for
+
+	derived atomic.Pointer[[]any] // see Derived
 }
 
 // NewSet applies the deletions among events to them. A deletion wins over its event even if it came first, and cannot itself be deleted.

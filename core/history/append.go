@@ -24,6 +24,9 @@ func (f *folder) append() Append {
 		if i == len(offers)-1 {
 			f.tells(OfferedLast, e, 0)
 		}
+		if e.CreatedMs > f.now {
+			f.asks(f.now + 1)
+		}
 		a.LastOffer = time.UnixMilli(min(e.CreatedMs, f.now)).UTC()
 	}
 	return a
@@ -89,20 +92,23 @@ func (f *folder) nudge(declines []*event.Event, kind event.Kind, limit Cooldown)
 
 // conditionalCreateCooldown reports whether a conditional creation was requested lately and no creation has succeeded since.
 func (f *folder) conditionalCreateCooldown(succeeded int64) (cooling bool) {
+	offers := f.events.Of(event.AppendOffered)
+	offers = f.unexpired(offers[f.since(offers, f.parameters.ConditionalCreate.CooldownSeconds):])
+	if len(offers) == 0 {
+		return false
+	}
 	created := f.created()
-	for _, e := range f.of(event.AppendOffered) {
+	for _, e := range offers {
 		if e.Kind != event.KindConditionalCreate || e.CreatedMs <= succeeded || created[e.Prompt()] {
 			continue
 		}
 		if f.parameters.ConditionalCreate.PerProcess && e.Process != f.processID {
 			continue
 		}
-		if f.younger(e.CreatedMs, f.parameters.ConditionalCreate.CooldownSeconds) {
-			if cooling = true; f.told == nil {
-				break
-			}
-			f.tells(CreatedSilently, e, f.parameters.ConditionalCreate.CooldownSeconds)
+		if cooling = true; f.told == nil {
+			break
 		}
+		f.tells(CreatedSilently, e, f.parameters.ConditionalCreate.CooldownSeconds)
 	}
 	return cooling
 }

@@ -14,30 +14,44 @@ import (
 // to a set with a deletion is that to the set without the deleted event. Windows are half open: an event of age exactly the window no
 // longer counts, and a cooldown is over at exactly its end. Events of the future have age 0. A success and a failure of the same
 // millisecond: the success came after.
+//
+// With an Owner, what was folded of the same Set is remembered for as long as neither time nor anything else makes a difference. Who gets a
+// history must not change what its slices hold.
 func Fold(in Input) History {
-	return newFolder(in).fold(&in)
+	f := newFolder(&in)
+	if in.Owner != nil {
+		return f.remembered(&in)
+	}
+	return f.fold()
 }
 
-func (f *folder) fold(in *Input) History {
-	history := History{
-		Append:    f.append(),
-		Blacklist: f.blacklist(),
-		Doubts:    f.doubts(),
-		Process:   f.process(in.Process),
-		ByPhone:   f.byPhone(),
-	}
-	if in.Environment != "" {
-		history.Pair = f.pair(in.Environment)
-	}
-	history.ClockSkew = f.skewed
+func (f *folder) fold() History {
+	f.begin()
+	history := f.whole()
+	f.end(&history)
 	return history
+}
+
+// whole folds all but what the process has seen.
+func (f *folder) whole() History {
+	history := History{Append: f.append(), Blacklist: f.blacklist(), Doubts: f.doubts(), ByPhone: f.byPhone()}
+	if f.environment != "" {
+		history.Pair = f.pair(f.environment)
+	}
+	return history
+}
+
+// end adds what the process has seen.
+func (f *folder) end(history *History) {
+	history.Process = f.process(f.processID)
+	history.ClockSkew = f.skewed
 }
 
 // folder is one fold under way.
 type folder struct {
 	events      event.Set
-	expired     bool           // some of the events have no effect any more
-	offers      []*event.Event // live and not expired login offers, oldest first
+	expired     bool // some of the events have no effect any more
+	offers      []event.Event
 	credentials []account.Credential
 	deleted     []account.Tombstone
 	environment ident.EnvironmentID
@@ -46,12 +60,15 @@ type folder struct {
 	parameters  Parameters
 	createdBy   func(*account.Credential) event.Route
 	skewed      bool
+	until       int64      // Unix ms: the next of the moments that the answer depends on; see lasting
 	told        *[]Counted // what counted; nil = nobody asks
 	encoded     []string   // WebAuthn credential IDs of credentials, as events name them; empty until one is asked for
 }
 
-func newFolder(in Input) *folder {
+func newFolder(in *Input) *folder {
 	f := &folder{
+		events:      in.Events,
+		offers:      in.Offers,
 		credentials: in.Credentials,
 		deleted:     in.Deleted,
 		environment: in.Environment,
@@ -63,19 +80,20 @@ func newFolder(in Input) *folder {
 	if f.createdBy == nil {
 		f.createdBy = (*account.Credential).CreatedBy
 	}
-	f.events = in.Events
-	f.expired = slices.ContainsFunc(f.events.Expiring(), f.over)
-	offers := event.NewSet(in.Offers).All()
-	for i := range offers {
-		if o := &offers[i]; o.Type == event.LoginOffered && !f.over(o) {
-			f.offers = append(f.offers, o)
-		}
-	}
 	return f
 }
 
+// begin finds out whether some of the events have no effect any more.
+func (f *folder) begin() { f.expired = slices.ContainsFunc(f.events.Expiring(), f.over) }
+
 // over reports whether an event has no effect any more: at the moment it expires it has none.
-func (f *folder) over(e *event.Event) bool { return e.Expires != 0 && f.now >= e.ExpiresMs() }
+func (f *folder) over(e *event.Event) bool {
+	if e.Expires == 0 {
+		return false
+	}
+	f.asks(e.ExpiresMs())
+	return f.now >= e.ExpiresMs()
+}
 
 // unexpired returns those of a part of the set that still have an effect.
 func (f *folder) unexpired(part []*event.Event) []*event.Event {
@@ -92,11 +110,13 @@ func (f *folder) of(t event.Type) []*event.Event { return f.unexpired(f.events.O
 func (f *folder) age(createdMs int64) int64 { return max(0, f.now-createdMs) }
 
 func (f *folder) younger(createdMs, seconds int64) bool {
+	f.asks(createdMs + millis(seconds))
 	return f.age(createdMs) < millis(seconds)
 }
 
 // counts notes that e has a part in the answer.
 func (f *folder) counts(e *event.Event) {
+	f.asks(e.CreatedMs - millis(f.parameters.ClockSkewSeconds))
 	if e.CreatedMs-f.now > millis(f.parameters.ClockSkewSeconds) {
 		f.skewed = true
 	}

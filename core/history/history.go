@@ -23,8 +23,11 @@ type Input struct {
 	Parameters  Parameters
 
 	// Created returns the route on which a credential was created, for creations whose event does not say; nil = as the credential alone
-	// tells.
+	// tells. It reads how the credential was made, and nothing of how it was used or is named since.
 	Created func(*account.Credential) event.Route
+
+	// Owner is that of Parameters and Created: what is folded is remembered for others that have it; nil = it is not.
+	Owner *Owner
 }
 
 // Parameters are the figures that a security team sets in the bundle's data.json under the same names. Durations are in seconds there, so

@@ -10,10 +10,15 @@ func (f *folder) process(id string) Process {
 	if id == "" {
 		return p
 	}
-	starts := make(map[string]int64) // when the ceremony was offered
-	for _, o := range f.offers {
-		if o.Process != id {
+	var starts map[string]int64 // when the ceremony was offered
+	offers := event.NewSet(f.offers).All()
+	for i := range offers {
+		o := &offers[i]
+		if o.Type != event.LoginOffered || o.Process != id || f.over(o) {
 			continue
+		}
+		if starts == nil {
+			starts = make(map[string]int64)
 		}
 		key := o.Prompt()
 		if o.Ceremony == "" {
@@ -25,8 +30,12 @@ func (f *folder) process(id string) Process {
 		}
 	}
 
+	tried := f.events.Tried()
+	if len(starts) == 0 { // then an event speaks for itself, and those that are too old are those before a place
+		tried = tried[f.since(tried, f.parameters.ProcessSeconds):]
+	}
 	var current []*event.Event
-	for _, e := range f.unexpired(f.events.Tried()) {
+	for _, e := range f.unexpired(tried) {
 		if len(starts) == 0 && e.Process != id {
 			continue
 		}

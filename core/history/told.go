@@ -53,9 +53,9 @@ type Counted struct {
 
 // Tell folds, and tells what counted.
 func Tell(in Input) (History, []Counted) {
-	f := newFolder(in)
+	f := newFolder(&in)
 	f.told = new([]Counted)
-	found := f.fold(&in)
+	found := f.fold()
 	return found, *f.told
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
@@ -99,7 +100,8 @@ type view struct {
 	plan      *velocity.Plan
 	reasons   map[string]reasons.Reason // that something can be wrong, by name
 	network   bool                      // rules read request.network
-	number    uint64                    // tells the views of an engine apart in the keys of the memo; 0 = the base
+	folds     *history.Owner
+	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
 // Load reads, checks and tests the bundle in source. It returns an engine only if the bundle answers every question in the right form. An
@@ -165,7 +167,7 @@ func (e *Engine) Knowing(change func(*detect.Knowledge) error) (*Engine, error) 
 	}
 	knowing := func(v *view) (view, error) {
 		seen, knowledge := *v, *v.knowledge
-		seen.knowledge = &knowledge
+		seen.knowledge, seen.folds = &knowledge, &history.Owner{}
 		return seen, change(&knowledge)
 	}
 	var err error
@@ -219,7 +221,10 @@ func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.
 	if errors.As(err, &misfit) {
 		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
 	}
-	return view{Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, network: e.plan.Network, plan: e.plan}, err
+	return view{
+		Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, network: e.plan.Network, plan: e.plan,
+		folds: &history.Owner{},
+	}, err
 }
 
 func (e *Engine) Plan() *velocity.Plan { return e.plan }

@@ -160,6 +160,9 @@ func (v *view) input(q service.Question, ev Evidence) detect.Input {
 		return in
 	}
 	pair := v.evidence(q, ev)
+	if !ev.asked.IsZero() {
+		pair.Owner = nil // what will be is no good to those who ask next
+	}
 	in.History = history.Fold(pair)
 	if !ev.asked.IsZero() {
 		pair.Now = ev.asked
@@ -173,7 +176,7 @@ func (v *view) evidence(q service.Question, ev Evidence) history.Input {
 	pair := history.Input{
 		Events: ev.Events, Offers: ev.Offers, Credentials: q.Account.Credentials, Deleted: q.Account.Deleted,
 		Process: q.Process, Now: ev.Now, Parameters: v.knowledge.Parameters.Parameters,
-		Created: v.knowledge.CreatedBy,
+		Created: v.knowledge.CreatedBy, Owner: v.folds,
 	}
 	private := q.Client.PrivateMode != nil && *q.Client.PrivateMode
 	if q.Environment.Known && !private {
