@@ -1,7 +1,10 @@
 package sighting
 
 import (
+	"cmp"
 	"math"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/keyward/keyward/core/event"
@@ -78,7 +81,13 @@ func (b Bucket) Over(now time.Time, horizon time.Duration) bool {
 }
 
 // Totals are what was seen in a project. They are not changed after they were made. Nil has none.
-type Totals struct{ all []total }
+type Totals struct{ fine, coarse totals }
+
+// totals are those of one width.
+type totals struct {
+	order sync.Once
+	all   []total // newest first once they are in order
+}
 
 type total struct {
 	Bucket
@@ -87,11 +96,25 @@ type total struct {
 
 // NewTotals returns the totals of buckets.
 func NewTotals(in map[Bucket]int) *Totals {
-	t := &Totals{all: make([]total, 0, len(in))}
+	t := &Totals{}
 	for bucket, n := range in {
-		t.all = append(t.all, total{bucket, n})
+		of := t.of(bucket.Width)
+		of.all = append(of.all, total{bucket, n})
 	}
 	return t
+}
+
+func (t *Totals) of(width time.Duration) *totals {
+	if width == FineWidth {
+		return &t.fine
+	}
+	return &t.coarse
+}
+
+// newestFirst puts them in order when it is first asked for: most of what is kept is older than what is counted.
+func (t *totals) newestFirst() []total {
+	t.order.Do(func() { slices.SortFunc(t.all, func(a, b total) int { return cmp.Compare(b.Start, a.Start) }) })
+	return t.all
 }
 
 // Count returns how much of what a tally counts happened in its window, which ends now. Of the bucket in which the window begins only as
@@ -107,11 +130,15 @@ func (t *Totals) Count(of Tally, now time.Time) int {
 	began, width := now.Add(-of.Window).UnixMilli(), max(of.Bucket.Milliseconds(), stored.Milliseconds())
 	width -= width % stored.Milliseconds()
 	whole, partly := 0, int64(0)
-	for i := range t.all {
-		b := &t.all[i]
+	all := t.of(stored).newestFirst()
+	for i := range all {
+		b := &all[i]
 		start := b.Start - b.Start%width
+		if start+width <= began {
+			break // so are all that are older
+		}
 		switch {
-		case b.Width != stored || !of.Of.Has(b.Type) || start+width <= began:
+		case !of.Of.Has(b.Type):
 		case start >= began:
 			whole += b.n
 		default:

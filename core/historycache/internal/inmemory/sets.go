@@ -12,9 +12,9 @@ import (
 	"github.com/keyward/keyward/core/sighting"
 )
 
-// perSighting is what a sighting takes, and perSet what a set takes beside them, in bytes.
+// perSighting is what a sighting takes, once as it is kept and once as it is read, and perSet what a set takes beside them, in bytes.
 const (
-	perSighting = 64
+	perSighting = 112
 	perSet      = 300
 )
 
@@ -39,6 +39,17 @@ type Sets struct {
 type set struct {
 	key     sighting.Key
 	members []sighting.Sighting
+	told    *sighting.Set // of the members as they are; nil = nobody has asked since they changed
+}
+
+// tell returns the set as it is read.
+func (s *set) tell() sighting.Set {
+	if s.told == nil {
+		newestFirst := slices.Clone(s.members)
+		slices.Reverse(newestFirst)
+		s.told = new(sighting.NewSet(newestFirst))
+	}
+	return *s.told
 }
 
 // totals are those of a project. What was told of them last is not changed.
@@ -55,23 +66,18 @@ func NewSets(most int64, clock func() time.Time) *Sets {
 
 // Look reads sets.
 func (s *Sets) Look(_ context.Context, l *entry.Looked) error {
-	found := make([][]sighting.Sighting, len(l.Keys))
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, key := range l.Keys {
 		if element := s.all[key]; element != nil {
 			s.order.MoveToFront(element)
-			found[i] = slices.Clone(element.Value.(*set).members) //nolint:forcetypeassert // nothing else is in it
+			l.Seen.Sets[i] = element.Value.(*set).tell() //nolint:forcetypeassert // nothing else is in it
 		}
 	}
 	if s.whole != 0 && s.epoch == l.Epoch {
 		l.Seen.Since = s.since
 	}
 	l.Seen.Totals = s.tell(l.Project)
-	s.mu.Unlock()
-	for i := range found {
-		slices.Reverse(found[i])
-		l.Seen.Sets[i] = sighting.NewSet(found[i])
-	}
 	return nil
 }
 
@@ -115,7 +121,7 @@ func (s *Sets) add(key sighting.Key, one sighting.Sighting) {
 	if there {
 		return
 	}
-	in.members = slices.Insert(in.members, at, one)
+	in.members, in.told = slices.Insert(in.members, at, one), nil
 	s.taken += perSighting
 	if over := len(in.members) - sighting.Cap; over > 0 {
 		in.members = slices.Delete(in.members, 0, over)
@@ -169,6 +175,7 @@ func (s *Sets) Forget(_ context.Context, gone []entry.Sighted, sets ...sighting.
 			}
 			in := element.Value.(*set) //nolint:forcetypeassert // nothing else is in it
 			before := len(in.members)
+			in.told = nil
 			in.members = slices.DeleteFunc(in.members, func(m sighting.Sighting) bool { return m == gone[i].Sighting })
 			s.taken -= int64(before-len(in.members)) * perSighting
 		}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/core/account"
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -37,12 +36,7 @@ func Passkeys(in *Input, of []Passkey) (facts.Passkeys, []ident.CredentialID) {
 }
 
 func passkey(in *Input, c *Passkey) facts.Passkey {
-	used := c.LastUsedMs
-	for _, e := range in.Events.Successes() { // an account may lack the newest
-		if e.Type == event.LoginCompleted && e.Credential == string(c.ID) {
-			used = max(used, e.CreatedMs)
-		}
-	}
+	used := max(c.LastUsedMs, pastOf(in).logins.when(string(c.ID))) // an account may lack the newest
 	p := facts.Passkey{
 		AAGUID: strings.ToLower(c.AAGUID), Class: c.Class, Availability: c.Availability, AgeHours: since(in.Now, c.CreatedMs),
 		UsedHours: since(in.Now, used), Backup: backup(c.Credential), Counter: facts.Counter(service.CounterOK),

@@ -4,7 +4,9 @@
 package riskfacts
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,13 +135,11 @@ func FirstUsed(in *Input) int {
 	if in.Environment == "" {
 		return facts.Never
 	}
-	until := forgotten(in)
-	for _, e := range in.Events.Successes() { // oldest first
-		if e.Environment == in.Environment && e.CreatedMs > until {
-			return since(in.Now, e.CreatedMs)
-		}
+	ms, ever := pastOf(in).first(in.Environment, forgotten(in))
+	if !ever {
+		return facts.Never
 	}
-	return facts.Never
+	return since(in.Now, ms)
 }
 
 // weekday counts from Monday = 1 (ISO 8601).
@@ -185,38 +185,43 @@ func bot(c *facts.Client) string {
 
 func familiar(in *Input) *facts.Familiar {
 	_, network := address.Truncated.Keep(in.Address)
-	until := forgotten(in)
-	environments, networks := comparison[string]{wanted: string(in.Environment)}, comparison[string]{wanted: network}
-	countries, systems := comparison[string]{wanted: in.Place.Country}, comparison[int]{wanted: in.Place.ASN}
-	since, found := in.Now.Add(-memory).UnixMilli(), 0
-	for _, e := range in.Events.Successes() {
-		if e.CreatedMs <= since {
-			continue
-		}
-		found++
-		networks.with(networkOf(e))
-		was := e.Origin.Place()
-		countries.with(was.Country)
-		systems.with(was.ASN)
-		if string(e.Environment) != environments.wanted || e.CreatedMs > until {
-			environments.with(string(e.Environment))
-		}
-	}
+	p, since, until := pastOf(in), in.Now.Add(-memory).UnixMilli(), forgotten(in)
+	here := string(in.Environment)
+	hereSeen := p.environments.when(here) > max(since, until)
 	return &facts.Familiar{
-		Environment: environments.result(), Network: networks.result(), Country: countries.result(), ASN: systems.result(),
-		Successes: facts.Count(found),
+		Environment: familiarity(here != "", hereSeen, hereSeen || p.environments.besides(here) > since),
+		Network:     familiarityOf(&p.networks, network, since),
+		Country:     familiarityOf(&p.countries, in.Place.Country, since),
+		ASN:         familiarityOf(&p.systems, in.Place.ASN, since),
+		Successes:   facts.Count(p.since(since)),
+	}
+}
+
+// familiarityOf holds a value that there is now against those that there were since a moment. The zero value is not known.
+func familiarityOf[T cmp.Ordered](were *known[T], is T, since int64) facts.Familiarity {
+	var unknown T
+	return familiarity(is != unknown, were.when(is) > since, were.newest > since)
+}
+
+func familiarity(isKnown, seen, some bool) facts.Familiarity {
+	switch {
+	case !isKnown || !some:
+		return facts.FamiliarUnknown
+	case seen:
+		return facts.FamiliarSeen
+	default:
+		return facts.FamiliarNew
 	}
 }
 
 // forgotten returns until when what happened in the environment is forgotten, in Unix ms.
 func forgotten(in *Input) int64 {
-	until := int64(0)
-	for _, e := range in.Events.Of(event.EnvironmentForgotten) {
+	for _, e := range slices.Backward(in.Events.Of(event.EnvironmentForgotten)) {
 		if e.Environment == in.Environment {
-			until = max(until, e.CreatedMs)
+			return max(0, e.CreatedMs)
 		}
 	}
-	return until
+	return 0
 }
 
 // networkOf returns the network that an event came from. Those of earlier versions have the address as it was told.
@@ -229,30 +234,6 @@ func networkOf(e *event.Event) string {
 	}
 	_, network := address.Truncated.Keep(e.Client.Address)
 	return network
-}
-
-// comparison holds what there is now against what there was. The zero value of either is not known.
-type comparison[T comparable] struct {
-	wanted     T
-	seen, some bool
-}
-
-func (c *comparison[T]) with(was T) {
-	var unknown T
-	c.some = c.some || was != unknown
-	c.seen = c.seen || (was != unknown && was == c.wanted)
-}
-
-func (c *comparison[T]) result() facts.Familiarity {
-	var unknown T
-	switch {
-	case c.wanted == unknown || !c.some:
-		return facts.FamiliarUnknown
-	case c.seen:
-		return facts.FamiliarSeen
-	default:
-		return facts.FamiliarNew
-	}
 }
 
 func user(in *Input) *facts.User {
@@ -282,11 +263,11 @@ func user(in *Input) *facts.User {
 
 // last returns how many hours ago the newest event of a type was.
 func last(in *Input, of event.Type) int {
-	newest := int64(0)
-	for _, e := range in.Events.Of(of) {
-		newest = max(newest, e.CreatedMs)
+	all := in.Events.Of(of)
+	if len(all) == 0 {
+		return facts.Never
 	}
-	return since(in.Now, newest)
+	return since(in.Now, max(0, all[len(all)-1].CreatedMs))
 }
 
 // since returns how many hours ago something was, in Unix ms; 0 = it has not been, or nobody knows when.

@@ -3,7 +3,6 @@ package riskfacts
 import (
 	"time"
 
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
@@ -20,7 +19,7 @@ const (
 // travel compares where the user is with where the newest success was whose place is known.
 func travel(in *Input) *facts.Travel {
 	none := &facts.Travel{Hours: facts.Never}
-	last := newest(in)
+	last := pastOf(in).newest(in.Now)
 	if last == nil {
 		return none
 	}
@@ -38,18 +37,6 @@ func travel(in *Input) *facts.Travel {
 		t.Kmh = facts.Speed(km / max(ago, shortest).Hours())
 	}
 	return t
-}
-
-// newest returns the newest success of which it is known where it was; nil if there is none.
-func newest(in *Input) *event.Event {
-	since := in.Now.Add(-whence).UnixMilli()
-	var found *event.Event
-	for _, e := range in.Events.Successes() { // oldest first
-		if e.CreatedMs > since && e.Origin.Place().Point != nil {
-			found = e
-		}
-	}
-	return found
 }
 
 // Recorded puts in the place of what was found of places that which had been found when they were known.

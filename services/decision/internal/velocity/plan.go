@@ -241,25 +241,3 @@ func (p *Plan) set(in *Input, of Set) sighting.Set {
 	}
 	return sighting.Set{}
 }
-
-// successes returns what the user's own events say, with the logins that were reported and are no events of theirs. It is not all that is
-// known if some are of an earlier version, which named nothing.
-func (p *Plan) successes(in *Input) (own sighting.Set, known bool) {
-	if p.own == 0 {
-		return sighting.Set{}, true
-	}
-	known = true
-	members := p.set(in, Set{sighting.User, sighting.Good}).Members()
-	since := in.Now.Add(-p.own).UnixMilli()
-	for _, e := range slices.Backward(in.Events.Successes()) { // newest first
-		if e.CreatedMs <= since || len(members) >= 2*sighting.Cap {
-			break
-		}
-		one, counts := sighting.Of(e)
-		known = known && counts
-		if counts {
-			members = append(members, one)
-		}
-	}
-	return sighting.NewSet(members), known
-}
