@@ -32,8 +32,12 @@ type Report struct {
 	Refused    []Refusal         `json:"refused,omitempty"`    // empty if the bundle is good
 	Defaults   []bundle.Default  `json:"defaults,omitempty"`   // of the parameters that the bundle does not give
 	Advice     []string          `json:"advice,omitempty"`     // on a good bundle: what it costs
+	Memo       Memo              `json:"memo,omitempty"`       // of a good bundle
 	Invariants *invariant.Report `json:"invariants,omitempty"` // nil if none were asked for; breaking one refuses no bundle
 }
+
+// Memo is what tells remembered answers apart, by action.
+type Memo = engine.MemoKeys
 
 // Refusal is one reason to refuse a bundle.
 type Refusal struct {
@@ -85,7 +89,7 @@ func Check(ctx context.Context, packed []byte, sampled invariant.Options) (Repor
 	if err != nil {
 		return Report{Refused: refusals(err)}, nil
 	}
-	report := Report{Revision: loaded.Revision(), Defaults: loaded.Defaults(), Advice: loaded.Advice()}
+	report := Report{Revision: loaded.Revision(), Defaults: loaded.Defaults(), Advice: loaded.Advice(), Memo: loaded.MemoKeys("")}
 	if sampled.Situations == 0 {
 		return report, nil
 	}

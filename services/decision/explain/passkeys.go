@@ -2,6 +2,7 @@ package explain
 
 import (
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/internal/causes"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 )
 
@@ -18,7 +19,7 @@ type Passkey struct {
 // InWords puts into words what was found of a passkey.
 func InWords(found detect.Reach) Passkey {
 	return Passkey{
-		Credential: found.Credential, Kind: found.Class.Words(), Provider: found.Authenticator, Where: where(&found), Why: found.Why,
+		Credential: found.Credential, Kind: causes.ClassWords(found.Class), Provider: found.Authenticator, Where: where(&found), Why: found.Why,
 		Reasons: found.Reasons(),
 	}
 }

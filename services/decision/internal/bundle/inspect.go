@@ -23,6 +23,9 @@ func (b *Bundle) Files() map[string][]byte { return b.files }
 // out. They must not be changed.
 func (b *Bundle) Modules() map[string]*ast.Module { return b.modules }
 
+// Compiler holds the rules as they are evaluated. It must not be changed.
+func (b *Bundle) Compiler() *ast.Compiler { return b.compiler }
+
 // CheckInput holds an input, a JSON document, against the bundle's schema of that name. The error names every fact that is unknown, missing
 // or of the wrong form.
 func (b *Bundle) CheckInput(name string, input []byte) error {

@@ -297,7 +297,7 @@ func (i *inquiry) wins() []Win {
 			continue
 		}
 		w.Provider = reaches[at].Authenticator
-		w.kind = reaches[at].Class.Words()
+		w.kind = ClassWords(reaches[at].Class)
 		w.PassedOver = i.closed(w, &reaches[at])
 		w.why = closedBy(w.PassedOver, &reaches[at])
 		w.Used = w.PassedOver == "" && i.restsOn(w, taken)

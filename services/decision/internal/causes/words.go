@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/services/decision/internal/facts"
 )
 
 // Section is one part of what was found, in words.
@@ -266,4 +267,28 @@ func span(seconds int64) string {
 		return strconv.FormatInt(seconds/minute, 10) + " min"
 	}
 	return strconv.FormatInt(seconds, 10) + " s"
+}
+
+// ClassWords say of whose kind a passkey of a class is: "a passkey of Apple's".
+func ClassWords(c facts.Class) string {
+	switch c {
+	case facts.ClassSecurityKey:
+		return "a security key"
+	case facts.ClassApple:
+		return "a passkey of Apple's"
+	case facts.ClassGoogle:
+		return "a passkey of Google's"
+	case facts.ClassWindowsHello:
+		return "a passkey of one Windows device"
+	case facts.ClassBrowserProfile:
+		return "a passkey of one browser profile"
+	case facts.ClassSamsung:
+		return "a passkey of Samsung's"
+	case facts.ClassPasswordManager:
+		return "a passkey of a password manager"
+	case facts.ClassPhoneBound:
+		return "a passkey of one phone"
+	default:
+		return "a passkey of an unknown provider"
+	}
 }

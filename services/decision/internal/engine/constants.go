@@ -68,26 +68,10 @@ func checkConstants(b *bundle.Bundle) error {
 			}
 		}
 	}
-	refused = append(refused, checkReasons(b)...)
+	if b.Defines(entrypoints[risky]) {
+		refused = append(refused, reasons.Check(b, entrypoints[risky])...)
+	}
 	return errors.Join(append(refused, steps.Check(b.Modules(), b.Data)...)...)
-}
-
-// checkReasons refuses rules that find reasons which the bundle's data does not describe.
-func checkReasons(b *bundle.Bundle) []error {
-	if !b.Defines(entrypoints[risky]) {
-		return nil
-	}
-	known, err := reasons.Learn(b.Data)
-	if err != nil {
-		return nil // told with its place when the bundle is learned from
-	}
-	var refused []error
-	for _, c := range b.Contained(entrypoints[risky], reasons.Key) {
-		if _, described := known[c.Text]; !described {
-			refused = append(refused, c.Refuse(fmt.Sprintf("%q: there is no such reason", c.Text), adviseReason))
-		}
-	}
-	return refused
 }
 
 // What members must be.
@@ -95,7 +79,6 @@ const (
 	adviseMember     = "take one that callers know; the default bundle's rows have them all"
 	wireTag          = "a decision tag of the wire"
 	wantRoute        = "local, cda or security-key"
-	adviseReason     = "describe it in data.keyward.reasons, with severity and title"
 	wantRisk         = "allow, review, challenge or deny"
 	wantLevel        = "low, medium or high"
 	wantMethod       = "security-key, other-passkey, passkey-uv, email-code, sms-code or caller"

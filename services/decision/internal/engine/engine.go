@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/memo"
+	"github.com/keyward/keyward/services/decision/internal/reads"
 	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
@@ -87,8 +88,8 @@ type Engine struct {
 	base      view
 	projects  map[ident.ProjectID]*view // those that override parameters
 	overrides map[string]any            // of With
-	reads     [questions]*facts.Projection
-	plan      *velocity.Plan // what is counted, of what rules read
+	reads     [questions]*reads.Reads   // nil of what the bundle does not answer
+	plan      *velocity.Plan            // what is counted, of what rules read
 	memo      *memo.Memo
 }
 
@@ -101,6 +102,7 @@ type view struct {
 	reasons   map[string]reasons.Reason // that something can be wrong, by name
 	network   bool                      // rules read request.network
 	folds     *history.Owner
+	keys      [questions]*facts.Projection
 	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
 
@@ -120,14 +122,11 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 	e := &Engine{opts: opts, memo: memo.New(opts.MemoEntries, opts.Evicted)}
 	for q, entrypoint := range entrypoints {
 		if !loaded.Defines(entrypoint) {
-			e.reads[q] = facts.NewProjection(nil)
 			continue
 		}
-		paths, err := loaded.Reads(entrypoint)
-		if err != nil {
+		if e.reads[q], err = reads.Of(loaded.Compiler(), loaded.Modules(), entrypoint); err != nil {
 			return nil, err
 		}
-		e.reads[q] = facts.NewProjection(paths)
 	}
 	if e.plan, err = velocity.Load(loaded, e.MemoPaths()); err != nil {
 		return nil, err
@@ -223,7 +222,7 @@ func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.
 	}
 	return view{
 		Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, network: e.plan.Network, plan: e.plan,
-		folds: &history.Owner{},
+		folds: &history.Owner{}, keys: e.keys(loaded),
 	}, err
 }
 
@@ -258,16 +257,6 @@ func (e *Engine) view(project ident.ProjectID) *view {
 
 // MemoLen returns how many answers are remembered.
 func (e *Engine) MemoLen() int { return e.memo.Len() }
-
-// MemoPaths returns which values of the facts can matter to the answer, dotted, by action: what the rules read by OPA's dependency
-// analysis. Facts that agree on them share an answer.
-func (e *Engine) MemoPaths() map[string][]string {
-	paths := make(map[string][]string, questions)
-	for q, reads := range e.reads {
-		paths[actions[q]] = reads.Paths()
-	}
-	return paths
-}
 
 // Evaluate returns the policy's answer document to given facts, as encoding/json would decode it, with numbers as json.Number. It evaluates
 // the rules in every call. The document is not held against the form of an answer. An unknown action is an error.

@@ -220,7 +220,7 @@ func remember[T any](
 		return known, false, err
 	}
 	var room [usualKey]byte
-	key := e.reads[q].Append(binary.AppendUvarint(append(room[:0], byte(q)), v.number), f)
+	key := v.keys[q].Append(binary.AppendUvarint(append(room[:0], byte(q)), v.number), f)
 	if known, memoised = e.memo.Get(key).(*answered[T]); memoised {
 		return known, true, nil
 	}

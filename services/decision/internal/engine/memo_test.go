@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -117,8 +120,51 @@ var conditions = []string{
 	"alias := input.$G; input.$P; same(alias, alias)",
 }
 
+// comparisons are conditions of which the cells matter: $I is a path of a number, $T of a text.
+var comparisons = []string{
+	"input.$I >= $N",
+	"$N < input.$I",
+	"not input.$I == $N",
+	"input.$I != 1.5",
+	"input.$I <= 0.5",
+	"input.$I in {1, 2}",
+	"input.$I in [$N, 99999, $S]",
+	"not input.$I in data.keyward.parameters.inAppBrowsers",
+	"input.$I >= limits.streakThreshold",
+	"data.keyward.parameters.streakThreshold != input.$I",
+	"input.$I > data.keyward.parameters.nothing",
+	"some limits in [{\"streakThreshold\": 1}, {\"streakThreshold\": 2}]; input.$I == limits.streakThreshold",
+	"couple.localStreak > $N",
+	"couple.localStreak == couple.cdaStreak",
+	"input.$T == $S",
+	"input.$T in {$S, \"windows\"}",
+	"input.$T < $S",
+	"not $S == input.$T",
+	"input.$T != $N",
+	"count([1 | input.$I > $N]) == 1",
+	"x := input.$I; x > $N",
+	"more(input.$I)",
+	"input.$I < $N with input.$I as 7",
+	"helping with input.$I as $N",
+	"every n in [0, 1] { input.$I != n }",
+}
+
 // randomPolicy writes an ordered table of a few rows. A row has one condition of its own and one in a rule beside it.
-func randomPolicy(t *rapid.T) string {
+func randomPolicy(t *rapid.T, conditions []string) string {
+	numbers, texts := []string{}, []string{}
+	for path, value := range rows()["L13"].Flat() {
+		if strings.Contains(path, "-") {
+			continue // a name of the bundle's
+		}
+		switch value.(type) {
+		case int64:
+			numbers = append(numbers, path)
+		case string:
+			texts = append(texts, path)
+		}
+	}
+	slices.Sort(numbers)
+	slices.Sort(texts)
 	leaves := facts.NewProjection([][]string{{}}).Paths()
 	groups := []string{
 		"pair", "client", "support", "credentials", "cda", "blacklist", "flags", "nudges", "nudges.default", "experiments",
@@ -129,9 +175,8 @@ func randomPolicy(t *rapid.T) string {
 			name  string
 			among []string
 		}{
-			{"$P", leaves}, {"$Q", leaves}, {"$G", groups}, {"$H", groups}, {"$N", []string{"0", "1", "2"}}, {
-				"$S", []string{`"local"`, `""`, `"windows"`},
-			},
+			{"$P", leaves}, {"$Q", leaves}, {"$I", numbers}, {"$T", texts}, {"$G", groups}, {"$H", groups},
+			{"$N", []string{"0", "1", "2"}}, {"$S", []string{`"local"`, `""`, `"windows"`}},
 		} {
 			s = strings.ReplaceAll(s, blank.name, rapid.SampledFrom(blank.among).Draw(t, blank.name))
 		}
@@ -139,7 +184,10 @@ func randomPolicy(t *rapid.T) string {
 	}
 	condition := func(label string) string { return expand(rapid.SampledFrom(conditions).Draw(t, label)) }
 	var rego strings.Builder
-	rego.WriteString("package keyward.login\n\n")
+	rego.WriteString(
+		"package keyward.login\n\nimport input.pair as couple\n\nlimits := data.keyward.parameters\n\n" +
+			"more(x) if x > 1\n\ncoupled if couple.positive\n\n",
+	)
 	fmt.Fprintf(
 		&rego,
 		"answer(row, hint) := {\n\t\"rule\": row, \"allow\": false, \"tag\": \"default-deny\", \"route\": \"\", \"isCDACandidate\": false,\n"+
@@ -172,11 +220,20 @@ func randomPolicy(t *rapid.T) string {
 // A key that misses something the rules read would give one situation the answer to another.
 func TestMemoisedAnswersOfRandomPoliciesAreTheDirectOnes(t *testing.T) {
 	t.Parallel()
+	memoisedAsDirect(t, conditions)
+}
+
+func TestMemoisedAnswersOfRandomComparisonsAreTheDirectOnes(t *testing.T) {
+	t.Parallel()
+	memoisedAsDirect(t, comparisons)
+}
+
+func memoisedAsDirect(t *testing.T, conditions []string) {
 	outer := t
 	var asked, hits int
 	refusals := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		policy := randomPolicy(t)
+		policy := randomPolicy(t, conditions)
 		e, err := Load(context.Background(), small(outer, policy), Options{MemoEntries: entries, EvalTimeout: unhurried})
 		if err != nil {
 			refusals[err.Error()+"\n"+policy]++
@@ -298,7 +355,7 @@ func TestTheMemoIsBounded(t *testing.T) {
 	const questions = 200
 	f := rows()["L1"]
 	for i := range questions {
-		f.Pair.SecurityKeyStreak = i
+		f.Pair.FirstWin = event.Route(strconv.Itoa(i))
 		agree(t, e, &e.base, login, f, readLogin)
 	}
 	if n := e.MemoLen(); n > 10 || evicted < questions-2*10 {

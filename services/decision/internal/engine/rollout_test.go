@@ -75,7 +75,7 @@ func TestWhatDoesNotMatterToARolloutChangesNeitherAnswerNorMemoKey(t *testing.T)
 	e := halved(t)
 	key := func(q service.RolloutQuestion) string {
 		d := e.view(q.Project).knowledge.Rollout(q)
-		return string(e.reads[rollout].Append(nil, &d.Facts))
+		return string(e.base.keys[rollout].Append(nil, &d.Facts))
 	}
 	rules := map[string]bool{}
 	rapid.Check(t, func(t *rapid.T) {

@@ -4,10 +4,20 @@ import "github.com/keyward/keyward/services/decision/internal/naming"
 
 // What bundles name.
 type (
-	Label    = naming.Label
-	Labels   = naming.Labels
-	Velocity = naming.Velocity
-	Tally    = naming.Tally
+	Label       = naming.Label
+	Labels      = naming.Labels
+	Velocity    = naming.Velocity
+	Tally       = naming.Tally
+	Arm         = naming.Arm
+	Assignment  = naming.Assignment
+	Assignments = naming.Assignments
+)
+
+// The arms of an experiment, and the one experiment that is not of the bundle.
+const (
+	Treatment          = naming.Treatment
+	Control            = naming.Control
+	DeviceLocalPasskey = naming.DeviceLocalPasskey
 )
 
 // NewLabels returns the declared names, with those that an account has.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keyward/keyward/services/decision/internal/cells"
 	"github.com/keyward/keyward/services/decision/internal/naming"
 )
 
@@ -21,6 +22,9 @@ type step struct {
 	arm  string   // of what bundles name: the only one that counts; empty = all
 	each []string // of items: the values that count of each; none = all
 	skip int      // of an optional member: how many steps belong to it
+
+	at    string       // where it is in the facts, dotted
+	cells *cells.Cells // of a number or text of which only this counts; nil = its value does
 }
 
 // NewProjection returns the projection on the paths in the policy's input, the empty path being all of it. A path that no facts have does
@@ -91,8 +95,30 @@ func (p *Projection) each(s step, at []string, paths [][]string) {
 func (m *member) named() bool { return m.kind == arms || m.kind == names || m.kind == tallies }
 
 func (p *Projection) leaf(s step, at []string) {
+	s.at = strings.Join(at, ".")
 	p.steps = append(p.steps, s)
-	p.paths = append(p.paths, strings.Join(at, "."))
+	p.paths = append(p.paths, s.at)
+}
+
+// In returns the projection to which of some values only the cells count that they are in. Of is asked about each number and text. If it
+// has the same answers as for this one, this one is returned.
+func (p *Projection) In(of func(path string) *cells.Cells) *Projection {
+	divided := p
+	for i := range p.steps {
+		if s := &p.steps[i]; s.skip == 0 && s.divides() {
+			if in := of(s.at); !in.Equal(s.cells) {
+				if divided == p {
+					divided = &Projection{steps: slices.Clone(p.steps), paths: p.paths}
+				}
+				divided.steps[i].cells = in
+			}
+		}
+	}
+	return divided
+}
+
+func (s *step) divides() bool {
+	return s.kind == integer || s.kind == text || s.kind == tallies && s.arm != "" && s.arm != naming.CompleteCounters
 }
 
 // under returns the rest of the paths that begin with the name.
@@ -122,9 +148,9 @@ func (p *Projection) Append(to []byte, f *Facts) []byte {
 		case boolean:
 			to = naming.AppendBool(to, s.boolean(f))
 		case integer:
-			to = binary.AppendVarint(to, int64(s.integer(f)))
+			to = s.appendNumber(to, s.integer(f))
 		case text:
-			to = naming.AppendString(to, s.text(f))
+			to = s.appendText(to, s.text(f))
 		case arms:
 			to = s.appendArms(to, f)
 		case names:
@@ -132,10 +158,24 @@ func (p *Projection) Append(to []byte, f *Facts) []byte {
 		case items:
 			to = s.items(f).appendKey(to, s.each)
 		case tallies:
-			to = s.tallies(f).AppendKey(to, s.arm)
+			to = s.tallies(f).AppendKey(to, s.arm, s.cells)
 		}
 	}
 	return to
+}
+
+func (s *step) appendNumber(to []byte, n int) []byte {
+	if s.cells != nil {
+		return s.cells.AppendNumber(to, int64(n))
+	}
+	return binary.AppendVarint(to, int64(n))
+}
+
+func (s *step) appendText(to []byte, text string) []byte {
+	if s.cells != nil {
+		return s.cells.AppendText(to, text)
+	}
+	return naming.AppendString(to, text)
 }
 
 func (s *step) appendArms(to []byte, f *Facts) []byte {

@@ -41,30 +41,6 @@ func KnownClasses() string {
 	return strings.Join(names, ", ")
 }
 
-// Words say of whose kind a passkey of the class is: "a passkey of Apple's".
-func (c Class) Words() string {
-	switch c {
-	case ClassSecurityKey:
-		return "a security key"
-	case ClassApple:
-		return "a passkey of Apple's"
-	case ClassGoogle:
-		return "a passkey of Google's"
-	case ClassWindowsHello:
-		return "a passkey of one Windows device"
-	case ClassBrowserProfile:
-		return "a passkey of one browser profile"
-	case ClassSamsung:
-		return "a passkey of Samsung's"
-	case ClassPasswordManager:
-		return "a passkey of a password manager"
-	case ClassPhoneBound:
-		return "a passkey of one phone"
-	default:
-		return "a passkey of an unknown provider"
-	}
-}
-
 // Listing says why an environment is barred.
 type Listing string
 

@@ -1,5 +1,5 @@
-// Package naming is of facts whose members bundles name: labels of users, and counters. It promises the same JSON as encoding/json writes,
-// and keys that tell different values apart. It is pure.
+// Package naming is of facts whose members bundles name: labels of users, experiments, and counters. It promises the same JSON as
+// encoding/json writes, and keys that tell different values apart. It is pure.
 package naming
 
 import (
@@ -12,6 +12,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"github.com/keyward/keyward/services/decision/internal/cells"
 	"github.com/keyward/keyward/services/decision/internal/vocabulary"
 )
 
@@ -87,8 +88,8 @@ func (v *Velocity) Term() *ast.Term {
 	return ast.ObjectTerm(items...)
 }
 
-// AppendKey appends what tells the counters apart, or what tells one of them.
-func (v *Velocity) AppendKey(to []byte, one string) []byte {
+// AppendKey appends what tells the counters apart, or what tells one of them: if there are any, in which of the cells it is.
+func (v *Velocity) AppendKey(to []byte, one string, in *cells.Cells) []byte {
 	switch one {
 	case "":
 		to = binary.AppendUvarint(AppendBool(to, v.Complete), uint64(len(v.Counters)))
@@ -100,8 +101,12 @@ func (v *Velocity) AppendKey(to []byte, one string) []byte {
 		return AppendBool(to, v.Complete)
 	}
 	n, there := v.find(one)
-	if to = AppendBool(to, there); there {
-		to = binary.AppendVarint(to, int64(n))
+	to = AppendBool(to, there)
+	switch {
+	case !there:
+		return to
+	case in != nil:
+		return in.AppendNumber(to, int64(n))
 	}
-	return to
+	return binary.AppendVarint(to, int64(n))
 }

@@ -3,7 +3,10 @@
 package reasons
 
 import (
+	"fmt"
+
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/document"
 )
 
@@ -67,3 +70,20 @@ func In(data, answer map[string]any) ([]service.RiskReason, error) {
 	}
 	return all, nil
 }
+
+// Check refuses rules that find reasons which the bundle's data does not describe.
+func Check(b *bundle.Bundle, entrypoint string) []error {
+	known, err := Learn(b.Data)
+	if err != nil {
+		return nil // told with its place when the bundle is learned from
+	}
+	var refused []error
+	for _, c := range b.Contained(entrypoint, Key) {
+		if _, described := known[c.Text]; !described {
+			refused = append(refused, c.Refuse(fmt.Sprintf("%q: there is no such reason", c.Text), adviseReason))
+		}
+	}
+	return refused
+}
+
+const adviseReason = "describe it in data.keyward.reasons, with severity and title"

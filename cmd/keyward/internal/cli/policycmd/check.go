@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +27,7 @@ type policyCheck struct {
 	memory  string
 	timeout time.Duration
 	sampled invariant.Options
+	verbose bool
 	out     command.Output
 }
 
@@ -64,6 +67,9 @@ is an error if --situations was given.`,
 		"`number` of situations to sample; fewer if the time ends, which is an error if this is given; 0 = none",
 	)
 	cmd.Flags().Uint64Var(&c.sampled.Seed, "seed", 1, "`number` that says which situations: the same ones for the same number")
+	cmd.Flags().BoolVarP(
+		&c.verbose, "verbose", "v", false, "say which facts tell remembered answers apart, and in which cells their values are alike",
+	)
 	c.out.Flag(cmd, "text")
 	return cmd
 }
@@ -144,6 +150,9 @@ func (c *policyCheck) print(cmd *cobra.Command, report admit.Report) error {
 	for _, advice := range report.Advice {
 		fmt.Fprintln(out, advice)
 	}
+	if c.verbose {
+		writeMemo(out, report.Memo)
+	}
 	if found != nil {
 		writeKept(out, found)
 		if found.Cut() {
@@ -187,4 +196,21 @@ func writeKept(w io.Writer, found *invariant.Report) {
 	}
 	fmt.Fprintf(w, "%d invariants hold in %d sampled situations.\n", len(found.Invariants)-len(waived), found.Situations)
 	fmt.Fprint(w, strings.Join(waived, ""))
+}
+
+// writeMemo tells what of the facts tells remembered answers apart, by action.
+func writeMemo(w io.Writer, memo admit.Memo) {
+	for _, action := range slices.Sorted(maps.Keys(memo)) {
+		if len(memo[action]) == 0 {
+			continue
+		}
+		fmt.Fprintln(w, "Remembered answers of", action, "differ by:")
+		for _, fact := range memo[action] {
+			if fact.Cells == "" {
+				fmt.Fprintf(w, "  %s: its value, %s\n", fact.Path, fact.Why)
+				continue
+			}
+			fmt.Fprintf(w, "  %s: %s\n", fact.Path, fact.Cells)
+		}
+	}
 }

@@ -1,4 +1,7 @@
-package bundle
+// Package reads says which facts an answer of a policy depends on, by OPA's analysis of the compiled rules, and of which of them only in
+// which cell they are, by the rules as they are written. It promises that two inputs which agree on the paths, or are in the same cells of
+// those that have some, get the same answer from the same data. It is pure.
+package reads
 
 import (
 	"fmt"
@@ -9,27 +12,43 @@ import (
 	"github.com/open-policy-agent/opa/v1/dependencies"
 )
 
-// Reads returns the paths in the input that the answer of an entrypoint can depend on, sorted and none below another. The empty path is the
-// whole input. Two inputs that agree on these paths get the same answer from the same data.
-//
-// OPA's dependency analysis names the paths. It drops a reference that is only given to a variable if it knows a longer one, and does not
-// look into the modifiers of an assignment, so every reference to the input in the rules that can be reached counts as it is written, too.
-// It does not know either which members are read of the elements of a list, which a path names after anyElement.
-func (b *Bundle) Reads(entrypoint string) ([][]string, error) {
+// Reads is what an answer depends on.
+type Reads struct {
+	Paths [][]string // in the input, sorted and none below another; the empty path is the whole input
+	uses  *uses
+}
+
+// Of returns what the answer of an entrypoint depends on, such as data.keyward.login.decision, in compiled modules that are given as they
+// are written, too.
+func Of(compiler *ast.Compiler, written map[string]*ast.Module, entrypoint string) (*Reads, error) {
 	ref, err := ast.ParseRef(entrypoint)
 	if err != nil {
 		return nil, fmt.Errorf("entrypoint %s: %w", entrypoint, err)
 	}
-	refs, err := dependencies.Base(b.compiler, ref)
+	rules := reachable(compiler, compiler.GetRules(ref))
+	paths, err := pathsOf(compiler, ref, rules)
 	if err != nil {
 		return nil, fmt.Errorf("dependencies of %s: %w", entrypoint, err)
+	}
+	return &Reads{Paths: paths, uses: usesIn(compiler, written, rules)}, nil
+}
+
+// pathsOf returns the paths in the input that an answer can depend on.
+//
+// OPA's dependency analysis names the paths. It drops a reference that is only given to a variable if it knows a longer one, and does not
+// look into the modifiers of an assignment, so every reference to the input in the rules that can be reached counts as it is written, too.
+// It does not know either which members are read of the elements of a list, which a path names after anyElement.
+func pathsOf(compiler *ast.Compiler, of ast.Ref, rules map[*ast.Rule]bool) ([][]string, error) {
+	refs, err := dependencies.Base(compiler, of)
+	if err != nil {
+		return nil, err
 	}
 	var written []ast.Ref
 	collect := func(r ast.Ref) bool {
 		written = append(written, r)
 		return false
 	}
-	for rule := range b.reachable(b.compiler.GetRules(ref)) {
+	for rule := range rules {
 		ast.WalkRefs(rule, collect)
 	}
 	elements := map[string]bool{} // lists of which only members of their elements are read
@@ -66,7 +85,7 @@ func element(rest ast.Ref) string {
 }
 
 // reachable returns the rules and what they refer to, however far.
-func (b *Bundle) reachable(rules []*ast.Rule) map[*ast.Rule]bool {
+func reachable(compiler *ast.Compiler, rules []*ast.Rule) map[*ast.Rule]bool {
 	seen := make(map[*ast.Rule]bool)
 	for len(rules) > 0 {
 		rule := rules[len(rules)-1]
@@ -75,7 +94,10 @@ func (b *Bundle) reachable(rules []*ast.Rule) map[*ast.Rule]bool {
 			continue
 		}
 		seen[rule] = true
-		for next := range b.compiler.Graph.Dependencies(rule) {
+		if rule.Else != nil { // it is another rule, whose dependencies are its own
+			rules = append(rules, rule.Else)
+		}
+		for next := range compiler.Graph.Dependencies(rule) {
 			if next, ok := next.(*ast.Rule); ok {
 				rules = append(rules, next)
 			}

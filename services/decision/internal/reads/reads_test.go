@@ -1,13 +1,10 @@
-package bundle_test
+package reads_test
 
 import (
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/keyward/keyward/services/decision/internal/bundle"
 )
 
 func TestWhatAnEntrypointReads(t *testing.T) {
@@ -34,21 +31,9 @@ func TestWhatAnEntrypointReads(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			files := fstest.MapFS{
-				"reads/reads.rego": {Data: []byte("package keyward.reads\n\n" + tc.rules + "\n")}, "schemas/reads.json": {Data: []byte("{}")},
-				"schemas/parameters.json": {Data: []byte("{}")}, "data.json": {Data: []byte(`{"keyward": {"parameters": {}}}`)},
-			}
-			const entrypoint = "data.keyward.reads.decision"
-			b, err := bundle.Load(t.Context(), files, bundle.Entrypoints{Required: []string{entrypoint}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			reads, err := b.Reads(entrypoint)
-			if err != nil {
-				t.Fatal(err)
-			}
-			paths := make([]string, len(reads))
-			for i, path := range reads {
+			_, found := loaded(t, tc.rules)
+			paths := make([]string, len(found.Paths))
+			for i, path := range found.Paths {
 				paths[i] = strings.Join(path, ".")
 			}
 			if diff := cmp.Diff(tc.want, strings.Join(paths, " ")); diff != "" {
