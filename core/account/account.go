@@ -184,7 +184,51 @@ type Credential struct {
 	Environment     ident.EnvironmentID `json:"environment,omitempty"` // where it was created; empty if unknown
 	CreatedMs       int64               `json:"createdMs"`
 	LastUsedMs      int64               `json:"lastUsedMs"`
-	UsedOn          []string            `json:"usedOn,omitempty"` // operating systems that finished a local login with it: phone evidence
+	UsedOn          []string            `json:"usedOn,omitempty"`      // operating systems that finished a local login with it: phone evidence
+	Attestation     *Attestation        `json:"attestation,omitempty"` // nil = the authenticator said nothing of itself
+}
+
+// Attestation is what an authenticator said of itself when it made a passkey, and what that was worth.
+type Attestation struct {
+	Format string `json:"format"` // W3C WebAuthn §8
+	Trust  Trust  `json:"trust"`
+	// What it failed at, if it is Unverified
+	Step string `json:"step,omitempty"`
+	// SHA-256 of each certificate, that of the key which signed first. What they are is not kept: they may name the device.
+	Certificates [][]byte `json:"certificates,omitempty"`
+	Kept         bool     `json:"kept,omitempty"` // as a whole, beside the account
+}
+
+// Trust says who vouches for what an authenticator says of itself.
+type Trust string
+
+// The values of Trust. Empty is TrustNone.
+const (
+	TrustNone       Trust = "none"       // it says nothing
+	TrustSelf       Trust = "self"       // the passkey itself
+	TrustUnverified Trust = "unverified" // certificates that are not known to be its maker's
+	TrustVerified   Trust = "verified"   // its maker, as the metadata has it
+)
+
+// Valid reports whether t is one of the values.
+func (t Trust) Valid() bool {
+	return slices.Contains([]Trust{TrustNone, TrustSelf, TrustUnverified, TrustVerified}, t)
+}
+
+// Attested returns who vouches for what the passkey's authenticator says of itself.
+func (c *Credential) Attested() Trust {
+	if c.Attestation == nil {
+		return TrustNone
+	}
+	return c.Attestation.Trust
+}
+
+// Chain returns the hashes of the certificates of the authenticator's attestation; none if it has none, or they are not known.
+func (c *Credential) Chain() [][]byte {
+	if c.Attestation == nil {
+		return nil
+	}
+	return c.Attestation.Certificates
 }
 
 // Words of W3C WebAuthn that tell where a passkey is.

@@ -30,9 +30,11 @@ type Project struct {
 	// Host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
 	CNAME string `json:"cname,omitempty"`
 	// W3C WebAuthn userVerification of logins: required or preferred; empty = as the installation has it
-	UserVerification string   `json:"userVerification,omitempty"`
-	Frontend         Frontend `json:"frontend"`
-	CreatedMs        int64    `json:"createdMs"`
+	UserVerification string `json:"userVerification,omitempty"`
+	// What passkeys are to tell of the authenticators that make them
+	Attestation Attestation `json:"attestation,omitzero"`
+	Frontend    Frontend    `json:"frontend"`
+	CreatedMs   int64       `json:"createdMs"`
 
 	// Ring holds what tokens, handles and codes of the project are made with. It is not stored here, and the ceremony service
 	// alone has it: nil elsewhere.

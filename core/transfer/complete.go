@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"regexp"
@@ -21,6 +22,9 @@ const (
 	maxFullName     = 255  // characters
 	maxLabels       = 16
 	maxName         = 200 // characters, of a passkey
+	maxFormat       = 32  // bytes, of a format of attestation (W3C WebAuthn §8.1)
+	maxCertificates = 10
+	maxObject       = 8 << 10 // bytes, of an attestation object
 )
 
 // Account returns the account that the user becomes in a project, or every fault of the record, by field. What the record leaves open is
@@ -192,6 +196,39 @@ func (c *completion) socialAccounts(all []SocialAccount) []account.SocialAccount
 	return kept
 }
 
+// attestation takes over what was judged elsewhere: whoever imports vouches for it, as for all the rest.
+func (c *completion) attestation(field func(string) string, t *Attestation) *account.Attestation {
+	if t == nil {
+		return nil
+	}
+	if t.Format == "" || len(t.Format) > maxFormat {
+		c.fault(field("attestation.format"), "must be from 1 to %d bytes long", maxFormat)
+	}
+	if !t.Trust.Valid() {
+		c.fault(field("attestation.trust"), "must be one of none, self, unverified, verified")
+	}
+	if len(t.Step) > maxFormat {
+		c.fault(field("attestation.step"), "must be at most %d bytes long", maxFormat)
+	}
+	if len(t.Certificates) > maxCertificates {
+		c.fault(field("attestation.certificates"), "must be at most %d", maxCertificates)
+	}
+	a := &account.Attestation{Format: t.Format, Trust: t.Trust, Step: t.Step}
+	for i, hash := range t.Certificates {
+		if len(hash) != sha256.Size {
+			c.fault(field(fmt.Sprintf("attestation.certificates.%d", i)), "must be a SHA-256")
+		}
+		a.Certificates = append(a.Certificates, hash)
+	}
+	if a.Kept = len(t.Object) > 0; a.Kept && len(t.ClientDataHash) != sha256.Size {
+		c.fault(field("attestation.clientDataHash"), "must be a SHA-256, as there is an object")
+	}
+	if len(t.Object) > maxObject {
+		c.fault(field("attestation.object"), "must be at most %d bytes long", maxObject)
+	}
+	return a
+}
+
 func (c *completion) credentials(all []Credential) []account.Credential {
 	if len(all) > maxOfEach {
 		c.fault("credentials", "must be at most %d", maxOfEach)
@@ -263,6 +300,7 @@ func (c *completion) credentials(all []Credential) []account.Credential {
 			CreatedMs:       c.time(field("createdMs"), one.CreatedMs),
 			LastUsedMs:      c.time(field("lastUsedMs"), one.LastUsedMs),
 			UsedOn:          one.UsedOn,
+			Attestation:     c.attestation(field, one.Attestation),
 		})
 	}
 	return kept

@@ -115,6 +115,28 @@ type Credential struct {
 	CreatedMs       int64               `json:"createdMs,omitempty"`
 	LastUsedMs      int64               `json:"lastUsedMs,omitempty"`
 	UsedOn          []string            `json:"usedOn,omitempty"`
+	Attestation     *Attestation        `json:"attestation,omitempty"`
+}
+
+// Attestation is what an authenticator said of itself when it made a passkey, what that was worth, and, if it was kept, how it was signed.
+type Attestation struct {
+	Format         string        `json:"format"`
+	Trust          account.Trust `json:"trust"`
+	Step           string        `json:"step,omitempty"`
+	Certificates   []Bytes       `json:"certificates,omitempty"` // SHA-256 of each
+	Object         Bytes         `json:"object,omitempty"`       // W3C WebAuthn §6.5.4
+	ClientDataHash Bytes         `json:"clientDataHash,omitempty"`
+}
+
+func attestationOf(a *account.Attestation) *Attestation {
+	if a == nil {
+		return nil
+	}
+	t := &Attestation{Format: a.Format, Trust: a.Trust, Step: a.Step}
+	for _, hash := range a.Certificates {
+		t.Certificates = append(t.Certificates, hash)
+	}
+	return t
 }
 
 // Tombstone is what is left of a deleted credential.
@@ -230,6 +252,7 @@ func Of(a account.Account) User {
 			CreatedMs:       c.CreatedMs,
 			LastUsedMs:      c.LastUsedMs,
 			UsedOn:          c.UsedOn,
+			Attestation:     attestationOf(c.Attestation),
 		})
 	}
 	for _, d := range a.Deleted {

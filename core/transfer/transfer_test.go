@@ -1,6 +1,8 @@
 package transfer_test
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -237,4 +239,43 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(diff)
 		}
 	})
+}
+
+func TestWhatAnAuthenticatorSaidOfItselfMovesWithThePasskey(t *testing.T) {
+	t.Parallel()
+	hash := bytes.Repeat([]byte{7}, 32)
+	said := &account.Attestation{Format: "packed", Trust: account.TrustVerified, Certificates: [][]byte{hash}}
+	out := transfer.Of(account.Account{
+		ID: "usr-1", Status: account.StatusActive, UserHandle: []byte("ada"),
+		Credentials: []account.Credential{{ID: "cre-1", CredentialID: []byte{1}, PublicKey: []byte{2}, Attestation: said}},
+	})
+	in, faults := out.Account("pro-1", "example.com", 1_700_000_000_000)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if diff := cmp.Diff(said, in.Credentials[0].Attestation); diff != "" {
+		t.Error(diff)
+	}
+	out.Credentials[0].Attestation.Object, out.Credentials[0].Attestation.ClientDataHash = []byte{3}, hash
+	if in, faults = out.Account("pro-1", "example.com", 1_700_000_000_000); len(faults) > 0 || !in.Credentials[0].Attestation.Kept {
+		t.Errorf("with its statement: %v", faults)
+	}
+	for field, change := range map[string]func(*transfer.Attestation){
+		"format":         func(a *transfer.Attestation) { a.Format = "" },
+		"trust":          func(a *transfer.Attestation) { a.Trust = "some" },
+		"step":           func(a *transfer.Attestation) { a.Step = strings.Repeat("a", 33) },
+		"certificates":   func(a *transfer.Attestation) { a.Certificates = slices.Repeat([]transfer.Bytes{hash}, 11) },
+		"certificates.0": func(a *transfer.Attestation) { a.Certificates = []transfer.Bytes{{1}} },
+		"clientDataHash": func(a *transfer.Attestation) { a.ClientDataHash = nil },
+		"object":         func(a *transfer.Attestation) { a.Object = make([]byte, 9000) },
+	} {
+		changed := *out.Credentials[0].Attestation
+		change(&changed)
+		bad := out
+		bad.Credentials = slices.Clone(out.Credentials)
+		bad.Credentials[0].Attestation = &changed
+		if _, faults := bad.Account("pro-1", "example.com", 1); len(faults) != 1 || faults[0].Field != "credentials.0.attestation."+field {
+			t.Errorf("%s: %v", field, faults)
+		}
+	}
 }

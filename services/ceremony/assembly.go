@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/connect"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
@@ -42,6 +43,7 @@ type stores struct {
 	codes      *code.Store
 	processes  *process.Store
 	stepUps    *stepup.Store
+	statements *attestation.Store
 	outbox     *outbox.Store
 }
 
@@ -52,14 +54,15 @@ func newStores(d Deps, m metrics.Metrics) stores {
 			Records: d.Challenges, Marks: d.Marks, Offers: d.Offers, Log: d.Positions, Ends: told, Keep: d.ChallengeMaxAge,
 			Forgetful: d.EventsForgotten,
 		}),
-		index:     credindex.NewStore(d.Index),
-		names:     identindex.NewStore(d.Names),
-		sessions:  session.NewStore(d.Sessions, d.SessionIDs),
-		tokens:    connecttoken.NewStore(d.Tokens),
-		codes:     code.NewStore(d.Codes, d.Nobodies),
-		processes: process.NewStore(d.Processes),
-		stepUps:   stepup.NewStore(d.StepUps),
-		outbox:    told,
+		index:      credindex.NewStore(d.Index),
+		names:      identindex.NewStore(d.Names),
+		sessions:   session.NewStore(d.Sessions, d.SessionIDs),
+		tokens:     connecttoken.NewStore(d.Tokens),
+		codes:      code.NewStore(d.Codes, d.Nobodies),
+		processes:  process.NewStore(d.Processes),
+		stepUps:    stepup.NewStore(d.StepUps),
+		statements: attestation.NewStore(d.Attested, d.Metadata),
+		outbox:     told,
 	}
 }
 
@@ -72,6 +75,7 @@ func (s stores) forget() []directory.Forget {
 		func(ctx context.Context, a account.Account) error { return s.processes.Erase(ctx, a.Project, a.ID) },
 		func(ctx context.Context, a account.Account) error { return s.codes.Erase(ctx, a.Project, a.ID) },
 		func(ctx context.Context, a account.Account) error { return s.stepUps.Erase(ctx, a.Project, a.ID) },
+		func(ctx context.Context, a account.Account) error { return s.statements.Erase(ctx, a.Project, a.ID) },
 	}
 }
 
@@ -95,13 +99,14 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 		challengesRoom: challenges.New(d.Accounts, st.challenges, d.Now),
 		directoryRoom: directory.New(directory.Deps{
 			Projects: d.Projects, Accounts: d.Accounts, Index: st.index, Names: st.names, Outbox: st.outbox, Lists: d.Lists,
-			HostProof: cfg.HostProof, DNS: d.DNS,
+			Statements: st.statements,
+			HostProof:  cfg.HostProof, DNS: d.DNS,
 			Events: d.Events, Unfinished: d.Unfinished, Forget: st.forget(), Repaired: m.Repaired, Now: d.Now, Log: d.Log,
 		}),
 	}
 	s.stepUpsRoom = stepups.New(stepups.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, StepUps: st.stepUps, Challenges: st.challenges, Index: st.index, Outbox: st.outbox,
-		Signer: s.sessionsRoom, MaxPasskeys: cfg.MaxPasskeys, Counted: m.StepUps, Now: d.Now, Log: d.Log,
+		Statements: st.statements, Signer: s.sessionsRoom, MaxPasskeys: cfg.MaxPasskeys, Counted: m.StepUps, Now: d.Now, Log: d.Log,
 	})
 	s.codesRoom = codes.New(codes.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Outbox: st.outbox, Delivery: d.Delivery, StepUps: s.stepUpsRoom,
@@ -112,8 +117,9 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 	})
 	s.passkeysRoom = passkeys.New(passkeys.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Challenges: st.challenges, Index: st.index, Outbox: st.outbox,
-		Environments: s.environmentsRoom, Signer: s.sessionsRoom, Decision: d.Decision, Offers: d.Offers, AAGUIDs: d.AAGUIDs,
-		Proofs: s.stepUpsRoom, Calls: m.Calls, Metrics: m.Passkeys, Now: d.Now, Log: d.Log,
+		Statements: st.statements, Environments: s.environmentsRoom, Signer: s.sessionsRoom, Decision: d.Decision, Offers: d.Offers,
+		AAGUIDs: d.AAGUIDs,
+		Proofs:  s.stepUpsRoom, Calls: m.Calls, Metrics: m.Passkeys, Now: d.Now, Log: d.Log,
 		ChallengeTTL: cfg.ChallengeTTL, UserVerification: cfg.UserVerification, MaxPasskeys: cfg.MaxPasskeys,
 		LookupTimeout: cfg.LookupTimeout, Addresses: address.Form(cfg.AddressStorage),
 	})

@@ -68,6 +68,7 @@ func BenchmarkLoginStart(b *testing.B) {
 			Spent:           st.Buckets.Spent,
 			Processes:       st.Buckets.Processes,
 			StepUps:         st.Buckets.StepUps,
+			Attested:        st.Buckets.Attested,
 			Signing:         st.Signing,
 			Events:          st.Events,
 			Offers:          offers,

@@ -1,9 +1,9 @@
 // Package ceremony runs WebAuthn ceremonies (append, login, mediation) and keeps what they are about: users, credentials, challenges and
 // sessions. It asks the decision service what to offer and tells the events service what came of it. It touches the buckets "accounts",
 // "challenges", "challenge-marks", "credential-index", "identifier-index", "projects", "project-keys", "codes", "wrong-codes",
-// "signing-keys", "spent-tokens", "sessions", "session-index", "processes", "stepups", "connect-tokens" and "store-integrity", and
-// the stream of login offers. Changes of accounts are announced through the event log; while Redis is gone that takes about 0.1 s, and
-// nothing else of a ceremony notices.
+// "signing-keys", "spent-tokens", "sessions", "session-index", "processes", "stepups", "attestations", "connect-tokens" and
+// "store-integrity", and the stream of login offers, and reads the object store "authenticator-metadata". Changes of accounts are announced
+// through the event log; while Redis is gone that takes about 0.1 s, and nothing else of a ceremony notices.
 //
 // A challenge is finished at most once, and a failed verification spends it. When a finish call has returned, the event is on disk, and
 // the account unless the event says all of it. What is signed of a login is accepted once, and a failed verification leaves it as it was.
@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/origin"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
@@ -220,7 +221,12 @@ type AAGUIDs interface {
 	PasswordManager(aaguid string) bool
 }
 
-// Deps is what the service works with. All fields are required but AAGUIDs, Logins, Folded and Unfinished.
+// Metadata is what is known of models of authenticators. core/metadata.Keeper is one.
+type Metadata interface {
+	Now() *metadata.Snapshot
+}
+
+// Deps is what the service works with. All fields are required but Metadata, AAGUIDs, Logins, Folded and Unfinished.
 type Deps struct {
 	Projects   Projects
 	Keys       Keys
@@ -238,6 +244,8 @@ type Deps struct {
 	Spent      jetstream.KeyValue // bucket bus.SpentBucket
 	Processes  jetstream.KeyValue // bucket bus.ProcessesBucket
 	StepUps    jetstream.KeyValue // bucket bus.StepUpsBucket
+	Attested   jetstream.KeyValue // bucket bus.AttestationsBucket
+	Metadata   Metadata           // nil: nothing is known of models of authenticators
 	Signing    *signing.Store
 	Lists      *Lists
 	Events     service.Events
@@ -262,7 +270,8 @@ func (d Deps) validate() error {
 	if d.Projects == nil || d.Keys == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil ||
 		d.Events == nil || d.Offers == nil || d.Positions == nil || d.DNS == nil || d.Sessions == nil || d.SessionIDs == nil ||
 		d.Tokens == nil || d.Codes == nil || d.Nobodies == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.StepUps == nil ||
-		d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil || d.ChallengeMaxAge <= 0 {
+		d.Attested == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil ||
+		d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil
@@ -321,6 +330,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	if deps.AAGUIDs == nil {
 		deps.AAGUIDs = nameless{}
+	}
+	if deps.Metadata == nil {
+		deps.Metadata = (*metadata.Keeper)(nil)
 	}
 	if deps.Unfinished == nil {
 		deps.Unfinished = deps.Lists

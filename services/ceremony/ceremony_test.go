@@ -36,6 +36,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 			Spent:           b.Spent,
 			Processes:       b.Processes,
 			StepUps:         b.StepUps,
+			Attested:        b.Attested,
 			Signing:         st.Signing,
 			Events:          st.Events,
 			Offers:          st.Events,

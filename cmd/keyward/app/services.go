@@ -333,6 +333,8 @@ func (a *App) openCeremony(ctx context.Context, store *eventlog.Store, accounts 
 		Spent:           buckets[bus.SpentBucket],
 		Processes:       buckets[bus.ProcessesBucket],
 		StepUps:         buckets[bus.StepUpsBucket],
+		Attested:        buckets[bus.AttestationsBucket],
+		Metadata:        a.metadata,
 		Signing:         keys,
 		Events:          a.parts.events,
 		Offers:          store,
@@ -371,7 +373,7 @@ func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValu
 	for _, name := range []string{
 		bus.ChallengesBucket, bus.MarksBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.SessionsBucket,
 		bus.SessionIndexBucket, bus.TokensBucket, bus.CodesBucket, bus.NobodiesBucket, bus.SpentBucket,
-		bus.ProcessesBucket, bus.StepUpsBucket, bus.IntegrityBucket,
+		bus.ProcessesBucket, bus.StepUpsBucket, bus.AttestationsBucket, bus.IntegrityBucket,
 	} {
 		bucket, err := kv.Open(ctx, a.bus.JS, name)
 		if err != nil {

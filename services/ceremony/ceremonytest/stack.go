@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
@@ -52,11 +53,20 @@ type Stack struct {
 	storage  *bus.Bus
 	Lists    *ceremony.Lists
 	Buckets  Buckets
+	Metadata *Metadata
 	Signing  *signing.Store
 	Keyring  *keyring.Store
 	Log      *Buffer
 	Registry *prometheus.Registry
 }
+
+// Metadata is what is known of models of authenticators: nothing, until a test says what.
+type Metadata struct {
+	atomic.Pointer[metadata.Snapshot]
+}
+
+// Now implements ceremony.Metadata.
+func (m *Metadata) Now() *metadata.Snapshot { return m.Load() }
 
 // Guessed counts the accounts whose codes were guessed at until none was taken.
 type Guessed struct{ atomic.Int64 }
@@ -102,6 +112,7 @@ func NewWith(tb testing.TB, b Buckets, accounts *account.Store) *Stack {
 		storage:  here.storage,
 		Lists:    here.lists,
 		Buckets:  b,
+		Metadata: &Metadata{},
 		Log:      &Buffer{},
 		Registry: prometheus.NewRegistry(),
 	}
@@ -148,7 +159,8 @@ func (st *Stack) Deps(b Buckets) ceremony.Deps {
 	return ceremony.Deps{
 		Projects: st.Projects, Keys: st.Keyring, Accounts: st.Accounts,
 		Challenges: b.Challenges, Marks: b.Marks, Index: b.Index, Names: b.Names, Sessions: b.Sessions, SessionIDs: b.SessionIDs,
-		Tokens: b.Tokens, Codes: b.Codes, Nobodies: b.Nobodies, Spent: b.Spent, Processes: b.Processes, StepUps: b.StepUps,
+		Tokens: b.Tokens, Codes: b.Codes, Nobodies: b.Nobodies, Spent: b.Spent, Processes: b.Processes, StepUps: b.StepUps, Attested: b.Attested,
+		Metadata: st.Metadata,
 		Delivery: st.Delivery, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events, DNS: st.DNS, Lists: st.Lists,
 		Decision: st.Decision, Audit: st.Guessed, AAGUIDs: Names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		Now: st.Clock.Now, Log: slog.New(slog.NewJSONHandler(st.Log, nil)), Metrics: st.Registry,

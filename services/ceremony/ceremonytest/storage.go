@@ -95,7 +95,7 @@ func (s *shared) start() error {
 // Buckets are those that the service works with.
 type Buckets struct {
 	Accounts, Challenges, Marks, Index, Names, Sessions, SessionIDs, Tokens, Codes, Nobodies, Spent, Processes, Keys, roots jetstream.KeyValue
-	StepUps                                                                                                                 jetstream.KeyValue
+	StepUps, Attested                                                                                                       jetstream.KeyValue
 }
 
 // OpenBuckets opens the buckets of the storage that all tests of a process share.
@@ -128,6 +128,7 @@ func OpenBucketsOf(tb testing.TB, storage *bus.Bus) Buckets {
 		Spent:      open(bus.SpentBucket),
 		Processes:  open(bus.ProcessesBucket),
 		StepUps:    open(bus.StepUpsBucket),
+		Attested:   open(bus.AttestationsBucket),
 		Keys:       open(bus.KeysBucket),
 		roots:      open(bus.ProjectKeysBucket),
 	}

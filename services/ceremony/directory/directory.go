@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
 	"github.com/keyward/keyward/services/ceremony/internal/outbox"
@@ -54,6 +55,7 @@ type Forget func(context.Context, account.Account) error
 type Deps struct {
 	Projects   Projects
 	Accounts   *account.Store
+	Statements *attestation.Store
 	Index      *credindex.Store
 	Names      *identindex.Store
 	Outbox     *outbox.Store
@@ -72,6 +74,7 @@ type Deps struct {
 type Service struct {
 	projects   Projects
 	accounts   *account.Store
+	statements *attestation.Store
 	index      *credindex.Store
 	names      *identindex.Store
 	outbox     *outbox.Store
@@ -94,6 +97,7 @@ func New(d Deps) *Service {
 	return &Service{
 		projects:   d.Projects,
 		accounts:   d.Accounts,
+		statements: d.Statements,
 		index:      d.Index,
 		names:      d.Names,
 		outbox:     d.Outbox,

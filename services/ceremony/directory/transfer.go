@@ -39,7 +39,7 @@ func (s *Service) ImportUsers(ctx context.Context, req service.ForProject[servic
 				return nil
 			}
 			var err error
-			results[i], err = s.importUser(ctx, a, req.Body.DryRun)
+			results[i], err = s.importUser(ctx, u, a, req.Body.DryRun)
 			return err
 		})
 	}
@@ -68,7 +68,7 @@ func keyFaults(u transfer.User) []fault.FieldError {
 
 // importUser stores one user. The account goes last: until it is there, what was reserved for it means nothing, and another attempt takes
 // it over.
-func (s *Service) importUser(ctx context.Context, a account.Account, dryRun bool) (service.Imported, error) {
+func (s *Service) importUser(ctx context.Context, u transfer.User, a account.Account, dryRun bool) (service.Imported, error) {
 	ctx, cancel := context.WithTimeout(ctx, nameLimit)
 	defer cancel()
 	known, _, err := s.accounts.Inspect(ctx, a.Project, a.ID)
@@ -86,6 +86,9 @@ func (s *Service) importUser(ctx context.Context, a account.Account, dryRun bool
 	}
 	if err := m.reserve(ctx); err != nil || len(m.faults) > 0 {
 		return m.outcome(), errors.Join(err, m.giveBack(ctx))
+	}
+	if err := s.statements.Import(ctx, u, &a); err != nil {
+		return service.Imported{}, errors.Join(err, m.giveBack(ctx))
 	}
 	err = s.accounts.Create(ctx, a)
 	if errors.Is(err, account.ErrExists) {

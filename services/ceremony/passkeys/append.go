@@ -226,8 +226,12 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	if err != nil {
 		return Created{}, err
 	}
+	said, statement, err := s.enrolment.Statements.Take(&c.Project, c.Answer)
+	if err != nil {
+		return Created{}, err
+	}
 	s.describe(&passkey, c.Taken.Record, c.Client)
-	passkey.Name = c.Name
+	passkey.Name, passkey.Attestation = c.Name, said
 	asked := s.finishQuestion(ctx, c.Project, &c.Account, c.Taken.Record, c.Client)
 	asked.Passkey, asked.UV, asked.Conditional = passkey, passkey.UserVerified, c.Taken.Kind == event.KindConditionalCreate
 	judged := s.risk.Finish(ctx, asked)
@@ -238,13 +242,14 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	err = s.risk.Pass(ctx, risk.Withheld{
 		Project: c.Project.ID, Account: c.Account, Process: c.Taken.Process, Record: c.Taken.Record, Verdict: judged, Passkey: passkey,
 		Event: done, Data: s.passkeyData(c.Account.ID, passkey, rest.CeremonyType(passkey.CreatedBy()), c.Taken.ID), Client: c.Client,
+		Statement: statement,
 	})
 	risk.Tell(ctx, s.tell, risk.Finish{Stage: risk.AppendFinish, Event: done, Verdict: judged, Refused: err})
 	if err != nil {
 		return Created{}, err
 	}
 	err = s.enrolment.Keep(ctx, enrolment.Passkey{
-		Credential: passkey, Record: c.Taken.Record, Field: c.Field,
+		Credential: passkey, Record: c.Taken.Record, Field: c.Field, Statement: statement,
 		Remember: func(a *account.Account) {
 			environments.Remember(a, c.Taken.Environment, c.Where, passkey.CreatedMs)
 			s.outbox.Untold(a)

@@ -89,6 +89,7 @@ func TestAPasskeyIsCreated(t *testing.T) {
 			Environment:     a.Environments[0].ID,
 			CreatedMs:       nowMs,
 			LastUsedMs:      nowMs,
+			Attestation:     &account.Attestation{Format: "packed", Trust: account.TrustSelf},
 		},
 	}
 	if diff := cmp.Diff(want, a.Credentials, cmpopts.IgnoreFields(account.Credential{}, "PublicKey")); diff != "" {

@@ -66,6 +66,7 @@ func (s *Service) Remove(ctx context.Context, req service.ForUser[ident.Credenti
 	}
 	entry := credindex.Entry{User: req.User, Credential: gone.ID, Created: gone.CreatedMs, Deleted: nowMs}
 	change := service.Change{ChangedMs: nowMs, CreatedMs: gone.CreatedMs}
+	err = errors.Join(err, s.enrolment.Statements.Forget(ctx, req.Project, req.User, &gone))
 	return change, errors.Join(err, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry))
 }
 

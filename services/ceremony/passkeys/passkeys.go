@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
@@ -69,6 +70,7 @@ type Deps struct {
 	Accounts         *account.Store
 	Challenges       *challenge.Store
 	Index            *credindex.Store
+	Statements       *attestation.Store
 	Outbox           *outbox.Store
 	Environments     Environments
 	Signer           Signer
@@ -116,12 +118,14 @@ type Service struct {
 func New(d Deps) *Service {
 	return &Service{
 		projects: d.Projects, accounts: d.Accounts, challenges: d.Challenges, index: d.Index, outbox: d.Outbox, environments: d.Environments,
-		signer: d.Signer, decision: d.Decision, proofs: d.Proofs, offers: d.Offers, aaguids: d.AAGUIDs, calls: d.Calls,
-		metrics: d.Metrics, now: d.Now, log: d.Log, starts: patience.New(d.LookupTimeout), challengeTTL: d.ChallengeTTL,
+		signer: d.Signer, decision: d.Decision, proofs: d.Proofs, offers: d.Offers, aaguids: d.AAGUIDs, calls: d.Calls, metrics: d.Metrics,
+		now: d.Now, log: d.Log, starts: patience.New(d.LookupTimeout), challengeTTL: d.ChallengeTTL,
 		userVerification: d.UserVerification, addresses: d.Addresses,
 		risk: risk.Judge{ // who judges waits as long for what it looks up
 			Decision: d.Decision, StepUps: d.Proofs, Patience: patience.New(2 * d.LookupTimeout), Unjudged: d.Metrics.Unjudged, Log: d.Log,
 		},
-		enrolment: enrolment.New(enrolment.Deps{Accounts: d.Accounts, Index: d.Index, Most: d.MaxPasskeys, Log: d.Log}),
+		enrolment: enrolment.New(enrolment.Deps{
+			Accounts: d.Accounts, Index: d.Index, Statements: d.Statements, Most: d.MaxPasskeys, Log: d.Log,
+		}),
 	}
 }

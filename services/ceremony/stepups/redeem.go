@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
@@ -33,6 +34,8 @@ type withheld struct {
 	Passkey account.Credential     `json:"passkey"` // of a creation, the one that the account does not have yet
 	Login   *login                 `json:"login,omitempty"`
 	Client  rest.ClientInformation `json:"client"`
+
+	Statement *attestation.Statement `json:"statement,omitempty"` // of a creation
 }
 
 // login is what a login has beside.
@@ -45,7 +48,7 @@ type login struct {
 }
 
 func withheldOf(w risk.Withheld) withheld {
-	kept := withheld{Record: w.Record, Event: w.Event, Data: w.Data, Passkey: w.Passkey, Client: w.Client}
+	kept := withheld{Record: w.Record, Event: w.Event, Data: w.Data, Passkey: w.Passkey, Client: w.Client, Statement: w.Statement}
 	if l := w.Login; l != nil {
 		kept.Login = &login{
 			Signed: l.Signed, CredentialID: l.CredentialID, Discoverable: l.Discoverable,
@@ -173,7 +176,7 @@ func (s *Service) recordLogin(ctx context.Context, a account.Account, u *stepup.
 // createPasskey ends a creation that was withheld: the passkey is its user's, and its event is in the log.
 func (s *Service) createPasskey(ctx context.Context, u *stepup.StepUp, kept withheld) (rsp rest.StepUpRedeemRsp, err error) {
 	err = s.enrolment.Keep(ctx, enrolment.Passkey{
-		Credential: kept.Passkey, Record: kept.Record, Field: fieldStepUp,
+		Credential: kept.Passkey, Record: kept.Record, Field: fieldStepUp, Statement: kept.Statement,
 		Remember: func(a *account.Account) {
 			environments.Remember(a, kept.Record.Environment, kept.seen(), kept.Passkey.CreatedMs)
 			s.deps.Outbox.Untold(a)

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 	"github.com/keyward/keyward/services/ceremony/internal/enrolment"
@@ -40,6 +41,7 @@ type Deps struct {
 	StepUps     *stepup.Store
 	Challenges  *challenge.Store
 	Index       *credindex.Store
+	Statements  *attestation.Store
 	Outbox      *outbox.Store
 	Signer      Signer
 	MaxPasskeys int // of one user
@@ -62,7 +64,7 @@ var (
 // New returns the room.
 func New(d Deps) *Service {
 	return &Service{deps: d, enrolment: enrolment.New(enrolment.Deps{
-		Accounts: d.Accounts, Index: d.Index, Most: d.MaxPasskeys, Log: d.Log,
+		Accounts: d.Accounts, Index: d.Index, Statements: d.Statements, Most: d.MaxPasskeys, Log: d.Log,
 	})}
 }
 

@@ -47,7 +47,7 @@ func (ex Export) Run(ctx context.Context, out io.Writer, from Position) (Positio
 	if err != nil {
 		return at, err
 	}
-	users := func(data []byte) (transfer.Record, bool, error) { return userRecord(ctx, log, data) }
+	users := func(data []byte) (transfer.Record, bool, error) { return ex.userRecord(ctx, log, data) }
 	if err := ex.follow(ctx, out, &at, accounts, users); err != nil {
 		return at, err
 	}
@@ -76,7 +76,7 @@ func (ex Export) User(ctx context.Context, out io.Writer, user ident.UserID) err
 	if err != nil {
 		return err
 	}
-	record, ok, err := userRecord(ctx, log, entry.Value())
+	record, ok, err := ex.userRecord(ctx, log, entry.Value())
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func writeLine(out io.Writer, record transfer.Record) error {
 }
 
 // userRecord has the account take up what logins say that the log has alone.
-func userRecord(ctx context.Context, logins account.Logins, data []byte) (transfer.Record, bool, error) {
+func (ex Export) userRecord(ctx context.Context, logins account.Logins, data []byte) (transfer.Record, bool, error) {
 	var a account.Account
 	if err := json.Unmarshal(data, &a); err != nil {
 		return transfer.Record{}, false, fmt.Errorf("decode an account: %w", err)
@@ -194,7 +194,37 @@ func userRecord(ctx context.Context, logins account.Logins, data []byte) (transf
 	}
 	a.TakeUp(lacking)
 	user := transfer.Of(a)
-	return transfer.Record{User: &user}, true, nil
+	return transfer.Record{User: &user}, true, ex.addStatements(ctx, a, &user)
+}
+
+// addStatements adds what the authenticators of passkeys said of themselves, as far as that is kept.
+func (ex Export) addStatements(ctx context.Context, a account.Account, user *transfer.User) error {
+	for i := range user.Credentials {
+		c := &user.Credentials[i]
+		if said := a.Credentials[i].Attestation; said == nil || !said.Kept {
+			continue
+		}
+		bucket, err := ex.JS.KeyValue(ctx, bus.AttestationsBucket)
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			return nil // of an earlier version
+		}
+		if err != nil {
+			return fmt.Errorf("open attestations: %w", err)
+		}
+		entry, err := bucket.Get(ctx, string(a.Project)+"."+string(a.ID)+"."+string(c.ID))
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read the attestation of %s: %w", c.ID, err)
+		}
+		var kept struct{ Object, ClientDataHash []byte }
+		if err := json.Unmarshal(entry.Value(), &kept); err != nil {
+			return fmt.Errorf("decode the attestation of %s: %w", c.ID, err)
+		}
+		c.Attestation.Object, c.Attestation.ClientDataHash = kept.Object, kept.ClientDataHash
+	}
+	return nil
 }
 
 func eventRecord(data []byte) (transfer.Record, bool, error) {

@@ -1,5 +1,5 @@
-// Package enrolment makes a passkey that was created a user's. It touches the bucket of accounts and, through credindex, that of credential
-// IDs.
+// Package enrolment makes a passkey that was created a user's. It touches the bucket of accounts, through credindex that of credential IDs,
+// and through attestation that of what authenticators say of themselves, which is there before the account is.
 //
 // Two writes make it: the entry of its credential ID, so that no two accounts have the same one, and then the account, which is the truth.
 // The account spends the challenge, too. A passkey has the ID that comes of its ceremony (challenge.Record.PasskeyID); it is taken in only
@@ -31,6 +31,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/credindex"
 )
@@ -39,8 +40,10 @@ import (
 type Deps struct {
 	Accounts *account.Store
 	Index    *credindex.Store
-	Most     int // passkeys of one user
-	Log      *slog.Logger
+	// Of what authenticators say of themselves
+	Statements *attestation.Store
+	Most       int // passkeys of one user
+	Log        *slog.Logger
 }
 
 // Store makes passkeys users' own.
@@ -55,6 +58,8 @@ type Passkey struct {
 	Record   challenge.Record
 	Field    string                 // of the request, where the answer came in
 	Remember func(*account.Account) // what else the account is to know
+	// What the authenticator said of itself; nil = it is not to be kept
+	Statement *attestation.Statement
 }
 
 // Ended reports whether a creation has made a passkey of the account, also if that was deleted since, or has been given up.
@@ -72,6 +77,11 @@ func (s *Store) Keep(ctx context.Context, p Passkey) error {
 	if err := s.name(ctx, p); err != nil {
 		return err
 	}
+	if p.Statement != nil {
+		if err := s.Statements.Put(ctx, p.statement(), p.Statement); err != nil {
+			return errors.Join(err, s.Index.RemoveCredential(ctx, r.Project, p.CredentialID, r.User))
+		}
+	}
 	_, err := s.Accounts.Update(ctx, r.Project, r.User, func(a *account.Account) error { return s.takeIn(a, p) })
 	if err == nil {
 		return nil
@@ -82,10 +92,18 @@ func (s *Store) Keep(ctx context.Context, p Passkey) error {
 		// be a passkey that no mediation finds.
 		return err
 	}
-	if cleanup := s.Index.RemoveCredential(ctx, r.Project, p.CredentialID, r.User); cleanup != nil {
+	cleanup := s.Index.RemoveCredential(ctx, r.Project, p.CredentialID, r.User)
+	if p.Statement != nil {
+		cleanup = errors.Join(cleanup, s.Statements.Forget(ctx, r.Project, r.User, &p.Credential))
+	}
+	if cleanup != nil {
 		s.Log.WarnContext(ctx, "an index entry without an account is left over", "credential", p.ID, "error", cleanup)
 	}
 	return err
+}
+
+func (p *Passkey) statement() attestation.Ref {
+	return attestation.Ref{Project: p.Record.Project, User: p.Record.User, Passkey: p.ID}
 }
 
 // name enters a credential ID, or says why it is not to be had: the same answer has come before, or the passkey is there already.

@@ -183,7 +183,6 @@ func TestARefusedAttestationObjectNamesItsMemberAndTheStep(t *testing.T) {
 		"a key that is nothing":          {raw(0xf6), badKey},
 		"a key that is a list":           {raw(0x80), badKey},
 		"a key without a member":         {raw(0xa0), badKey},
-		"a format of nobody":             {func(o map[string]any) { o["fmt"] = "x" }, badStatement},
 		"a statement of the format none": {func(o map[string]any) { o["fmt"] = "none" }, badStatement},
 		"a statement without members":    {func(o map[string]any) { o["fmt"], o["attStmt"] = "packed", map[string]any{"x": 1} }, badStatement},
 	} {

@@ -120,6 +120,12 @@ func (p *Party) Create(a account.Account, c Creation) (Options, error) {
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
 			o.Challenge = challenge.Draw()
 			o.Timeout = cmp.Or(c.TimeoutMs, timeoutMs)
+			if wanted := p.project.Attestation; wanted.Asked() {
+				o.Attestation = protocol.ConveyancePreference(wanted.Conveyance)
+				for _, format := range wanted.Formats {
+					o.AttestationFormats = append(o.AttestationFormats, protocol.AttestationFormat(format))
+				}
+			}
 			return nil
 		})
 	if err != nil {
@@ -158,6 +164,10 @@ func (p *Party) Register(
 	web, err := p.library()
 	if err != nil {
 		return account.Credential{}, err
+	}
+	if object := &answer.Response.AttestationObject; !p.project.Attestation.Asked() && !protocol.IsAttestationFormatString(object.Format) {
+		// Who was not asked says what nobody can read: that is nothing.
+		object.Format, object.AttStatement = string(protocol.AttestationFormatNone), nil
 	}
 	created, err := web.CreateCredential(user{Account: a}, session, answer)
 	if err != nil {

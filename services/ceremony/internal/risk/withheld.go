@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 )
 
@@ -25,6 +26,8 @@ type Withheld struct {
 	Data    rest.PasskeyData // the answer
 	Login   *WithheldLogin   // nil of a creation, whose passkey the account does not have
 	Client  rest.ClientInformation
+	// What the authenticator of a creation said of itself; nil = it is not to be kept
+	Statement *attestation.Statement
 }
 
 // WithheldLogin is what a login has beside.
