@@ -124,7 +124,7 @@ func TestOnlyWhatAServiceErasesMayBePurgedByIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	may := map[string][]string{
-		settings.Decision: {"OBJ_" + bus.PoliciesBucket},
+		settings.Decision: {"OBJ_" + bus.MetadataBucket, "OBJ_" + bus.PoliciesBucket},
 		settings.Events: {
 			bus.EventsStream, bus.OffersStream, bus.DecisionsStream, bus.WebhookRetriesStream, bus.WebhookDeadStream, bus.WebhookDeliveriesStream,
 		},
