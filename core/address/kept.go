@@ -34,6 +34,19 @@ const (
 // Known reports whether f is one of the forms.
 func (f Form) Known() bool { return f == Truncated || f == Full }
 
+// NetworkOf returns the network of an address that a client or a backend told, as Keep does.
+func NetworkOf(told string) string {
+	from, ok := Client(told)
+	if !ok {
+		return ""
+	}
+	var room [usualText]byte
+	return string(Network(from).AppendTo(room[:0]))
+}
+
+// usualText is how long the text of a network is at most, but for those with zones.
+const usualText = 64
+
 // Keep returns what the form keeps of an address that a client or a backend told; of a form that is not known, as little as of any. Text
 // that is no address leaves nothing.
 func (f Form) Keep(told string) (address, network string) {

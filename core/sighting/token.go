@@ -46,6 +46,19 @@ func (n *Namer) token(kind byte, name string) string {
 	if n == nil || name == "" {
 		return ""
 	}
+	return sum(n, kind, name)
+}
+
+// within names a part of the network.
+func (n *Namer) within(kind byte, part netip.Prefix) string {
+	var room [usualPrefix]byte
+	return sum(n, kind, part.AppendTo(room[:0]))
+}
+
+// usualPrefix is how long the text of a network is at most, but for those with zones.
+const usualPrefix = 64
+
+func sum[T string | []byte](n *Namer, kind byte, name T) string {
 	s := n.states.Get().(*state) //nolint:forcetypeassert // nothing else is put there
 	defer n.states.Put(s)
 	s.hash.Reset()
@@ -65,7 +78,7 @@ func (n *Namer) Name(user string, environment ident.EnvironmentID, remote string
 	}
 	named := &event.Sighted{User: n.token('u', user), Environment: n.token('e', string(environment))}
 	if from, ok := address.Client(remote); ok && countable(from) {
-		named.Address, named.Network = n.token('a', within(from).String()), n.token('n', address.Network(from).String())
+		named.Address, named.Network = n.within('a', within(from)), n.within('n', address.Network(from))
 	}
 	return named
 }

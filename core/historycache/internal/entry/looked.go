@@ -19,10 +19,15 @@ type Looked struct {
 
 // NewLooked returns a read that has found nothing yet: anything may be missing.
 func NewLooked(project ident.ProjectID, keys []sighting.Key, epoch uint64) *Looked {
-	return &Looked{
-		Project: project, Keys: keys, Epoch: epoch,
-		Seen: sighting.Seen{Sets: make([]sighting.Set, len(keys)), Since: sighting.NeverSince()},
+	const usual = 5
+	whole := &struct { // at once: there is one for every decision
+		Looked
+		room [usual]sighting.Set
+	}{Looked: Looked{Project: project, Keys: keys, Epoch: epoch, Seen: sighting.Seen{Since: sighting.NeverSince()}}}
+	if whole.Seen.Sets = whole.room[:min(len(keys), usual)]; len(keys) > usual {
+		whole.Seen.Sets = make([]sighting.Set, len(keys))
 	}
+	return &whole.Looked
 }
 
 // Sighted is something that was seen, with the sets that it belongs into.

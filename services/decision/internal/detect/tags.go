@@ -17,7 +17,7 @@ import (
 func (d *Detection) insights(a *account.Account, h history.History, threshold int) rest.DetectionInsights {
 	insights := rest.DetectionInsights{
 		Tags:               d.tags(h, threshold),
-		CredentialIds:      make([]string, 0, len(d.passkeys)),
+		CredentialIds:      []string{},
 		ClientEnvIds:       []string{},
 		PasswordManagerIds: []string{},
 		HistoryData: rest.HistoryData{
@@ -27,6 +27,10 @@ func (d *Detection) insights(a *account.Account, h history.History, threshold in
 			AutoCount: int32(h.Append.Auto.Declines), AutoCooldown: h.Append.Auto.Cooldown,
 			ConditionalCreateCooldown: h.Append.ConditionalCreateCooldown,
 		},
+	}
+	if a != nil { // both in one piece of memory
+		room := make([]string, 0, len(d.passkeys)+len(a.Environments))
+		insights.CredentialIds, insights.ClientEnvIds = room[:0:len(d.passkeys)], room[len(d.passkeys):len(d.passkeys)]
 	}
 	for i := range d.passkeys {
 		p := &d.passkeys[i]

@@ -18,6 +18,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
@@ -102,6 +103,7 @@ type view struct {
 	reasons   map[string]reasons.Reason // that something can be wrong, by name
 	network   bool                      // rules read request.network
 	folds     *history.Owner
+	created   func(*account.Credential) event.Route
 	keys      [questions]*facts.Projection
 	number    uint64 // tells the views of an engine apart in the keys of the memo; 0 = the base
 }
@@ -166,7 +168,7 @@ func (e *Engine) Knowing(change func(*detect.Knowledge) error) (*Engine, error) 
 	}
 	knowing := func(v *view) (view, error) {
 		seen, knowledge := *v, *v.knowledge
-		seen.knowledge, seen.folds = &knowledge, &history.Owner{}
+		seen.knowledge, seen.folds, seen.created = &knowledge, &history.Owner{}, knowledge.CreatedBy
 		return seen, change(&knowledge)
 	}
 	var err error
@@ -222,7 +224,7 @@ func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.
 	}
 	return view{
 		Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, network: e.plan.Network, plan: e.plan,
-		folds: &history.Owner{}, keys: e.keys(loaded),
+		folds: &history.Owner{}, created: knowledge.CreatedBy, keys: e.keys(loaded),
 	}, err
 }
 

@@ -53,14 +53,9 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 	reason := loginReason(a.verdict)
 	said := v.verdict(a.verdict, &d)
 	said.Incomplete = !d.Facts.Complete || err != nil
-	said.NextEligibleAt = v.eligible(q.Question, ev, reason, func(later Evidence) (string, error) {
-		d := v.login(q, later)
-		known, _, err := ask(ctx, e, v, login, &d.Facts, readLogin)
-		if err != nil {
-			return "", err
-		}
-		return loginReason(known.answer.verdict), nil
-	})
+	if _, ends := causeOf(reason); ends {
+		said.NextEligibleAt = e.loginEligible(ctx, v, q, ev, reason)
+	}
 	judged := e.judge(ctx, v, &d)
 	otherDevice := ""
 	if a.cda {
@@ -74,6 +69,18 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 	return login, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
 }
 
+// loginEligible returns when a login is no longer refused for a reason.
+func (e *Engine) loginEligible(ctx context.Context, v *view, q service.LoginQuestion, ev Evidence, reason string) time.Time {
+	return v.eligible(q.Question, ev, reason, func(later Evidence) (string, error) {
+		d := v.login(q, later)
+		known, _, err := ask(ctx, e, v, login, &d.Facts, readLogin)
+		if err != nil {
+			return "", err
+		}
+		return loginReason(known.answer.verdict), nil
+	})
+}
+
 // Append judges whether to offer the creation of a passkey, under the same terms as Login.
 func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Evidence) (service.AppendVerdict, Basis, error) {
 	v := e.view(q.Project)
@@ -85,14 +92,9 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 	a := &known.answer
 	said := v.verdict(a.verdict, &d)
 	said.Incomplete = !d.Facts.Complete || err != nil
-	said.NextEligibleAt = v.eligible(q.Question, ev, a.reason, func(later Evidence) (string, error) {
-		d := v.append(q, later)
-		known, _, err := ask(ctx, e, v, appending, &d.Facts, readAppend)
-		if err != nil {
-			return "", err
-		}
-		return known.answer.reason, nil
-	}, v.offerEnds(q, ev)...)
+	if _, ends := causeOf(a.reason); ends {
+		said.NextEligibleAt = e.appendEligible(ctx, v, q, ev, a.reason)
+	}
 	judged := e.judge(ctx, v, &d)
 	judged.bind(&said, judged.asks(), ev.Now)
 	return service.AppendVerdict{
@@ -100,6 +102,18 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 		IsRestrictedBrowser: a.restrictedBrowser, Reason: a.reason, ExcludeCredentials: d.All(), Attachment: a.attachment, Hints: a.hints,
 		UserVerification: a.userVerification, AllowedAAGUIDs: v.knowledge.Parameters.AllowedAAGUIDs,
 	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
+}
+
+// appendEligible returns when a creation is no longer refused for a reason.
+func (e *Engine) appendEligible(ctx context.Context, v *view, q service.AppendQuestion, ev Evidence, reason string) time.Time {
+	return v.eligible(q.Question, ev, reason, func(later Evidence) (string, error) {
+		d := v.append(q, later)
+		known, _, err := ask(ctx, e, v, appending, &d.Facts, readAppend)
+		if err != nil {
+			return "", err
+		}
+		return known.answer.reason, nil
+	}, v.offerEnds(q, ev)...)
 }
 
 // Mediation judges whether to offer passkeys in autofill, under the same terms as Login. There is no user yet, so the account of the
@@ -176,7 +190,7 @@ func (v *view) evidence(q service.Question, ev Evidence) history.Input {
 	pair := history.Input{
 		Events: ev.Events, Offers: ev.Offers, Credentials: q.Account.Credentials, Deleted: q.Account.Deleted,
 		Process: q.Process, Now: ev.Now, Parameters: v.knowledge.Parameters.Parameters,
-		Created: v.knowledge.CreatedBy, Owner: v.folds,
+		Created: v.created, Owner: v.folds,
 	}
 	private := q.Client.PrivateMode != nil && *q.Client.PrivateMode
 	if q.Environment.Known && !private {

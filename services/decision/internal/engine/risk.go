@@ -103,7 +103,7 @@ func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *d
 	}
 	f.RiskFacts = riskfacts.Find(&in)
 	if f.AccountFacts != nil {
-		var passkeys []riskfacts.Passkey
+		passkeys := make([]riskfacts.Passkey, 0, f.Credentials.Total)
 		d.Each(func(c *account.Credential, class facts.Class, a detect.Availability) {
 			passkeys = append(passkeys, riskfacts.Passkey{Credential: c, Class: class, Availability: string(a)})
 		})

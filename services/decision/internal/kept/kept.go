@@ -178,11 +178,7 @@ func client(c rest.ClientInformation) rest.ClientInformation {
 }
 
 func network(remote string) string {
-	from, ok := address.Client(remote)
-	if !ok {
-		return ""
-	}
-	return address.Network(from).String()
+	return address.NetworkOf(remote)
 }
 
 // Network returns the network that the client asked from; zero if it is not known.
@@ -216,16 +212,24 @@ func (q *Question) Restore(project ident.ProjectID, user ident.UserID, process s
 	return restored
 }
 
-// NewRead returns which events were read, and the offers of the process among those that were.
+// NewRead returns which events were read, and the offers of the process among those that were. It is shared, and must not be changed.
 func NewRead(events event.Set, offers []event.Event, process string) *Read {
-	seen := events.Tally()
-	r := &Read{Events: seen.Events, Hash: seen.Hash()}
+	all := event.Derived(events, readOf)
+	if len(offers) == 0 || process == "" {
+		return all
+	}
+	r := *all
 	for i := range offers {
-		if o := &offers[i]; process != "" && o.Process == process && o.Type == event.LoginOffered {
+		if o := &offers[i]; o.Process == process && o.Type == event.LoginOffered {
 			r.Offers = append(r.Offers, Offer{ID: o.ID, Ceremony: o.Ceremony, Challenge: o.Challenge, CreatedMs: o.CreatedMs})
 		}
 	}
-	return r
+	return &r
+}
+
+func readOf(events event.Set) *Read {
+	seen := events.Tally()
+	return &Read{Events: seen.Events, Hash: seen.Hash()}
 }
 
 // Restored returns the offers as events of the process.

@@ -19,18 +19,14 @@ type Passkey struct {
 
 // Passkeys returns what there is to know of an account's passkeys, in an order that depends on nothing else, and which passkey each is.
 func Passkeys(in *Input, of []Passkey) (facts.Passkeys, []ident.CredentialID) {
-	type known struct {
-		facts.Passkey
-		id ident.CredentialID
-	}
-	all := make([]known, len(of))
-	for i := range of {
-		all[i] = known{passkey(in, &of[i]), of[i].ID}
-	}
-	slices.SortStableFunc(all, func(a, b known) int { return a.Compare(&b.Passkey) })
-	found, ids := make(facts.Passkeys, len(all)), make([]ident.CredentialID, len(all))
-	for i := range all {
-		found[i], ids[i] = all[i].Passkey, all[i].id
+	found, ids := make(facts.Passkeys, 0, len(of)), make([]ident.CredentialID, 0, len(of))
+	for i := range of { // an account has few
+		one := passkey(in, &of[i])
+		at := len(found)
+		for at > 0 && one.Compare(&found[at-1]) < 0 {
+			at--
+		}
+		found, ids = slices.Insert(found, at, one), slices.Insert(ids, at, of[i].ID)
 	}
 	return found, ids
 }

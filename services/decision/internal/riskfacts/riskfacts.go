@@ -57,16 +57,30 @@ func (f *Finish) Used() ident.CredentialID {
 // memory is how long a success makes familiar what it was done with.
 const memory = 180 * 24 * time.Hour
 
+// whole is the facts with all that they point to: there are some for every decision.
+type whole struct {
+	facts.RiskFacts
+	located  facts.Located
+	told     facts.Told
+	familiar facts.Familiar
+	travel   facts.Travel
+	user     facts.User
+	alerts   facts.Alerts
+}
+
 // Find finds the facts. Of mediation there is no user yet.
 func Find(in *Input) *facts.RiskFacts {
-	f := &facts.RiskFacts{
-		Stage: in.Stage, Action: facts.PasskeyLogin, Project: facts.Project{ID: string(in.Project)}, Request: request(in),
-	}
+	w := &whole{}
+	f := &w.RiskFacts
+	f.Stage, f.Action, f.Project.ID = in.Stage, facts.PasskeyLogin, string(in.Project)
+	w.request(in)
 	if in.Stage == facts.AppendStart || in.Stage == facts.AppendFinish {
 		f.Action = facts.PasskeyAppend
 	}
 	if in.Stage != facts.MediationStart {
-		f.Familiar, f.User, f.Travel = familiar(in), user(in), travel(in)
+		w.familiar, w.travel = familiar(in), travel(in)
+		w.known(in)
+		f.Familiar, f.User, f.Travel = &w.familiar, &w.user, &w.travel
 	}
 	switch end := in.Finish; {
 	case end == nil:
@@ -99,33 +113,33 @@ func item(in *Input) facts.Item {
 	return i
 }
 
-func request(in *Input) facts.Request {
+func (w *whole) request(in *Input) {
 	utc := in.Now.UTC()
-	r := facts.Request{
-		Family: "none", Scope: "none", HourUTC: utc.Hour(), WeekdayUTC: weekday(utc), Bot: bot(in.Client), Told: told(in), Lists: in.Lists,
-		Located: &facts.Located{Country: in.Place.Country, ASN: in.Place.ASN},
+	w.told, w.located = told(in), facts.Located{Country: in.Place.Country, ASN: in.Place.ASN}
+	r := &w.Request
+	*r = facts.Request{
+		Family: "none", Scope: "none", HourUTC: utc.Hour(), WeekdayUTC: weekday(utc), Bot: bot(in.Client), Told: &w.told, Lists: in.Lists,
+		Located: &w.located,
 	}
 	if in.Network {
-		_, network := address.Truncated.Keep(in.Address)
-		r.Network = &network
+		r.Network = new(address.NetworkOf(in.Address))
 	}
 	from, ok := address.Client(in.Address)
 	if !ok {
-		return r
+		return
 	}
 	r.Family, r.Scope = "ipv6", scope(from)
 	if from.Is4() {
 		r.Family = "ipv4"
 	}
-	return r
 }
 
-func told(in *Input) *facts.Told {
+func told(in *Input) facts.Told {
 	local := in.Now.UTC()
 	if in.Zone != nil {
 		local = in.Now.In(in.Zone)
 	}
-	return &facts.Told{
+	return facts.Told{
 		Hour: local.Hour(), Weekday: weekday(local), Source: in.Source, Agent: in.Agent, Contradictions: in.Contradicts,
 	}
 }
@@ -183,12 +197,12 @@ func bot(c *facts.Client) string {
 	}
 }
 
-func familiar(in *Input) *facts.Familiar {
-	_, network := address.Truncated.Keep(in.Address)
+func familiar(in *Input) facts.Familiar {
+	network := address.NetworkOf(in.Address)
 	p, since, until := pastOf(in), in.Now.Add(-memory).UnixMilli(), forgotten(in)
 	here := string(in.Environment)
 	hereSeen := p.environments.when(here) > max(since, until)
-	return &facts.Familiar{
+	return facts.Familiar{
 		Environment: familiarity(here != "", hereSeen, hereSeen || p.environments.besides(here) > since),
 		Network:     familiarityOf(&p.networks, network, since),
 		Country:     familiarityOf(&p.countries, in.Place.Country, since),
@@ -232,18 +246,21 @@ func networkOf(e *event.Event) string {
 	if e.Client == nil {
 		return ""
 	}
-	_, network := address.Truncated.Keep(e.Client.Address)
-	return network
+	return address.NetworkOf(e.Client.Address)
 }
 
-func user(in *Input) *facts.User {
-	u := &facts.User{Status: facts.StatusUnknown, AgeHours: facts.Never, PasskeyAddedHours: facts.Never, PasskeyRemovedHours: facts.Never}
-	u.Alerts = &facts.Alerts{
+// known adds what is known of the account.
+func (w *whole) known(in *Input) {
+	u := &w.user
+	*u = facts.User{
+		Status: facts.StatusUnknown, AgeHours: facts.Never, PasskeyAddedHours: facts.Never, PasskeyRemovedHours: facts.Never, Alerts: &w.alerts,
+	}
+	w.alerts = facts.Alerts{
 		CounterRegressedHours: last(in, event.PasskeyCounterRegressed), BackupEligibilityHours: last(in, event.PasskeyBackupChanged),
 	}
 	if in.Account == nil {
 		u.Labels = facts.NewLabels(in.Labels, nil)
-		return u
+		return
 	}
 	u.Labels = facts.NewLabels(in.Labels, in.Account.Labels)
 	added, removed := int64(0), int64(0)
@@ -258,7 +275,6 @@ func user(in *Input) *facts.User {
 	u.Status, u.Passkeys = facts.Status(in.Account.Status), len(in.Account.Credentials)
 	u.AgeHours = since(in.Now, in.Account.CreatedMs)
 	u.PasskeyAddedHours, u.PasskeyRemovedHours = since(in.Now, added), since(in.Now, removed)
-	return u
 }
 
 // last returns how many hours ago the newest event of a type was.

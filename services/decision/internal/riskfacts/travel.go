@@ -17,8 +17,8 @@ const (
 )
 
 // travel compares where the user is with where the newest success was whose place is known.
-func travel(in *Input) *facts.Travel {
-	none := &facts.Travel{Hours: facts.Never}
+func travel(in *Input) facts.Travel {
+	none := facts.Travel{Hours: facts.Never}
 	last := pastOf(in).newest(in.Now)
 	if last == nil {
 		return none
@@ -29,7 +29,7 @@ func travel(in *Input) *facts.Travel {
 		return none
 	}
 	ago := in.Now.Sub(time.UnixMilli(last.CreatedMs))
-	t := &facts.Travel{
+	t := facts.Travel{
 		Located: true, DistanceKm: facts.Kilometres(km), Hours: facts.Hours(int64(ago / time.Hour)),
 		CountryChanged: was.Country != "" && in.Place.Country != "" && was.Country != in.Place.Country,
 	}

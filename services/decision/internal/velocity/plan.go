@@ -145,17 +145,28 @@ type Input struct {
 	Now           time.Time
 }
 
+// usualCounters is how many counters are read as a rule at most.
+const usualCounters = 8
+
 // Find returns the facts; nil if no rule reads one.
 func (p *Plan) Find(in *Input) *facts.Velocity {
 	if !p.any {
 		return nil
 	}
-	found := &facts.Velocity{Complete: !in.Lost, Counters: make([]facts.Tally, len(p.read))}
+	whole := &struct { // at once: there is one for every decision
+		facts.Velocity
+		room [usualCounters]facts.Tally
+	}{}
+	found := &whole.Velocity
+	found.Complete, found.Counters = !in.Lost, whole.room[:0]
+	if len(p.read) > usualCounters {
+		found.Counters = make([]facts.Tally, 0, len(p.read))
+	}
 	own, known := p.successes(in)
 	for i := range p.read {
 		c := &p.read[i]
 		n, complete := p.count(c, in, own)
-		found.Counters[i] = facts.Tally{Name: c.Name, Count: n}
+		found.Counters = append(found.Counters, facts.Tally{Name: c.Name, Count: n})
 		found.Complete = found.Complete && complete && (known || !c.ofOwn())
 	}
 	return found

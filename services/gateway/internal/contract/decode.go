@@ -278,8 +278,9 @@ func (r *reader) readText(raw []byte, into reflect.Value) bool {
 	if r.enum != nil {
 		value, ok := r.enum[string(text)]
 		into.SetString(value)
-		return ok && r.takesText(text)
+		return ok && r.takesText(text, value)
 	}
-	into.SetString(string(text))
-	return r.takesText(text)
+	said := string(text)
+	into.SetString(said)
+	return r.takesText(text, said)
 }

@@ -163,8 +163,8 @@ func number(v any, otherwise int) int {
 	return otherwise
 }
 
-// takesText reports whether text, which is UTF-8, fits but for the enumeration.
-func (s *shape) takesText(text []byte) bool {
+// takesText reports whether text, which is UTF-8 and both of the same, fits but for the enumeration.
+func (s *shape) takesText(text []byte, said string) bool {
 	// A character is at least one byte, so most texts need not be counted.
 	if s.minLength > 0 && utf8.RuneCount(text) < s.minLength {
 		return false
@@ -173,7 +173,7 @@ func (s *shape) takesText(text []byte) bool {
 		return false
 	}
 	if s.address {
-		if _, ok := address.Client(string(text)); !ok {
+		if _, ok := address.Client(said); !ok {
 			return false
 		}
 	}

@@ -59,7 +59,8 @@ func (x *Exchange) Judge(r *service.Risk) bool {
 
 // riskHeader is a structured field (RFC 9651): the action, and as its parameters what it comes of.
 func riskHeader(r *service.Risk) string {
-	text := append(make([]byte, 0, 64), r.Action...)
+	var room [192]byte // most need no more
+	text := append(room[:0], r.Action...)
 	text = append(append(text, ";level="...), r.Level...)
 	enforced := `;enforced=?0;reasons="`
 	if r.Enforced {

@@ -191,7 +191,7 @@ func (r *request) writeJSON(value any) error {
 // Encode writes nil slices as [], since strict clients take no null for an array. Optional fields that are set are written even if they
 // are empty. What is answered most is written without reflection, to the same effect.
 func Encode(value any) ([]byte, error) {
-	const usual = 2048 // bytes
+	const usual = 3072 // bytes
 	switch told := value.(type) {
 	case *rest.PasskeyLoginStartRsp:
 		return told.AppendJSON(make([]byte, 0, usual)), nil
