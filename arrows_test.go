@@ -140,13 +140,16 @@ var arrows = []struct {
 	{"services/decision/explain/text", "services/decision/explain " + decisionRooms("causes detect recognition")},
 	{
 		"services/decision/internal/engine",
-		"core api " + decisionRooms("bundle contradiction detect document facts kept lists memo reading reads reasons riskfacts steps velocity"),
+		"core api " + decisionRooms(
+			"bundle contradiction detect document facts kept lists memo reading reads reasons refusal riskfacts steps velocity",
+		),
 	},
 	{"services/decision/internal/contradiction", "api " + decisionRooms("agent facts")},
 	{"services/decision/internal/velocity", "core " + decisionRooms("bundle comparison document facts")},
 	{"services/decision/internal/cells", ""},
 	{"services/decision/internal/reads", decisionRooms("cells facts")},
 	{"services/decision/internal/naming", decisionRooms("cells declared vocabulary")},
+	{"services/decision/internal/refusal", "core api"},
 	{"services/decision/internal/riskfacts", "core " + decisionRooms("facts")},
 	{"services/decision/internal/detect", "core api " + decisionRooms("agent document experiment facts lists recognition rollout")},
 	{"services/decision/internal/lists", decisionRooms("document facts")},

@@ -107,6 +107,10 @@ func (c *Cells) AppendNumber(to []byte, n int64) []byte {
 
 // AppendText appends which cell a text is in.
 func (c *Cells) AppendText(to []byte, text string) []byte {
+	const few = 16 // of which most are of another length
+	if len(c.texts) <= few {
+		return binary.AppendUvarint(to, uint64(slices.Index(c.texts, text)+1))
+	}
 	place, equal := slices.BinarySearch(c.texts, text)
 	if !equal {
 		return append(to, 0)

@@ -2,6 +2,7 @@ package cells_test
 
 import (
 	"math/big"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -46,6 +47,9 @@ func TestTextsInOneCellEqualTheSame(t *testing.T) {
 	words := rapid.StringMatching("[ab]{0,2}")
 	rapid.Check(t, func(t *rapid.T) {
 		texts := rapid.SliceOfN(words, 0, 4).Draw(t, "texts")
+		if rapid.Bool().Draw(t, "many") {
+			texts = append(texts, strings.Split("abcdefghijklmnopqrst", "")...)
+		}
 		c, _ := cells.New(nil, texts)
 		a, b := words.Draw(t, "a"), words.Draw(t, "b")
 		same := string(c.AppendText(nil, a)) == string(c.AppendText(nil, b))

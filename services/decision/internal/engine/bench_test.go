@@ -51,16 +51,15 @@ func rows() map[string]*facts.Facts {
 	return map[string]*facts.Facts{"L1": first, "L13": last}
 }
 
-func benchmarkRows(b *testing.B, e *Engine, before func(*facts.Facts, int)) {
-	n := 0 // never repeats, since the engine remembers
+func benchmarkRows(b *testing.B, e *Engine, before func(*view)) {
+	v := e.base
 	for _, rule := range []string{"L1", "L13"} {
 		facts := rows()[rule]
 		b.Run(rule, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				n++
-				before(facts, n)
-				known, _, err := ask(b.Context(), e, &e.base, login, facts, readLogin)
+				before(&v)
+				known, _, err := ask(b.Context(), e, &v, login, facts, readLogin)
 				if err != nil || known.answer.rule != rule {
 					b.Fatalf("rule %+v, error %v", known, err)
 				}
@@ -71,17 +70,30 @@ func benchmarkRows(b *testing.B, e *Engine, before func(*facts.Facts, int)) {
 
 // BenchmarkDirect evaluates the login table, facts to answer.
 func BenchmarkDirect(b *testing.B) {
-	benchmarkRows(b, defaultEngine(b, Options{}), func(*facts.Facts, int) {})
+	benchmarkRows(b, defaultEngine(b, Options{}), func(*view) {})
 }
 
 // BenchmarkMemoHit finds an answer that is known, facts to answer.
 func BenchmarkMemoHit(b *testing.B) {
-	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(*facts.Facts, int) {})
+	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(*view) {})
 }
 
-// BenchmarkMemoMiss asks about other facts every time, in a value that the rules only compare with small ones.
+// BenchmarkMemoMiss asks in another project every time: there are not as many facts that rules tell apart.
 func BenchmarkMemoMiss(b *testing.B) {
-	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(f *facts.Facts, n int) { f.Pair.SecurityKeyStreak = -n })
+	benchmarkRows(b, defaultEngine(b, Options{MemoEntries: entries}), func(v *view) { v.number++ })
+}
+
+// BenchmarkMemoHitRisk finds how the same user's login is judged, of whom most facts are known.
+func BenchmarkMemoHitRisk(b *testing.B) {
+	e := defaultEngine(b, Options{MemoEntries: entries})
+	q, ev := busyUser()
+	d := e.base.login(q, ev)
+	b.ReportAllocs()
+	for b.Loop() {
+		if judged := e.judge(b.Context(), &e.base, &d); judged.Err != nil {
+			b.Fatal(judged.Err)
+		}
+	}
 }
 
 // BenchmarkFacts turns a request with 3 passkeys and a history into facts: detection and fold.

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/reading"
+	"github.com/keyward/keyward/services/decision/internal/refusal"
 )
 
 // Evidence is what was looked up about the user of a question. A user that does not exist has none.
@@ -53,7 +54,7 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 	reason := loginReason(a.verdict)
 	said := v.verdict(a.verdict, &d)
 	said.Incomplete = !d.Facts.Complete || err != nil
-	if _, ends := causeOf(reason); ends {
+	if _, ends := refusal.Cause(reason); ends {
 		said.NextEligibleAt = e.loginEligible(ctx, v, q, ev, reason)
 	}
 	judged := e.judge(ctx, v, &d)
@@ -92,7 +93,7 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 	a := &known.answer
 	said := v.verdict(a.verdict, &d)
 	said.Incomplete = !d.Facts.Complete || err != nil
-	if _, ends := causeOf(a.reason); ends {
+	if _, ends := refusal.Cause(a.reason); ends {
 		said.NextEligibleAt = e.appendEligible(ctx, v, q, ev, a.reason)
 	}
 	judged := e.judge(ctx, v, &d)

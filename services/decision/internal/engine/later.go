@@ -3,62 +3,18 @@ package engine
 import (
 	"time"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/refusal"
 )
 
-// Reasons for which nothing is offered, beside those that policies give for creations.
-const (
-	environmentBarred = "environment_barred"
-	userBarred        = "user_barred"
-	failingHere       = "failing_here"
-	unreachable       = "unreachable"
-	noPasskeys        = "no_passkeys"
-	unsupported       = "unsupported"
-	dataIncomplete    = "data_incomplete"
-
-	coolingDown     = "cooldown"
-	spacedOut       = "spacing"
-	budgetSpent     = "budget"
-	userBlacklisted = "user_blacklisted"
-)
-
-// loginReason tells why a login is not offered, by the tag of the refusal; empty if one is.
+// loginReason tells why a login is not offered; empty if one is.
 func loginReason(v verdict) string {
-	switch {
-	case v.allow:
+	if v.allow {
 		return ""
-	case v.tag == rest.DecisionTagEnvBlacklisted:
-		return environmentBarred
-	case v.tag == rest.DecisionTagUserLoginBlacklisted:
-		return userBarred
-	case v.tag == rest.DecisionTagUserNegativeEnvHistory:
-		return failingHere
-	case v.tag == rest.DecisionTagUserNoPks:
-		return noPasskeys
-	case v.tag == rest.DecisionTagEnvNoPkSupport, v.tag == rest.DecisionTagEnvNoPlatformPkSupport:
-		return unsupported
-	case v.tag == rest.DecisionTagUserEnvNoPks, v.tag == rest.DecisionTagUserSecurityKey:
-		return unreachable
-	default:
-		return dataIncomplete
 	}
-}
-
-// causeOf returns what a refusal that ends by itself comes from.
-func causeOf(reason string) (history.Cause, bool) {
-	switch reason {
-	case userBarred:
-		return history.Barred, true
-	case failingHere:
-		return history.FailedRun, true
-	case coolingDown, spacedOut, budgetSpent, userBlacklisted:
-		return history.Declined, true
-	default:
-		return 0, false
-	}
+	return refusal.OfLogin(v.tag)
 }
 
 // maxTurns bounds how often the rules are asked again.
@@ -70,7 +26,7 @@ const maxTurns = 40
 func (v *view) eligible(
 	q service.Question, ev Evidence, reason string, again func(Evidence) (string, error), more ...time.Time,
 ) time.Time {
-	cause, ends := causeOf(reason)
+	cause, ends := refusal.Cause(reason)
 	if !ends || q.Account == nil || !ev.Complete {
 		return time.Time{}
 	}

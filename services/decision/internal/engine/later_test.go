@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
+	"github.com/keyward/keyward/services/decision/internal/refusal"
 )
 
 const day = 24 * time.Hour
@@ -112,7 +113,7 @@ func TestARefusalEndsWhenItIsSaidToAndNotASecondEarlier(t *testing.T) {
 		} {
 			reason, ends := ask(ev)
 			if ends.IsZero() {
-				if _, passes := causeOf(reason); passes && reason != userBarred {
+				if _, passes := refusal.Cause(reason); passes && reason != refusal.UserBarred {
 					// Two years later nothing of it counts; the end must have been found.
 					if after, _ := ask(Evidence{Events: ev.Events, Complete: true, Now: noon.Add(2 * 365 * day)}); after != reason {
 						t.Fatalf("%s: %s has no end, and is %q after two years", action, reason, after)

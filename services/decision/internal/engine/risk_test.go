@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/refusal"
 )
 
 func TestAStartIsJudgedBesideWhatItAsksFor(t *testing.T) {
@@ -252,7 +253,7 @@ func TestAVerdictOfRiskBindsWhereThePolicyEnforcesIt(t *testing.T) {
 		t.Errorf("in observe mode %+v became %+v", plain, told)
 	}
 	if !plain.Allow || bound.Allow || !bound.Risk.Enforced || bound.Tag != rest.DecisionTagEnvBlacklisted ||
-		bound.Reason != environmentBarred {
+		bound.Reason != refusal.EnvironmentBarred {
 		t.Errorf("in enforce mode %+v became %+v", plain, bound)
 	}
 	challenged := grave(t, with(t, e, map[string]any{"mode": "enforce"}))

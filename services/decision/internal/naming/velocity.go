@@ -34,11 +34,12 @@ type Tally struct {
 
 // find returns what a counter says, and whether there is one of the name.
 func (v *Velocity) find(name string) (int, bool) {
-	at, there := slices.BinarySearchFunc(v.Counters, name, func(c Tally, name string) int { return cmp.Compare(c.Name, name) })
-	if !there {
-		return 0, false
+	for i := range v.Counters { // rules read few, most of which have names of another length
+		if c := &v.Counters[i]; c.Name == name {
+			return c.Count, true
+		}
 	}
-	return v.Counters[at].Count, true
+	return 0, false
 }
 
 // MarshalJSON implements json.Marshaler.
