@@ -91,6 +91,12 @@ type stack struct {
 
 func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 	t.Helper()
+	return s.startAt(t, nil, change...)
+}
+
+// startAt is start with a clock; nil is the machine's clock.
+func (s shape) startAt(t *testing.T, now func() time.Time, change ...func(*settings.Config)) *stack {
+	t.Helper()
 	if !s.left() {
 		inside(t)
 	}
@@ -122,7 +128,7 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 	}
 	if !s.split {
 		cfg := configure()
-		st.gateway = startApp(t, cfg)
+		st.gateway = startAppAt(t, cfg, testLog(t), now)
 		st.apps = []*app.App{st.gateway}
 	} else {
 		if st.nats == nil {
@@ -139,7 +145,7 @@ func (s shape) start(t *testing.T, change ...func(*settings.Config)) *stack {
 				cfg.NATS.URL, cfg.NATS.Provisioned = settings.Secret(st.nats.url(names)), true
 			}
 			cfg.Services = strings.Split(names, ",")
-			a := startApp(t, cfg)
+			a := startAppAt(t, cfg, testLog(t), now)
 			st.apps = append(st.apps, a)
 			st.gateway = a
 		}

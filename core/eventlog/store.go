@@ -85,11 +85,11 @@ func (s *Store) Append(ctx context.Context, e event.Event) (Receipt, error) {
 		return Receipt{}, unstored(err)
 	}
 	switch {
-	case e.Type.OfAccount():
-		err = s.cache.SeeReported(ctx, e)
 	case receipt.Duplicate || receipt.Unsure:
 		// What is in the log need not be what the caller has now.
 		err = errors.Join(s.cache.Remove(ctx, e.Project, e.User), s.cache.SeeAgain(ctx, e))
+	case e.Type.OfAccount():
+		err = s.cache.SeeReported(ctx, e)
 	default:
 		err = s.cache.Add(ctx, e, stored)
 	}

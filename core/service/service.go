@@ -164,6 +164,10 @@ type Directory interface {
 	//
 	//keyward:repeatable
 	ListClientEnvs(context.Context, ForUser[Empty]) (rest.ClientEnvList, error)
+	// ReportAuthEvent appends an authentication that a caller reports, and names what it is counted for. 400 userID, eventType.
+	//
+	//keyward:seeded
+	ReportAuthEvent(context.Context, ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error)
 	// DeleteClientEnv forgets what is remembered of a user in one environment: what happened there before counts in no later decision.
 	// Bars stay. One that is forgotten already is left as it is. 400 userID; 404.
 	DeleteClientEnv(context.Context, ForUser[ident.EnvironmentID]) (Empty, error)
@@ -337,6 +341,12 @@ type Concluded struct {
 	Ended    bool   `json:"ended,omitempty"`    // another attempt has ended the ceremony
 }
 
+// AuthReport is an authentication that a caller reports, with what it is counted for; nothing counts it without.
+type AuthReport struct {
+	rest.AuthEventCreateReq
+	Sighted *event.Sighted `json:"sighted,omitempty"`
+}
+
 // Events is the events service. When Create, Append, Conclude or Delete has returned, the change is on disk and the next decision for the
 // user sees it.
 //
@@ -364,7 +374,9 @@ type Events interface {
 	//keyward:repeatable
 	Conclude(context.Context, Conclusion) (Concluded, error)
 	// CreateAuthEvent appends an authentication that a caller reports. 400 userID, eventType.
-	CreateAuthEvent(context.Context, ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error)
+	//
+	//keyward:seeded
+	CreateAuthEvent(context.Context, ForUser[AuthReport]) (rest.AuthEvent, error)
 	// Erase removes every event, offer and decision of a user, from the log and the cache, and every webhook delivery and dead
 	// letter of the user. What calls that are under way leave is removed later. No user is too unknown for it.
 	Erase(context.Context, ForUser[Empty]) (Empty, error)

@@ -117,7 +117,9 @@ const AuthStatusSuccess = "success"
 
 // EventTypes returns the types of events that are counted.
 func EventTypes() []event.Type {
-	return []event.Type{event.LoginCompleted, event.AppendCompleted, event.LoginRefused, event.LoginCodeFailed, event.AuthLogin}
+	return []event.Type{
+		event.LoginCompleted, event.AppendCompleted, event.LoginRefused, event.LoginCodeFailed, event.AuthLogin, event.StepUpFailed,
+	}
 }
 
 // Counts reports whether events of a type are counted.
@@ -142,7 +144,7 @@ func typeOf(e *event.Event) Type {
 			return AuthSuccess
 		}
 		return AuthFailure
-	case "step-up-failed":
+	case event.StepUpFailed:
 		return StepUpFailed
 	default:
 		return 0

@@ -32,9 +32,13 @@ func (w *world) logged(user ident.UserID) []event.Event {
 	return events
 }
 
+func reported(of ident.UserID, req rest.AuthEventCreateReq) service.ForUser[service.AuthReport] {
+	return service.ForUser[service.AuthReport]{Project: project, User: of, Body: service.AuthReport{AuthEventCreateReq: req}}
+}
+
 func (w *world) createAuth(req rest.AuthEventCreateReq) (rest.AuthEvent, error) {
 	w.t.Helper()
-	return w.CreateAuthEvent(w.t.Context(), service.ForUser[rest.AuthEventCreateReq]{Project: project, User: "usr-1", Body: req})
+	return w.CreateAuthEvent(w.t.Context(), reported("usr-1", req))
 }
 
 func TestAnAuthEventIsInTheLogAsItWasReported(t *testing.T) {
@@ -84,10 +88,7 @@ func TestAnAuthEventIsRefused(t *testing.T) {
 		"for nobody":         {"usr-9", rest.AuthEventTypeLogin, "userID"},
 		"of an unknown type": {"usr-1", "logout", "eventType"},
 	} {
-		_, err := w.CreateAuthEvent(
-			t.Context(),
-			service.ForUser[rest.AuthEventCreateReq]{Project: project, User: c.user, Body: rest.AuthEventCreateReq{EventType: c.of}},
-		)
+		_, err := w.CreateAuthEvent(t.Context(), reported(c.user, rest.AuthEventCreateReq{EventType: c.of}))
 		var f *fault.Fault
 		if !errors.As(err, &f) || len(f.Validation) != 1 || f.Validation[0].Field != c.field {
 			t.Errorf("%s: %v", name, err)

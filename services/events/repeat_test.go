@@ -51,9 +51,9 @@ func TestAnAuthEventThatIsRepeatedKeepsItsID(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	ctx := reqctx.WithSeed(t.Context(), ident.NewSeed())
-	request := service.ForUser[rest.AuthEventCreateReq]{Project: project, User: "usr-1", Body: rest.AuthEventCreateReq{
+	request := reported("usr-1", rest.AuthEventCreateReq{
 		Username: "ada", EventType: rest.AuthEventTypeLogin, Method: rest.AuthEventMethodPassword, Status: rest.AuthEventStatusSuccess,
-	}}
+	})
 	for range 2 {
 		made, err := w.CreateAuthEvent(ctx, request)
 		if err != nil || made.AuthEventID != string(reqctx.Seed(ctx).EventID()) {

@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/services/events/internal/turn"
 )
 
@@ -356,7 +357,7 @@ func (s *Service) Delete(ctx context.Context, req service.ForUser[ident.EventID]
 }
 
 // CreateAuthEvent implements service.Events.
-func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[service.AuthReport]) (rest.AuthEvent, error) {
 	types := map[rest.AuthEventType]event.Type{
 		rest.AuthEventTypeSignUp:          event.AuthSignUp,
 		rest.AuthEventTypeLogin:           event.AuthLogin,
@@ -371,6 +372,9 @@ func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.
 		Client: &event.Client{},
 	}
 	e.Client.Address, _ = s.deps.Addresses.Keep(req.Body.ClientInformation.RemoteAddress)
+	if sighting.Counts(e.Type) {
+		e.Sighted = req.Body.Sighted
+	}
 	if e.Type == "" {
 		return rest.AuthEvent{}, fault.Field("eventType", "is no type of auth event")
 	}

@@ -43,6 +43,7 @@ func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporte
 		rpc.Bind("list-user-social-accounts", ceremony.ListUserSocialAccounts),
 		rpc.Bind("list-social-accounts", ceremony.ListSocialAccounts),
 		rpc.Bind("list-client-envs", ceremony.ListClientEnvs),
+		rpc.Bind("report-auth-event", ceremony.ReportAuthEvent),
 		rpc.Bind("delete-client-env", ceremony.DeleteClientEnv),
 		rpc.Bind("list-password-managers", ceremony.ListPasswordManagers),
 		rpc.Bind("update-cname", ceremony.UpdateCname),
@@ -154,7 +155,7 @@ func NewCeremonyClient(conn *nats.Conn, limits rpc.Limits) CeremonyClient {
 		"get-session-config",
 		"get-process-config",
 		"get-user-details-config",
-	).Seeding("append-start", "login-start", "mediation-start")}
+	).Seeding("append-start", "login-start", "mediation-start", "report-auth-event")}
 }
 
 func (c CeremonyClient) CreateUser(ctx context.Context, req service.ForProject[rest.UserCreateReq]) (rest.User, error) {
@@ -231,6 +232,9 @@ func (c CeremonyClient) ListSocialAccounts(ctx context.Context, req service.ForP
 }
 func (c CeremonyClient) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
 	return rpc.Call[rest.ClientEnvList](ctx, c.calls, "list-client-envs", req)
+}
+func (c CeremonyClient) ReportAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+	return rpc.Call[rest.AuthEvent](ctx, c.calls, "report-auth-event", req)
 }
 func (c CeremonyClient) DeleteClientEnv(ctx context.Context, req service.ForUser[ident.EnvironmentID]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "delete-client-env", req)
@@ -565,7 +569,7 @@ func NewEventsClient(conn *nats.Conn, limits rpc.Limits) EventsClient {
 		"list-webhook-secrets",
 		"list-webhook-deliveries",
 		"list-webhook-dead-letters",
-	).Seeding("create", "append")}
+	).Seeding("create", "append", "create-auth-event")}
 }
 
 func (c EventsClient) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
@@ -583,7 +587,7 @@ func (c EventsClient) Append(ctx context.Context, req event.Event) (service.Appe
 func (c EventsClient) Conclude(ctx context.Context, req service.Conclusion) (service.Concluded, error) {
 	return rpc.Call[service.Concluded](ctx, c.calls, "conclude", req)
 }
-func (c EventsClient) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+func (c EventsClient) CreateAuthEvent(ctx context.Context, req service.ForUser[service.AuthReport]) (rest.AuthEvent, error) {
 	return rpc.Call[rest.AuthEvent](ctx, c.calls, "create-auth-event", req)
 }
 func (c EventsClient) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {

@@ -93,6 +93,9 @@ func (f Ceremony) ListSocialAccounts(ctx context.Context, req service.ForProject
 func (f Ceremony) ListClientEnvs(ctx context.Context, req service.ForUser[service.Empty]) (rest.ClientEnvList, error) {
 	return answer[rest.ClientEnvList](ctx, f.Recording, "Ceremony.ListClientEnvs", req)
 }
+func (f Ceremony) ReportAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+	return answer[rest.AuthEvent](ctx, f.Recording, "Ceremony.ReportAuthEvent", req)
+}
 func (f Ceremony) DeleteClientEnv(ctx context.Context, req service.ForUser[ident.EnvironmentID]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.DeleteClientEnv", req)
 }
@@ -387,7 +390,7 @@ func (f Events) Append(ctx context.Context, req event.Event) (service.Appended, 
 func (f Events) Conclude(ctx context.Context, req service.Conclusion) (service.Concluded, error) {
 	return answer[service.Concluded](ctx, f.Recording, "Events.Conclude", req)
 }
-func (f Events) CreateAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+func (f Events) CreateAuthEvent(ctx context.Context, req service.ForUser[service.AuthReport]) (rest.AuthEvent, error) {
 	return answer[rest.AuthEvent](ctx, f.Recording, "Events.CreateAuthEvent", req)
 }
 func (f Events) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {

@@ -128,6 +128,7 @@ type Events struct {
 	Calls    int
 	Erased   []ident.UserID
 	OnErase  func()
+	Reported []service.ForUser[service.AuthReport]                   // what CreateAuthEvent was called with
 	OnCreate func(service.ForUser[rest.PasskeyEventCreateReq]) error // nil: nobody calls Create
 }
 
@@ -237,8 +238,11 @@ func (e *Events) Create(_ context.Context, req service.ForUser[rest.PasskeyEvent
 }
 
 // CreateAuthEvent implements service.Events.
-func (e *Events) CreateAuthEvent(context.Context, service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
-	return rest.AuthEvent{}, errElsewhere
+func (e *Events) CreateAuthEvent(_ context.Context, req service.ForUser[service.AuthReport]) (rest.AuthEvent, error) {
+	e.Mu.Lock()
+	defer e.Mu.Unlock()
+	e.Reported = append(e.Reported, req)
+	return rest.AuthEvent{UserID: string(req.User), EventType: req.Body.EventType}, nil
 }
 
 // List implements service.Events: on the first page all that the user's decisions are made from, newest first, as far as rooms look at it.

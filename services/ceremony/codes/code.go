@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
@@ -314,6 +315,7 @@ func (s *Service) CheckCode(ctx context.Context, req service.ForUser[service.Cod
 		ref:     code.Ref{Project: req.Project, User: req.User, ID: req.Body.ID},
 		attempt: code.Attempt{Keys: p.Ring, Value: req.Body.Value, Now: s.now(), Hold: VerifyHold},
 		by:      rand.Text(),
+		namer:   p.Namer(),
 	}
 	entry, identifier, err := s.guess(ctx, c, a)
 	if err != nil && errors.Is(err, code.ErrWrong) {
@@ -338,6 +340,7 @@ type check struct {
 	ref     code.Ref
 	attempt code.Attempt
 	by      string // tells this call from others
+	namer   *sighting.Namer
 }
 
 // guess is try, counted against the account. What is not wrong but of no use, such as a code that has expired, counts for nothing.
@@ -357,6 +360,7 @@ func (s *Service) guess(ctx context.Context, c check, a account.Account) (code.E
 	switch {
 	case errors.Is(err, code.ErrWrong):
 		failed := s.outbox.NewEvent(c.ref.Project, c.ref.User, event.LoginCodeFailed)
+		failed.Sighted = c.namer.Name(string(c.ref.User), "", "") // a caller says nothing of where it was given
 		counted, uncounted := s.limits.CountWrong(ctx, s.accounts, failed)
 		if uncounted != nil {
 			return code.Entry{}, account.Identifier{}, uncounted

@@ -562,3 +562,22 @@ func TestNoCodeIsKeptOrTold(t *testing.T) {
 		}
 	}
 }
+
+func TestAWrongCodeCountsForItsUserAlone(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user := st.NamedUser(t, account.IdentifierStatusPending)
+	made, err := st.NewCode(t, user, ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = ceremonytest.CheckCode(t.Context(), st, st, user, made.ChallengeID, ceremonytest.Wrong(made.Value))
+	ceremonytest.WantField(t, err, http.StatusBadRequest, "value", "is wrong")
+	told := st.Events.OfType(event.LoginCodeFailed)
+	if len(told) != 1 {
+		t.Fatalf("told %+v", told)
+	}
+	if diff := cmp.Diff(st.Project.Namer().Name(string(user), "", ""), told[0].Sighted); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -165,6 +165,18 @@ func Sight(e *event.Event, p *project.Project, client rest.ClientInformation) {
 	e.Sighted = p.Namer().Name(string(e.User), e.Environment, client.RemoteAddress)
 }
 
+// ReportAuthEvent implements service.Directory.
+func (s *Service) ReportAuthEvent(ctx context.Context, req service.ForUser[rest.AuthEventCreateReq]) (rest.AuthEvent, error) {
+	p, err := tenant.Of(ctx, s.projects, req.Project)
+	if err != nil {
+		return rest.AuthEvent{}, err
+	}
+	client := req.Body.ClientInformation
+	return s.events.CreateAuthEvent(ctx, service.ForUser[service.AuthReport]{Project: req.Project, User: req.User, Body: service.AuthReport{
+		AuthEventCreateReq: req.Body, Sighted: Sighted(&p, string(req.User), s.Recall(p, client), client),
+	}})
+}
+
 // DeviceOf prefers what the caller parsed to what was detected at start.
 func DeviceOf(client rest.ClientInformation, detected Device) Device {
 	parsed := client.ParsedDeviceInfo

@@ -16,9 +16,10 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
-// Events knows what happened to a user. service.Events is one.
+// Events knows what happened to a user, and takes up what callers report. service.Events is one.
 type Events interface {
 	List(context.Context, service.ForUser[service.EventList]) (rest.PasskeyEventList, error)
+	CreateAuthEvent(context.Context, service.ForUser[service.AuthReport]) (rest.AuthEvent, error)
 }
 
 // Deps is what the room works with. All fields are required.

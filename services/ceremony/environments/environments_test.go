@@ -243,3 +243,39 @@ func TestEnvironmentsAreBoundedAndTheOneNotSeenForLongestGoesFirst(t *testing.T)
 		t.Errorf("%d environments: %v", len(ids), ids)
 	}
 }
+
+func TestAReportedLoginIsCountedForWhatItsCallerSays(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d := st.NewUser(t), authenticator.Phone()
+	st.Enroll(t, user, d)
+	known := st.Account(t, user).Environments[0].ID
+	for name, c := range map[string]struct {
+		client rest.ClientInformation
+		want   *event.Sighted
+	}{
+		"where it was, in a browser that is known": {
+			rest.ClientInformation{RemoteAddress: "192.0.2.7:443", ClientEnvHandle: &d.Handle},
+			st.Project.Namer().Name(string(user), known, "192.0.2.7"),
+		},
+		"in a private window": {
+			rest.ClientInformation{RemoteAddress: "192.0.2.7", ClientEnvHandle: &d.Handle, PrivateMode: new(true)},
+			st.Project.Namer().Name(string(user), "", "192.0.2.7"),
+		},
+		"with a handle that nobody issued": {
+			rest.ClientInformation{RemoteAddress: "192.0.2.7", ClientEnvHandle: new("ceh1_forged")},
+			st.Project.Namer().Name(string(user), "", "192.0.2.7"),
+		},
+		"from nowhere": {rest.ClientInformation{}, st.Project.Namer().Name(string(user), "", "")},
+	} {
+		body := rest.AuthEventCreateReq{EventType: rest.AuthEventTypeLogin, Status: rest.AuthEventStatusFailure, ClientInformation: c.client}
+		req := service.ForUser[rest.AuthEventCreateReq]{Project: st.Project.ID, User: user, Body: body}
+		if _, err := st.ReportAuthEvent(t.Context(), req); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got := st.Events.Reported[len(st.Events.Reported)-1]
+		if diff := cmp.Diff(service.AuthReport{AuthEventCreateReq: body, Sighted: c.want}, got.Body); diff != "" || got.User != user {
+			t.Errorf("%s: %s of %s", name, diff, got.User)
+		}
+	}
+}

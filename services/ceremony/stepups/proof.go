@@ -172,7 +172,7 @@ func (s *Service) fail(ctx context.Context, ref stepup.Ref, tried stepup.Proof) 
 		return u, err
 	}
 	failed := s.event(&u, event.StepUpFailed)
-	failed.Method = tried.Method
+	failed.Method, failed.Sighted = tried.Method, u.Sighted
 	if _, err := s.deps.Outbox.Append(ctx, failed); err != nil {
 		return u, err
 	}

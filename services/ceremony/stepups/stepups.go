@@ -79,7 +79,7 @@ func (s *Service) Withhold(ctx context.Context, w risk.Withheld) (service.StepUp
 		Project: w.Project, User: w.Account.ID, ID: stepup.ID(w.Record.ID), Ceremony: w.Record.ID, Process: w.Process,
 		Decision: w.Verdict.Decision, Passkey: w.Passkey.ID,
 		Methods:   stepup.Possible(w.Verdict.Risk.StepUp, &w.Account, p.RPID, w.Passkey.ID),
-		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(stepup.Lifetime).UnixMilli(),
+		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(stepup.Lifetime).UnixMilli(), Sighted: w.Event.Sighted,
 	}
 	if len(made.Methods) == 0 {
 		return service.StepUp{}, risk.ErrNoStepUp

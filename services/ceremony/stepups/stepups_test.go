@@ -45,7 +45,7 @@ func withheld(t testing.TB, st *ceremonytest.Stack, user ident.UserID, methods .
 		Event: event.Event{
 			ID: challenge.EventID(r.ID, event.LoginCompleted), Project: st.Project.ID, User: user, Type: event.LoginCompleted, CreatedMs: now,
 			Process: r.Process, Credential: string(passkey.ID), Ceremony: r.ID, Route: event.Local, UV: new(true),
-			Use: &event.Use{Counter: passkey.SignCount + 1},
+			Use: &event.Use{Counter: passkey.SignCount + 1}, Sighted: st.Project.Namer().Name(string(user), "env-7", "192.0.2.7"),
 		},
 		Data: rest.PasskeyData{
 			ID: string(passkey.ID), UserID: string(user), Username: "ada", CeremonyType: rest.CeremonyTypeLocal, ChallengeID: string(r.ID),
@@ -194,7 +194,11 @@ func TestFiveFailuresEndAStepUp(t *testing.T) {
 	wantOver(t, "redeemed afterwards", err)
 	failed := st.Events.OfType(event.StepUpFailed)
 	if len(failed) != 1 || failed[0].StepUp != opened.ID || failed[0].Method != "totp" {
-		t.Errorf("told %+v", failed)
+		t.Fatalf("told %+v", failed)
+	}
+	// It counts for whom and where the ceremony was.
+	if diff := cmp.Diff(st.Project.Namer().Name(string(user), "env-7", "192.0.2.7"), failed[0].Sighted); diff != "" {
+		t.Error(diff)
 	}
 }
 

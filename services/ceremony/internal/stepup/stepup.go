@@ -51,6 +51,8 @@ type StepUp struct {
 	Failures  int                    `json:"failures,omitempty"`
 	Passed    *Proof                 `json:"passed,omitempty"`
 
+	Sighted *event.Sighted `json:"sighted,omitempty"` // what a failure is counted for
+
 	KeyVersion int    `json:"keyVersion"` // of the key that Withheld is sealed with
 	Withheld   []byte `json:"withheld"`
 }

@@ -59,7 +59,7 @@ func Backend(s Services) []Row {
 		ofProject("listIdentifiers", s.Ceremony.ListIdentifiers, list),
 		ofUser("createChallenge", s.Ceremony.CreateCode, body),
 		ofUser("updateChallenge", s.Ceremony.CheckCode, change(codeCheck)),
-		ofUser("createAuthEvent", s.Events.CreateAuthEvent, body),
+		ofUser("createAuthEvent", s.Ceremony.ReportAuthEvent, body),
 		ofUser("listPasswordManagers", s.Ceremony.ListPasswordManagers, nothing),
 		ofUser("listClientEnvs", s.Ceremony.ListClientEnvs, nothing),
 		ofUser("deleteClientEnv", s.Ceremony.DeleteClientEnv, id),

@@ -1,0 +1,503 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/place/mmdbtest"
+	"github.com/keyward/keyward/policies/policiestest"
+)
+
+// Where people of these tests are. What comes from elsewhere nobody can locate.
+const (
+	berlin   = "203.0.113.10"
+	munich   = "198.51.100.7"
+	saoPaulo = "192.0.2.50"
+)
+
+// movingClock is a clock that goes on when it is told to, beside going on by itself.
+type movingClock struct{ ahead atomic.Int64 }
+
+func (c *movingClock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *movingClock) goOn(much time.Duration) { c.ahead.Add(int64(much)) }
+
+// goTo goes on until it is so late, in UTC, of the next Wednesday.
+func (c *movingClock) goTo(hour int) {
+	next := c.now().UTC().Truncate(time.Hour).Add(time.Hour)
+	for next.Weekday() != time.Wednesday || next.Hour() != hour {
+		next = next.Add(time.Hour)
+	}
+	c.goOn(next.Sub(c.now()) + time.Minute)
+}
+
+// scene is where a scenario happens: a project with parameters of its own.
+type scene struct {
+	client
+	clock *movingClock
+}
+
+// caller is a person who calls from an address, with whatever else the client says.
+type caller struct {
+	*person
+	address string
+	says    map[string]any
+}
+
+func (a caller) body(process string) map[string]any {
+	client := mac(a.handle)
+	client["remoteAddress"] = a.address
+	maps.Copy(client, a.says)
+	return map[string]any{"userID": a.id, "processID": process, "clientInformation": client}
+}
+
+// start begins a login.
+func (a caller) start(t *testing.T) answer {
+	t.Helper()
+	body := a.body(a.nextProcess())
+	body["crossDeviceAuthenticationStrategy"] = "standard"
+	return a.call(t, http.MethodPost, "/v2/passkey/login/start?include=risk", body)
+}
+
+// options are those of a start that has to be allowed.
+func (a caller) options(t *testing.T, started answer) string {
+	t.Helper()
+	start := as[rest.PasskeyLoginStartRsp](t, started)
+	if !start.LoginAllow {
+		t.Fatalf("the login is not offered: %s", started.body)
+	}
+	if start.NewClientEnvHandle != nil {
+		a.handle = *start.NewClientEnvHandle
+	}
+	return start.AssertionOptions
+}
+
+// finish answers a challenge.
+func (a caller) finish(t *testing.T, options string) answer {
+	t.Helper()
+	response, err := a.device.Get(options, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := a.body(fmt.Sprintf("process-%s-%d", a.id, a.process))
+	body["assertionResponse"] = response
+	return a.call(t, http.MethodPost, "/v2/passkey/login/finish?include=risk", body)
+}
+
+// login is a whole login, which has to be offered.
+func (a caller) login(t *testing.T) answer {
+	t.Helper()
+	return a.finish(t, a.options(t, a.start(t)))
+}
+
+// create makes a passkey for which the user has asked.
+func (a caller) create(t *testing.T) {
+	t.Helper()
+	process := a.nextProcess()
+	body := a.body(process)
+	start := a.askForAppend(t, process, body["clientInformation"].(map[string]any))
+	response, err := a.device.Create(start.AttestationOptions, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := a.body(process)
+	done["attestationResponse"] = response
+	as[rest.PasskeyAppendFinishRsp](t, a.call(t, http.MethodPost, "/v2/passkey/append/finish", done))
+}
+
+// settled is a person who has had a passkey for long, and used it two days ago, at an address.
+func (s scene) settled(t *testing.T, address string, device *authenticator.Device) caller {
+	t.Helper()
+	a := caller{person: s.newPerson(t), address: address}
+	a.device = device
+	a.create(t)
+	s.clock.goOn(30 * 24 * time.Hour)
+	as[rest.PasskeyLoginFinishRsp](t, a.login(t))
+	s.clock.goOn(2 * 24 * time.Hour)
+	return a
+}
+
+// mail gives a user an email address that is verified.
+func (a caller) mail(t *testing.T) string {
+	t.Helper()
+	address := a.id + "@example.com"
+	as[rest.Identifier](t, a.call(t, http.MethodPost, "/v2/users/"+a.id+"/identifiers", map[string]any{
+		"identifierType": "email", "identifierValue": address, "status": "verified",
+	}))
+	return address
+}
+
+// prove passes a step-up by a code that is sent to an address.
+func (a caller) prove(t *testing.T, stepUp, address string) {
+	t.Helper()
+	made := as[rest.Challenge](t, a.call(t, http.MethodPost, "/v2/users/"+a.id+"/challenges", map[string]any{
+		"challengeType": "email_otp", "identifierValue": address, "clientInformation": mac(""), "stepUpID": stepUp,
+	}))
+	as[rest.Challenge](t, a.call(t, http.MethodPatch, "/v2/users/"+a.id+"/challenges/"+made.ChallengeID, map[string]any{"value": made.Value}))
+}
+
+// report tells of a login that a caller made by itself.
+func (a caller) report(t *testing.T, status string) {
+	t.Helper()
+	body := a.body("")
+	as[rest.AuthEvent](t, a.call(t, http.MethodPost, "/v2/users/"+a.id+"/authEvents", map[string]any{
+		"username": a.id, "eventType": "login", "method": "password", "status": status, "clientInformation": body["clientInformation"],
+	}))
+}
+
+// judgedAs holds the header of an answer to what it should say of risk.
+func judgedAs(t *testing.T, a answer, want string) {
+	t.Helper()
+	if got := a.header.Get("X-Keyward-Risk"); got != want {
+		t.Errorf("judged %s, want %s (status %d: %.300s)", got, want, a.status, a.body)
+	}
+}
+
+// refused holds an answer to an error of 403, and to having nothing of what it refuses.
+func refused(t *testing.T, a answer, want rest.ErrorType) string {
+	t.Helper()
+	if e := a.fault(t, http.StatusForbidden); e.Error.Type != want {
+		t.Errorf("refused with %s, want %s", e.Error.Type, want)
+	}
+	for _, never := range []string{"passkeyData", "signedPasskeyData"} {
+		if strings.Contains(string(a.body), never) {
+			t.Errorf("%s is in %s", never, a.body)
+		}
+	}
+	id, _, _ := strings.Cut(a.header.Get("X-Keyward-Step-Up"), ";")
+	return id
+}
+
+// scenarios are what is judged with real ceremonies, each in a project with parameters of its own.
+func scenarios() map[string]scenario {
+	type set = map[string]any
+	enforce := func(more set) set {
+		all := set{"mode": "enforce"}
+		maps.Copy(all, more)
+		return all
+	}
+	severities := func(of set) set { return enforce(set{"severities": of}) }
+	return map[string]scenario{
+		"five wrong answers ask for a user who is verified, and say when it is worth trying again": {
+			enforce(nil), wrongAnswers,
+		},
+		"passwords tried on many accounts from one address, as their callers report": {
+			enforce(nil), spray,
+		},
+		"a country that is barred": {
+			enforce(set{"blockedCountries": []string{"BR"}}), country,
+		},
+		"a new device elsewhere, where two figures were raised": {
+			severities(set{"new-environment": 3, "new-network": 3}), newDevice,
+		},
+		"nobody travels that fast, but a passkey that verifies its user might": {
+			set{}, travel,
+		},
+		"an authenticator that may not be used any more": {
+			enforce(set{"allowedAaguids": []string{keyModel}}), authenticators,
+		},
+		"a passkey added a moment ago does not log in alone": {
+			enforce(nil), quarantine,
+		},
+		"a signature counter that went back": {
+			enforce(nil), counter,
+		},
+		"an employee at night": {
+			enforce(set{"officeHours": set{"labels": []string{"employee"}}}), hours,
+		},
+		"a private window where it is barred": {
+			severities(set{"private-window": 4}), private,
+		},
+		"four accounts in one browser": {
+			set{}, shared,
+		},
+		"a first login is compared with nothing": {
+			set{}, first,
+		},
+	}
+}
+
+// scenario is what happens, and the parameters of risk in its project.
+type scenario struct {
+	risk map[string]any
+	tell func(*testing.T, scene)
+}
+
+// keyModel is the model of authenticator.SecurityKey.
+const keyModel = "cb69481e-8ff7-4039-93ec-0a2729a154a8"
+
+func TestRiskIsJudgedOverHTTPAsItsScenariosSay(t *testing.T) {
+	t.Parallel()
+	all := scenarios()
+	names := slices.Sorted(maps.Keys(all))
+	projects := map[string]any{}
+	for i, name := range names {
+		projects[scenarioProject(i)] = map[string]any{"parameters": map[string]any{"risk": all[name].risk, "labels": []string{"employee"}}}
+	}
+	clock := &movingClock{}
+	bundle, cities := bundleWith(t, projects), placesFile(t)
+	st := shape{name: "one process"}.startAt(t, clock.now, func(c *settings.Config) {
+		c.Decision.PoliciesDir, c.Decision.Files.CityDB, c.NATS.Addr = bundle, cities, "127.0.0.1:0"
+	})
+	anybody := caller{person: st.newPerson(t), address: berlin}
+	eventually(t, "what is counted is not whole", func() bool {
+		clock.goOn(2 * time.Hour) // names that are no user's are counted since the start
+		return !strings.Contains(anybody.start(t).header.Get("X-Keyward-Risk"), "incomplete")
+	})
+	for i, name := range names {
+		id := scenarioProject(i)
+		secret := fmt.Sprintf("corbado1_e2eSecretOfScene%020d", i)
+		addProject(t, st.natsAddress(t), ident.ProjectID(id), secret)
+		c := client{st.base, id, secret}
+		eventually(t, "the new project is not let in", func() bool {
+			a, err := c.do("GET", "/v2/users", nil)
+			return err == nil && a.status == 200
+		})
+		t.Run(name, func(t *testing.T) { all[name].tell(t, scene{c, clock}) }) // one after another: they share the clock
+	}
+}
+
+func scenarioProject(i int) string { return fmt.Sprintf("pro-%d", 100+i) }
+
+// bundleWith is the default policy with parameters for projects.
+func bundleWith(t *testing.T, projects map[string]any) string {
+	t.Helper()
+	bundle := policiestest.Dir(t, policiestest.Files(t))
+	path := filepath.Join(bundle, "data.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := json.Marshal(projects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(data), `"projects": {}`, `"projects": `+string(said), 1)
+	if changed == string(data) {
+		t.Fatal("data.json does not say that there are no projects of their own")
+	}
+	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return bundle
+}
+
+func placesFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "places.mmdb")
+	places := mmdbtest.Write(time.Now(), map[string]mmdbtest.Entry{
+		"203.0.113.0/24":  mmdbtest.Located("DE", 52.52, 13.40, 20),
+		"198.51.100.0/24": mmdbtest.Located("DE", 48.14, 11.58, 20),
+		"192.0.2.0/24":    mmdbtest.Located("BR", -23.55, -46.63, 50),
+	})
+	if err := os.WriteFile(name, places, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func wrongAnswers(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	for n := range 5 {
+		judgedAs(t, ada.start(t), "allow;level=low;enforced=?1;reasons=\"\"")
+		response := ada.options(t, ada.start(t))
+		body := ada.body(fmt.Sprintf("process-%s-%d", ada.id, ada.process))
+		answered, err := ada.device.Get(response, origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body["assertionResponse"] = tamper(t, answered)
+		if a := ada.call(t, http.MethodPost, "/v2/passkey/login/finish", body); a.status != http.StatusBadRequest {
+			t.Fatalf("wrong answer %d: %d %s", n, a.status, a.body)
+		}
+	}
+	asked := ada.start(t)
+	judgedAs(t, asked, `challenge;level=high;enforced=?1;reasons="user-velocity"`)
+	options := ada.options(t, asked)
+	if !strings.Contains(options, `"userVerification":"required"`) {
+		t.Errorf("the user need not be verified: %s", options)
+	}
+	if asked.header.Get("X-Keyward-Next-Eligible-At") == "" {
+		t.Error("nobody is told when it is worth trying again")
+	}
+	as[rest.PasskeyLoginFinishRsp](t, ada.finish(t, options))
+	s.clock.goOn(15 * time.Minute)
+	judgedAs(t, ada.start(t), "allow;level=low;enforced=?1;reasons=\"\"")
+}
+
+func spray(t *testing.T, s scene) {
+	victim := s.settled(t, munich, authenticator.Phone())
+	s.clock.goOn(time.Hour)
+	attacker := victim
+	attacker.person = victim.elsewhere(victim.device)
+	judgedAs(t, attacker.start(t), `allow;level=low;enforced=?1;reasons=""`)
+	for n := range 8 {
+		judgedAs(t, attacker.start(t), `allow;level=low;enforced=?1;reasons=""`)
+		another := caller{person: s.newPerson(t), address: munich}
+		another.report(t, "failure")
+		if n == 0 {
+			another.report(t, "failure") // of one user is of one user
+		}
+	}
+	judgedAs(t, attacker.start(t), `challenge;level=high;enforced=?1;reasons="address-spray"`)
+	elsewhere := attacker
+	elsewhere.address = berlin
+	if told := elsewhere.start(t).header.Get("X-Keyward-Risk"); strings.Contains(told, "spray") {
+		t.Errorf("who comes from elsewhere is judged %s", told)
+	}
+}
+
+func country(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	ada.address = saoPaulo
+	asked := ada.start(t)
+	judgedAs(t, asked, `deny;level=high;enforced=?1;reasons="blocked-country new-country new-network"`)
+	start := as[rest.PasskeyLoginStartRsp](t, asked)
+	if start.LoginAllow || start.DecisionTag != "env-blacklisted" || start.AssertionOptions != "" {
+		t.Errorf("offered %+v", start)
+	}
+	ada.address = "100.64.3.3" // nobody can locate it
+	judgedAs(t, ada.start(t), `allow;level=low;enforced=?1;reasons="new-network"`)
+}
+
+func newDevice(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	address := ada.mail(t)
+	ada.person, ada.address = ada.elsewhere(ada.device), munich
+	judgedAs(t, ada.start(t), `challenge;level=high;enforced=?1;reasons="new-network"`) // who has no handle yet is not known, and not new
+	ada.options(t, ada.start(t))
+	withheld := ada.login(t)
+	judgedAs(t, withheld, `challenge;level=medium;enforced=?1;reasons="new-environment new-network"`)
+	stepUp := refused(t, withheld, rest.ErrorTypeStepUpRequired)
+	ada.prove(t, stepUp, address)
+	had := as[rest.StepUpRedeemRsp](t, ada.call(t, http.MethodPost, "/v2/risk/stepUps/"+stepUp+"/redeem", nil))
+	if had.PasskeyData.UserID != ada.id {
+		t.Errorf("redeemed %+v", had)
+	}
+	judgedAs(t, ada.login(t), "allow;level=low;enforced=?1;reasons=\"\"") // it is known by now
+}
+
+func travel(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	as[rest.PasskeyLoginFinishRsp](t, ada.login(t))
+	s.clock.goOn(time.Hour)
+	ada.person, ada.address = ada.elsewhere(ada.device), saoPaulo
+	ada.options(t, ada.start(t))
+	asked := ada.start(t)
+	judgedAs(t, asked, `challenge;level=high;enforced=?0;reasons="impossible-travel new-country new-environment new-network"`)
+	judgedAs(t, ada.finish(t, ada.options(t, asked)),
+		`review;level=medium;enforced=?0;reasons="impossible-travel new-country new-environment new-network"`)
+}
+
+func authenticators(t *testing.T, s scene) {
+	phone := caller{person: s.newPerson(t), address: berlin}
+	phone.device = authenticator.SecurityKey()
+	phone.create(t)
+	key := phone.device
+	judgedAs(t, phone.login(t), `allow;level=low;enforced=?1;reasons="fresh-account"`)
+	other := caller{person: phone.elsewhere(authenticator.Phone()), address: berlin}
+	process := other.nextProcess()
+	start := other.askForAppend(t, process, other.body(process)["clientInformation"].(map[string]any))
+	response, err := other.device.Create(start.AttestationOptions, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := other.body(process)
+	body["attestationResponse"] = response
+	a := other.call(t, http.MethodPost, "/v2/passkey/append/finish?include=risk", body)
+	refused(t, a, rest.ErrorTypeRiskDenied)
+	judgedAs(t, a, `deny;level=high;enforced=?1;reasons="denied-authenticator fresh-account new-environment"`)
+	if passkeys := phone.passkeys(t); len(passkeys) != 1 || key.Passkeys[0].Credential.Counter == 0 {
+		t.Errorf("the account has %+v", passkeys)
+	}
+}
+
+func quarantine(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	address := ada.mail(t)
+	added := caller{person: ada.elsewhere(authenticator.Phone()), address: berlin}
+	added.create(t)
+	s.clock.goOn(30 * time.Minute)
+	options := added.options(t, added.start(t))
+	withheld := added.finish(t, options)
+	stepUp := refused(t, withheld, rest.ErrorTypeStepUpRequired)
+	if told := withheld.header.Get("X-Keyward-Step-Up"); !strings.Contains(told, `methods="other-passkey email-code"`) {
+		t.Errorf("the methods are %s", told)
+	}
+	redeem := func() answer { return ada.call(t, http.MethodPost, "/v2/risk/stepUps/"+stepUp+"/redeem", nil) }
+	refused(t, redeem(), rest.ErrorTypeStepUpRequired)
+	added.prove(t, stepUp, address)
+	as[rest.StepUpRedeemRsp](t, redeem())
+	redeem().fault(t, http.StatusNotFound)
+	s.clock.goOn(time.Hour)
+	as[rest.PasskeyLoginFinishRsp](t, added.login(t))
+}
+
+func counter(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	key := caller{person: ada.elsewhere(authenticator.SecurityKey()), address: berlin}
+	key.create(t)
+	s.clock.goOn(30 * 24 * time.Hour)
+	for range 3 {
+		as[rest.PasskeyLoginFinishRsp](t, key.login(t))
+	}
+	key.device.Passkeys[0].Credential.Counter = 1
+	withheld := key.login(t)
+	judgedAs(t, withheld, `challenge;level=high;enforced=?1;reasons="counter-regressed"`)
+	refused(t, withheld, rest.ErrorTypeStepUpRequired)
+	events := as[rest.PasskeyEventList](t, key.call(t, http.MethodGet, "/v2/users/"+key.id+"/passkeyEvents?include=engine", nil))
+	if !slices.ContainsFunc(events.PasskeyEvents, func(e rest.PasskeyEvent) bool { return e.EventType == "passkey-counter-regressed" }) {
+		t.Errorf("nobody is told: %+v", events.PasskeyEvents)
+	}
+}
+
+func hours(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	as[rest.UserLabels](t, ada.call(t, http.MethodPut, "/v2/users/"+ada.id+"/labels", map[string]any{"labels": []string{"employee"}}))
+	s.clock.goTo(12)
+	judgedAs(t, ada.start(t), "allow;level=low;enforced=?1;reasons=\"\"")
+	s.clock.goTo(23)
+	judgedAs(t, ada.start(t), `review;level=medium;enforced=?1;reasons="outside-hours"`)
+}
+
+func private(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	ada.says = map[string]any{"privateMode": true}
+	asked := ada.start(t)
+	judgedAs(t, asked, `deny;level=high;enforced=?1;reasons="private-window"`)
+	if start := as[rest.PasskeyLoginStartRsp](t, asked); start.LoginAllow {
+		t.Errorf("offered %+v", start)
+	}
+}
+
+func shared(t *testing.T, s scene) {
+	var last caller
+	handle := ""
+	for range 4 {
+		a := caller{person: s.newPerson(t), address: berlin}
+		a.handle = handle
+		a.create(t)
+		as[rest.PasskeyLoginFinishRsp](t, a.login(t))
+		handle, last = a.handle, a
+	}
+	judgedAs(t, last.start(t), `allow;level=low;enforced=?0;reasons="fresh-account shared-computer"`)
+}
+
+func first(t *testing.T, s scene) {
+	ada := caller{person: s.newPerson(t), address: saoPaulo}
+	ada.create(t)
+	s.clock.goOn(50 * time.Minute)
+	judgedAs(t, ada.login(t), `allow;level=low;enforced=?0;reasons="fresh-account"`)
+}
