@@ -189,6 +189,15 @@ bench-sessions: build ## Measure passkeys of the current user beside a bare hand
 bench-login: build bin/nats-server packages-redis ## Measure full logins beside verification alone, in every shape; fails if what was begun makes them dearer
 	cd bench && go run . -logins -rounds 3 -keyward ../bin/keyward -nats-server ../bin/nats-server
 
+USERS ?= 100000
+.PHONY: bench-growth
+bench-growth: build ## Measure login starts with more events a user, USERS users, 1,000 projects; fails if they allocate more then
+	cd bench && go run . -growth -rounds 3 -users $(USERS) -keyward ../bin/keyward
+
+.PHONY: bench-disturbed
+bench-disturbed: build ## Measure login starts while policies change, users are exported, a webhook is dead; fails if their p99 doubles
+	cd bench && go run . -disturbed -rounds 5 -keyward ../bin/keyward
+
 .PHONY: bench-webhooks
 bench-webhooks: ## Measure webhook deliveries to one endpoint on the loopback
 	go test -run '^$$' -bench WebhookDeliveries -benchtime 20000x -count 5 ./services/events

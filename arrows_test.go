@@ -23,6 +23,8 @@ var arrows = []struct {
 	{"bench/internal/outage", "core bench/internal/fleet"},
 	{"bench/internal/fleet", "cmd/keyward/authenticator"},
 	{"bench/internal/logins", "bench/internal/fleet cmd/keyward/authenticator"},
+	{"bench/internal/disturbed", "policies bench/internal/fleet"},
+	{"bench/internal/growth", "core bench/internal/fleet"},
 	{"bench/internal/stages", "core/bus bench/internal/fleet cmd/keyward/authenticator"},
 	{"test", "cmd/keyward services core api policies sdk"},
 	{"cmd/keyward", ""},

@@ -12,8 +12,10 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/keyward/keyward/bench/internal/disturbed"
 	"github.com/keyward/keyward/bench/internal/events"
 	"github.com/keyward/keyward/bench/internal/fleet"
+	"github.com/keyward/keyward/bench/internal/growth"
 	"github.com/keyward/keyward/bench/internal/logins"
 	"github.com/keyward/keyward/bench/internal/outage"
 	"github.com/keyward/keyward/bench/internal/stages"
@@ -64,6 +66,15 @@ func run(ctx context.Context) (err error) {
 	flag.BoolVar(
 		&s.Stages, "stages", false, "measure only what one call of each kind costs; fails if a bound of what can be counted is passed",
 	)
+	flag.BoolVar(
+		&s.Growth, "growth", false,
+		"measure login starts with more events a user, more users and more projects; fails if they allocate more then",
+	)
+	flag.BoolVar(
+		&s.Disturbed, "disturbed", false,
+		"measure login starts while the policy is loaded anew, users are exported or a webhook is dead; fails if their p99 doubles",
+	)
+	flag.IntVar(&s.Users, "users", 100_000, "with -growth: how many users are many; with -disturbed: how many are exported, 30,000 at most")
 	flag.StringVar(
 		&s.Profiles, "profiles", "",
 		"with -stages: write to this directory, for each kind of call, profiles of every allocation before and after (pprof -base)",
@@ -102,6 +113,10 @@ func run(ctx context.Context) (err error) {
 		return f.compareRegistrations(ctx)
 	case s.Attach != "":
 		return f.compareShapes(ctx, f.Attached)
+	case s.Growth:
+		return growth.Compare(ctx, f.Fleet)
+	case s.Disturbed:
+		return disturbed.Compare(ctx, f.Fleet)
 	case s.Stages:
 		return stages.Measure(ctx, f.Fleet)
 	default:

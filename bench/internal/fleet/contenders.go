@@ -141,7 +141,7 @@ func (f *Fleet) Floor(ctx context.Context, name string, args ...string) (*Conten
 	if err := listening(ctx, address); err != nil {
 		return nil, err
 	}
-	request := loginStart(address, "usr-1", strings.Repeat("h", 90))
+	request := loginStart(Project, address, "usr-1", strings.Repeat("h", 90))
 	return &Contender{Name: name, Ready: time.Since(began), Processes: []*exec.Cmd{cmd}, Requests: []*fasthttp.Request{request}}, nil
 }
 
@@ -179,9 +179,15 @@ func (f *Fleet) Alone(ctx context.Context, name string, env ...string) (*Contend
 	if err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
+	return f.In(ctx, data, name, append(env, "KEYWARD_NATS_ADDR=off")...)
+}
+
+// In is Alone with its data in a directory, and a listener for commands unless the environment says otherwise.
+func (f *Fleet) In(ctx context.Context, data, name string, env ...string) (*Contender, error) {
 	began := time.Now()
 	c := &Contender{Name: name}
-	ready, err := f.Keyward(c, FreeAddress(), "all", append(env, "KEYWARD_DATA_DIR="+data, "KEYWARD_NATS_ADDR=off"))
+	own := []string{"KEYWARD_NATS_ADDR=" + FreeAddress(), "KEYWARD_DATA_DIR=" + data}
+	ready, err := f.Keyward(c, FreeAddress(), "all", append(own, env...))
 	if err != nil {
 		return nil, err
 	}
@@ -347,6 +353,11 @@ func Answering(ctx context.Context, ready ...string) error {
 
 // Post calls the Backend API and decodes the answer unless into is nil. Any answer but 200 is an error.
 func Post(address, path string, body, into any) error {
+	return postAs(Project, address, path, body, into)
+}
+
+// postAs is Post by a project, whose secret is everybody's.
+func postAs(project, address, path string, body, into any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
@@ -356,7 +367,7 @@ func Post(address, path string, body, into any) error {
 		return fmt.Errorf("make a request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.SetBasicAuth(Project, Secret)
+	req.SetBasicAuth(project, Secret)
 	rsp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("call: %w", err)
@@ -374,8 +385,29 @@ func Post(address, path string, body, into any) error {
 	return nil
 }
 
+// Delete calls the Backend API to delete what a path names. Any answer but 200 is an error.
+func Delete(address, path string) error {
+	req, err := http.NewRequest(http.MethodDelete, "http://"+address+path, nil)
+	if err != nil {
+		return fmt.Errorf("make a request: %w", err)
+	}
+	req.SetBasicAuth(Project, Secret)
+	rsp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("call: %w", err)
+	}
+	defer func() { _ = rsp.Body.Close() }()
+	if rsp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: status %d", path, rsp.StatusCode)
+	}
+	return nil
+}
+
 // Crowd is who the calls are about.
-type Crowd struct{ Users, Events int }
+type Crowd struct {
+	Users, Events int
+	Projects      int // that the users are of in turn, pro-1 and so on; 0 = one
+}
 
 // Usual is the crowd of most figures: more users than one, so that nothing is measured that only pays when the same user comes back at
 // once.
@@ -391,7 +423,8 @@ func (f *Fleet) Populate(c *Contender, address string, of Crowd) (*Contender, er
 	group.SetLimit(16)
 	for i := range of.Users {
 		group.Go(func() (err error) {
-			c.Requests[i], err = settle(address, of.Events)
+			project := fmt.Sprint("pro-", 1+i%max(1, of.Projects))
+			c.Requests[i], err = settle(project, address, of.Events)
 			return err
 		})
 	}
@@ -399,16 +432,16 @@ func (f *Fleet) Populate(c *Contender, address string, of Crowd) (*Contender, er
 }
 
 // settle makes one user and returns the user's login start.
-func settle(address string, events int) (*fasthttp.Request, error) {
+func settle(project, address string, events int) (*fasthttp.Request, error) {
 	var user struct {
 		UserID string `json:"userID"`
 	}
-	if err := Post(address, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &user); err != nil {
+	if err := postAs(project, address, "/v2/users", map[string]any{"status": "active", "fullName": "Bench"}, &user); err != nil {
 		return nil, err
 	}
 	handle := ""
 	for i := range Passkeys {
-		got, err := CreatePasskey(address, user.UserID, handle, i, authenticator.Phone())
+		got, err := createPasskey(project, address, user.UserID, handle, i, authenticator.Phone())
 		if err != nil {
 			return nil, err
 		}
@@ -421,16 +454,20 @@ func settle(address string, events int) (*fasthttp.Request, error) {
 		body := map[string]any{
 			"eventType": []string{"login-error-untyped", "manage-learn-more", "local-unlock"}[i%3], "processID": fmt.Sprint("bench-", i),
 		}
-		if err := Post(address, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
+		if err := postAs(project, address, "/v2/users/"+user.UserID+"/passkeyEvents", body, nil); err != nil {
 			return nil, err
 		}
 	}
-	return loginStart(address, user.UserID, handle), nil
+	return loginStart(project, address, user.UserID, handle), nil
 }
 
 // CreatePasskey makes a user's nth passkey on a device, from the environment with the handle, and returns the handle, which is a new one if
 // it was empty.
 func CreatePasskey(address, user, handle string, n int, device *authenticator.Device) (string, error) {
+	return createPasskey(Project, address, user, handle, n, device)
+}
+
+func createPasskey(project, address, user, handle string, n int, device *authenticator.Device) (string, error) {
 	process := fmt.Sprint("bench-append-", n)
 	var start struct {
 		AttestationOptions string `json:"attestationOptions"`
@@ -440,7 +477,7 @@ func CreatePasskey(address, user, handle string, n int, device *authenticator.De
 		"userID": user, "processID": process, "username": "bench@example.com", "clientInformation": Client(user, handle),
 		"passkeyIntelFlags": map[string]any{"forcePasskeyAppend": true},
 	}
-	if err := Post(address, "/v2/passkey/append/start", body, &start); err != nil {
+	if err := postAs(project, address, "/v2/passkey/append/start", body, &start); err != nil {
 		return "", err
 	}
 	if handle == "" {
@@ -451,7 +488,7 @@ func CreatePasskey(address, user, handle string, n int, device *authenticator.De
 		return "", fmt.Errorf("create a passkey: %w", err)
 	}
 	finish := map[string]any{"userID": user, "processID": process, "attestationResponse": response, "clientInformation": Client(user, handle)}
-	err = Post(address, "/v2/passkey/append/finish", finish, nil)
+	err = postAs(project, address, "/v2/passkey/append/finish", finish, nil)
 	return handle, err
 }
 
@@ -486,24 +523,26 @@ func Client(user, handle string) map[string]any {
 	return info
 }
 
-func loginStart(address, user, handle string) *fasthttp.Request {
+func loginStart(project, address, user, handle string) *fasthttp.Request {
 	raw, _ := json.Marshal(
 		map[string]any{
 			"userID": user, "processID": "bench-login",
 			"crossDeviceAuthenticationStrategy": "standard", "clientInformation": Client(user, handle),
 		},
 	)
-	req := Signed(address)
+	req := signedBy(project, address)
 	req.SetBody(raw)
 	return req
 }
 
 // Signed is a login start without a body.
-func Signed(address string) *fasthttp.Request {
+func Signed(address string) *fasthttp.Request { return signedBy(Project, address) }
+
+func signedBy(project, address string) *fasthttp.Request {
 	req := new(fasthttp.Request)
 	req.Header.SetMethod(http.MethodPost)
 	req.SetRequestURI("http://" + address + Path)
 	req.Header.SetContentType("application/json")
-	req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(Project+":"+Secret)))
+	req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(project+":"+Secret)))
 	return req
 }

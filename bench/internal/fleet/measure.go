@@ -2,9 +2,11 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -20,6 +22,13 @@ func (r Rounds) P50() float64    { return r.median(func(s Sample) float64 { retu
 func (r Rounds) P99() float64    { return r.median(func(s Sample) float64 { return s.P99 }) }
 func (r Rounds) Memory() float64 { return r.median(func(s Sample) float64 { return s.memory }) }
 
+func (r Rounds) Micros() float64 {
+	return r.median(func(s Sample) float64 { return 1e6 * s.spent.Seconds })
+}
+func (r Rounds) Allocations() float64 {
+	return r.median(func(s Sample) float64 { return s.spent.Allocations })
+}
+
 func (r Rounds) median(of func(Sample) float64) float64 {
 	values := make([]float64, len(r))
 	for i, s := range r {
@@ -34,7 +43,7 @@ func (f *Fleet) Measure(ctx context.Context, contenders []*Contender, connection
 	results := make([]Rounds, len(contenders))
 	for round := range f.Settings.Rounds + 1 {
 		for i, c := range contenders {
-			got, err := load(ctx, c.Requests, connections, f.Duration)
+			got, err := c.Round(ctx, connections, f.Duration)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.Name, err)
 			}
@@ -45,6 +54,52 @@ func (f *Fleet) Measure(ctx context.Context, contenders []*Contender, connection
 		}
 	}
 	return results, nil
+}
+
+// Round puts load on a contender, and reads what that cost a Keyward.
+func (c *Contender) Round(ctx context.Context, connections int, duration time.Duration) (Sample, error) {
+	if c.Admin == "" {
+		return load(ctx, c.Requests, connections, duration)
+	}
+	before, err := ReadSpent(c.Admin)
+	if err != nil {
+		return Sample{}, err
+	}
+	got, err := load(ctx, c.Requests, connections, duration)
+	if err != nil {
+		return Sample{}, err
+	}
+	after, err := ReadSpent(c.Admin)
+	got.spent = after.Over(before, int(got.calls))
+	return got, err
+}
+
+// Spent is what a process has used since it began, or, of one call, on average.
+type Spent struct{ Seconds, Allocations float64 }
+
+// Over returns what each of n calls used since before.
+func (s Spent) Over(before Spent, n int) Spent {
+	calls := float64(n)
+	return Spent{(s.Seconds - before.Seconds) / calls, (s.Allocations - before.Allocations) / calls}
+}
+
+// ReadSpent returns what a Keyward has used so far.
+func ReadSpent(admin string) (Spent, error) {
+	families, err := Metrics(admin)
+	if err != nil {
+		return Spent{}, err
+	}
+	counter := func(name string) (n float64) {
+		for _, metric := range families[name].GetMetric() {
+			n += metric.GetCounter().GetValue()
+		}
+		return n
+	}
+	spent := Spent{counter("process_cpu_seconds_total"), counter("go_memstats_mallocs_total")}
+	if spent.Seconds == 0 || spent.Allocations == 0 {
+		return Spent{}, errors.New("the metrics tell nothing of CPU time and allocations")
+	}
+	return spent, nil
 }
 
 // Metrics reads the metrics of a Keyward.

@@ -11,7 +11,8 @@ type Settings struct {
 	Decision, Events                      bool
 	Population                            int
 	Sse, Registrations, Sessions, Logins  bool
-	Stages                                bool
+	Stages, Growth, Disturbed             bool
+	Users                                 int    // that there are at most where growth is measured, or something goes on
 	Profiles                              string // directory for profiles of what calls of each kind allocate; empty = none
 	Streams, EventRate                    int
 	Outage                                string // what becomes of an installation: hung, leaders, restarts or soak

@@ -13,13 +13,10 @@ import (
 // maxGrowth is how much more a call may allocate after the most login starts than before them.
 const maxGrowth = 1.2
 
-// cost is what a process has used since it began, or, of one call, more than before it.
-type cost struct{ seconds, allocations float64 }
-
 // figures are of calls of one kind after so many login starts.
 type figures struct {
 	fleet.Sample
-	cost
+	fleet.Spent
 }
 
 // growth measures the start of a passkey and full logins of users of whom nothing was begun yet, and of the same users after each
@@ -60,9 +57,9 @@ func growth(ctx context.Context, f *fleet.Fleet) error {
 			t.Row(
 				fmt.Sprintf("%s, %d login starts a user before", name, starts),
 				"%.0f", got.Rate, "%.0f %%", 100*got.Rate/was.Rate, "%.2f", got.P50, "%.2f", got.P99,
-				"%.0f", 1e6*got.seconds, "%.0f", got.allocations, "%.2f", got.allocations/was.allocations,
+				"%.0f", 1e6*got.Seconds, "%.0f", got.Allocations, "%.2f", got.Allocations/was.Allocations,
 			)
-			if growth := got.allocations / was.allocations; growth > maxGrowth {
+			if growth := got.Allocations / was.Allocations; growth > maxGrowth {
 				grown = append(grown, fmt.Errorf("%s allocates %.2f times as much after %d login starts a user", name, growth, starts))
 			}
 		}
@@ -74,7 +71,7 @@ func growth(ctx context.Context, f *fleet.Fleet) error {
 func (c *caller) measure(
 	ctx context.Context, connections int, users []user, call func(context.Context, user) error,
 ) (figures, error) {
-	before, err := c.spent()
+	before, err := fleet.ReadSpent(c.admin)
 	if err != nil {
 		return figures{}, err
 	}
@@ -82,26 +79,6 @@ func (c *caller) measure(
 	if err != nil {
 		return figures{}, err
 	}
-	after, err := c.spent()
-	n := float64(len(users))
-	return figures{sample, cost{(after.seconds - before.seconds) / n, (after.allocations - before.allocations) / n}}, err
-}
-
-// spent returns what the process has used so far.
-func (c *caller) spent() (cost, error) {
-	families, err := fleet.Metrics(c.admin)
-	if err != nil {
-		return cost{}, err
-	}
-	counter := func(name string) (n float64) {
-		for _, metric := range families[name].GetMetric() {
-			n += metric.GetCounter().GetValue()
-		}
-		return n
-	}
-	spent := cost{counter("process_cpu_seconds_total"), counter("go_memstats_mallocs_total")}
-	if spent.seconds == 0 || spent.allocations == 0 {
-		return cost{}, errors.New("the metrics tell nothing of CPU time and allocations")
-	}
-	return spent, nil
+	after, err := fleet.ReadSpent(c.admin)
+	return figures{sample, after.Over(before, len(users))}, err
 }
