@@ -142,6 +142,10 @@ func (v *Event) AppendJSON(to []byte) []byte {
 		}
 		to = append(to, ']')
 	}
+	if v.Authenticator != nil {
+		to = append(to, `,"authenticator":`...)
+		to = v.Authenticator.AppendJSON(to)
+	}
 	if v.Sighted != nil {
 		to = append(to, `,"sighted":`...)
 		to = v.Sighted.AppendJSON(to)
@@ -342,6 +346,37 @@ func (v *Codes) AppendJSON(to []byte) []byte {
 		to = append(to, `,"stopped":`...)
 		to = strconv.AppendBool(to, bool(v.Stopped))
 	}
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *Authenticator) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"aaguid":`...)
+	to = appendText(to, string(v.AAGUID))
+	to = append(to, `,"before":`...)
+	to = appendText(to, string(v.Before))
+	to = append(to, `,"status":`...)
+	to = appendText(to, string(v.Status))
+	to = append(to, `,"level":`...)
+	to = strconv.AppendInt(to, int64(v.Level), 10)
+	if len(v.Reports) > 0 {
+		to = append(to, `,"reports":`...)
+		to = append(to, '[')
+		for i := range v.Reports {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = appendText(to, string(v.Reports[i]))
+		}
+		to = append(to, ']')
+	}
+	to = append(to, `,"mdsNo":`...)
+	to = strconv.AppendInt(to, int64(v.Number), 10)
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

@@ -93,7 +93,9 @@ type Event struct {
 	Refused *Refused `json:"refused,omitempty"` // of append-refused and login-refused
 	Codes   *Codes   `json:"codes,omitempty"`   // of login-code-failed; events of the version before have none
 	Labels  *Labels  `json:"labels,omitempty"`  // of user-labelled
-	Sighted *Sighted `json:"sighted,omitempty"` // of what is counted; events of earlier versions have none
+	// Of authenticator-status-changed
+	Authenticator *Authenticator `json:"authenticator,omitempty"`
+	Sighted       *Sighted       `json:"sighted,omitempty"` // of what is counted; events of earlier versions have none
 
 	Risk   *Risk          `json:"risk,omitempty"`   // of risk-decided
 	StepUp ident.StepUpID `json:"stepUp,omitempty"` // of step-up-started, -passed and -failed
@@ -117,6 +119,16 @@ type AuthStatus string
 
 // Labels are all that a user has, sorted. A list would make events that cannot be compared.
 type Labels []string
+
+// Authenticator is what has become of the model of a passkey's authenticator, as FIDO's metadata has it.
+type Authenticator struct {
+	AAGUID  string   `json:"aaguid"`
+	Before  string   `json:"before"`            // what had become of it: unknown, ok, update, retired, compromised or revoked
+	Status  string   `json:"status"`            // what has
+	Level   int      `json:"level"`             // of certification now: 0 = none, 1 = L1, 2 = L1+, to 6 = L3+
+	Reports []string `json:"reports,omitempty"` // what is said of it and in effect, sorted
+	Number  int      `json:"mdsNo"`             // of the metadata that says so
+}
 
 // Use is what the authenticator said of the passkey that it signed a login with, and what an account makes of the login.
 type Use struct {

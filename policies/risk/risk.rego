@@ -1,9 +1,10 @@
 # METADATA
 # title: Risk
 # description: |
-#   How much is wrong with a start beside what it asks for, or with a finish before anything is made of it, and what to do about it. Every reason that holds is told. The row follows from their
-#   severities, which are data (data.keyward.reasons): to make a reason a bar, or a note, change its figure. What is answered is told and recorded; it changes
-#   what the other tables answer only where the parameter risk.mode is enforce.
+#   How much is wrong with a start beside what it asks for, or with a finish before anything is made of it, and what to do about it. Every
+#   reason that holds is told. The row follows from their severities, which are data (data.keyward.reasons): to make a reason a bar, or a
+#   note, change its figure. What is answered is told and recorded; it changes what the other
+#   tables answer only where the parameter risk.mode is enforce.
 # schemas:
 #   - input: schema.risk
 package keyward.risk
@@ -69,7 +70,8 @@ nothing_grave if input.stage in {"mediation-start", "login-start", "append-start
 # title: The answer of a row
 # scope: rule
 answer(row, action, level) := {
-	"rule": row, "action": action, "level": level, "reasons": sort(reasons), "stepUp": step_up(action), "exclude": excluded, "retrySeconds": retry(action),
+	"rule": row, "action": action, "level": level,
+	"reasons": sort(reasons), "stepUp": step_up(action), "exclude": excluded, "retrySeconds": retry(action),
 	"obligations": {"notifyUser": notify, "maxSessionSeconds": session(level), "userVerification": verification(action)},
 }
 
@@ -79,7 +81,9 @@ answer(row, action, level) := {
 # scope: document
 step_up("challenge") := ["security-key"] if "assurance-low" in reasons
 
-else := ["other-passkey", "email-code"] if count(reasons & {"backup-changed", "counter-regressed", "fresh-passkey"}) > 0
+else := ["other-passkey", "email-code"] if {
+	count(reasons & {"backup-changed", "compromised-authenticator", "counter-regressed", "fresh-passkey"}) > 0
+}
 
 else := ["passkey-uv"] if input.stage in {"login-start", "mediation-start"}
 
@@ -94,8 +98,15 @@ step_up(action) := [] if action != "challenge"
 excluded := [i |
 	input.stage == "login-start"
 	some i
-	denied(input.credentials.items[i].aaguid)
+	refused(input.credentials.items[i])
 ]
+
+# METADATA
+# title: The use of the passkey would be refused
+# scope: rule
+refused(passkey) if denied(passkey.aaguid)
+
+refused(passkey) if passkey.status == "revoked"
 
 # METADATA
 # title: After how long it is worth trying again
@@ -114,7 +125,10 @@ retry(action) := data.keyward.parameters.risk.retrySeconds if {
 # scope: document
 default notify := false
 
-notify if count(reasons & {"new-country", "impossible-travel", "counter-regressed", "fresh-passkey", "backup-changed"}) > 0
+notify if {
+	telling := {"new-country", "impossible-travel", "counter-regressed", "fresh-passkey", "backup-changed", "revoked-authenticator"}
+	count(reasons & telling) > 0
+}
 
 # METADATA
 # title: How long a session may live
@@ -332,6 +346,20 @@ denied(aaguid) if {
 	count(data.keyward.parameters.risk.allowedAaguids) > 0
 	not aaguid in data.keyward.parameters.risk.allowedAaguids
 }
+
+# METADATA
+# title: FIDO's metadata says that the authenticator's model must not be trusted
+# scope: rule
+reasons contains "revoked-authenticator" if input.used.status == "revoked"
+
+reasons contains "revoked-authenticator" if input.created.status == "revoked"
+
+# METADATA
+# title: FIDO's metadata says that keys of the authenticator's model, or its verification of users, do not hold
+# scope: rule
+reasons contains "compromised-authenticator" if input.used.status == "compromised"
+
+reasons contains "compromised-authenticator" if input.created.status == "compromised"
 
 # METADATA
 # title: The passkey's signature counter did not go up

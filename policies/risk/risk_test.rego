@@ -5,10 +5,19 @@ import data.keyward.risk
 facts := {
 	"complete": true,
 	"stage": "login-start", "action": "passkey-login", "project": {"id": "pro-1"},
-	"client": {"os": "macos", "osVersion": 15, "browser": "safari", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
-	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
+	"client": {
+		"os": "macos", "osVersion": 15, "browser": "safari", "native": false, "mobile": false, "desktop": true,
+		"privateMode": false, "webdriver": false,
+	},
+	"support": {
+		"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes",
+		"immediateGet": false,
+	},
 	"environment": {"known": true, "rejected": false, "listed": "none"},
-	"request": {"family": "ipv4", "scope": "public", "hourUTC": 14, "weekdayUTC": 3, "bot": "none", "hour": 15, "weekday": 3, "agent": "consistent"},
+	"request": {
+		"family": "ipv4", "scope": "public", "hourUTC": 14, "weekdayUTC": 3, "bot": "none", "hour": 15, "weekday": 3,
+		"agent": "consistent",
+	},
 	"familiar": {"environment": "seen", "network": "seen", "successes": 1},
 	"user": {"status": "active", "ageHours": 8760, "passkeys": 1, "passkeyAddedHours": 4320, "passkeyRemovedHours": 99999},
 }
@@ -50,7 +59,9 @@ test_r4_one_that_does if answer({"request": {"bot": "tool"}}) == {"rule": "R4", 
 
 test_r5_nothing if answer({}) == {"rule": "R5", "action": "allow", "level": "low", "reasons": []}
 
-test_r5_what_is_noted if answer(unfamiliar) == {"rule": "R5", "action": "allow", "level": "low", "reasons": ["new-environment", "new-network"]}
+test_r5_what_is_noted if {
+	answer(unfamiliar) == {"rule": "R5", "action": "allow", "level": "low", "reasons": ["new-environment", "new-network"]}
+}
 
 test_r5_nobody_is_known_yet if {
 	known := {"familiar", "user"}
@@ -137,7 +148,8 @@ test_deceptive_agent if {
 # With working hours of the staff.
 at(hour, weekday, labels) := result if {
 	changes := {"request": {"hour": hour, "weekday": weekday}, "user": {"labels": labels}}
-	result := risk.decision.reasons with input as object.union(facts, changes) with data.keyward.parameters.risk.officeHours.labels as ["staff"]
+	result := risk.decision.reasons with input as object.union(facts, changes)
+		with data.keyward.parameters.risk.officeHours.labels as ["staff"]
 }
 
 test_outside_hours if {
@@ -205,13 +217,42 @@ test_denied_authenticator if {
 	new == ["denied-authenticator"]
 }
 
+# At the end of a creation.
+made(changes) := object.union(
+	facts,
+	{"stage": "append-finish", "created": object.union({"aaguid": key, "aal": 2, "status": "ok"}, changes)},
+)
+
+test_revoked_authenticator if {
+	at_finish({"used": {"status": "revoked"}}) == {"rule": "R1", "action": "deny", "level": "high", "reasons": ["revoked-authenticator"]}
+	risk.decision.reasons == ["revoked-authenticator"] with input as made({"status": "revoked"})
+	at_finish({"used": {"status": "unknown"}}).reasons == []
+	at_finish({"used": {"status": "retired"}}).reasons == []
+	risk.decision.reasons == [] with input as made({})
+}
+
+test_compromised_authenticator if {
+	weak := {"used": {"status": "compromised"}}
+	at_finish(weak) == {"rule": "R2", "action": "challenge", "level": "high", "reasons": ["compromised-authenticator"]}
+	risk.decision.stepUp == ["other-passkey", "email-code"] with input as finished(weak)
+	risk.decision.reasons == ["compromised-authenticator"] with input as made({"status": "compromised"})
+	at_finish({"used": {"status": "update"}}).reasons == []
+}
+
+test_what_is_revoked_is_not_named if {
+	both := {"credentials": {"items": [{"aaguid": key, "status": "revoked"}, {"aaguid": key, "status": "compromised"}, {"aaguid": key}]}}
+	risk.decision.exclude == [0] with input as object.union(facts, both)
+	risk.decision.exclude == [] with input as finished(both)
+}
+
 test_assurance_low if {
 	admin := {"user": {"labels": {"admin": true}}}
 	short := risk.decision.reasons with input as finished(admin) with data.keyward.parameters.risk.requireAal as {"admin": 3}
 	short == ["assurance-low"]
 	enough := risk.decision.reasons with input as finished(admin) with data.keyward.parameters.risk.requireAal as {"admin": 2}
 	enough == []
-	staff := risk.decision.reasons with input as finished({"user": {"labels": {"admin": false}}}) with data.keyward.parameters.risk.requireAal as {"admin": 3}
+	staff := risk.decision.reasons with input as finished({"user": {"labels": {"admin": false}}})
+		with data.keyward.parameters.risk.requireAal as {"admin": 3}
 	staff == []
 	made := object.union(facts, object.union(admin, {"stage": "append-finish", "created": {"aaguid": key, "aal": 1}}))
 	new := risk.decision.reasons with input as made with data.keyward.parameters.risk.requireAal as {"admin": 2}
@@ -231,7 +272,9 @@ listing(blocked, risky, lists) := result if {
 }
 
 test_blocked_address if {
-	listing(["office", "tor"], [], {"tor": true, "office": false}) == {"rule": "R1", "action": "deny", "level": "high", "reasons": ["blocked-address"]}
+	listing(["office", "tor"], [], {"tor": true, "office": false}) == {
+		"rule": "R1", "action": "deny", "level": "high", "reasons": ["blocked-address"],
+	}
 	listing(["tor"], [], {"tor": false, "office": true}).reasons == []
 	listing(["tor"], [], {"office": true}).reasons == []
 }

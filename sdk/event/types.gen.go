@@ -26,6 +26,8 @@ const (
 	PasskeyCounterRegressed Type = "passkey-counter-regressed"
 	// PasskeyBackupChanged: A passkey came back with another backup-eligible flag than it was created with, which no passkey may (W3C WebAuthn Level 3 section 6.1.3). The login was refused.
 	PasskeyBackupChanged Type = "passkey-backup-changed"
+	// AuthenticatorStatusChanged: FIDO's metadata says something else of the model of a passkey's authenticator than before: it was revoked, say, or keys of it turned out not to hold. What rules make of it counts from the moment at which the metadata was read.
+	AuthenticatorStatusChanged Type = "authenticator-status-changed"
 	// BackupStateChanged: A passkey that was not backed up at its last use is so now, or the other way round (W3C WebAuthn Level 3 section 6.1.3, flag BS). The login was taken.
 	BackupStateChanged Type = "backup-state-changed"
 	// NewEnvironment: The user logged in with a passkey in a browser profile or app in which the account is not known to have succeeded before.
@@ -118,6 +120,7 @@ func Types() []Type {
 		LoginCodeFailed,
 		PasskeyCounterRegressed,
 		PasskeyBackupChanged,
+		AuthenticatorStatusChanged,
 		BackupStateChanged,
 		NewEnvironment,
 		NewCountry,

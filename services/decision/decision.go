@@ -156,15 +156,16 @@ type Deps struct {
 
 // Service is the decision service. Its methods may be called at once; the slices in its answers must not be changed.
 type Service struct {
-	cfg     Config
-	deps    Deps
-	source  fs.FS
-	metrics *metrics
-	records *recorder
-	outside *outside.Sources
-	fetched *authenticators.Source // nil = metadata comes from nowhere
-	archive *archive.Archive
-	lookups *patience.Patience // with what users' events are read from
+	cfg       Config
+	deps      Deps
+	source    fs.FS
+	metrics   *metrics
+	records   *recorder
+	outside   *outside.Sources
+	revisions revisions
+	fetched   *authenticators.Source // nil = metadata comes from nowhere
+	archive   *archive.Archive
+	lookups   *patience.Patience // with what users' events are read from
 
 	active  atomic.Pointer[policy]
 	refused atomic.Pointer[refusal]

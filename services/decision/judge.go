@@ -58,11 +58,11 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Verdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
 	q.Account = nil
-	around := s.around(q.Client.RemoteAddress)
+	around := s.around(q.Client.RemoteAddress, start)
 	v, basis, err := p.Mediation(ctx, q, engine.Evidence{Now: start, Around: around})
 	s.finish(
 		ctx, judged{
-			start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q),
+			start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q, nil),
 			files: around.Revisions,
 		}, &v,
 	)
@@ -73,13 +73,13 @@ func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Ve
 func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service.Verdict, error) {
 	start, p := s.deps.Now(), s.active.Load()
 	if !p.JudgesRisk() {
-		return service.Verdict{Place: s.around(q.Client.RemoteAddress).Place}, nil
+		return service.Verdict{Place: s.around(q.Client.RemoteAddress, start).Place}, nil
 	}
 	q.AccountStamp = "" // the account has just been read
 	found := s.lookUp(ctx, p, q.Question, start, false)
 	v, basis := p.Finish(ctx, q, found.Evidence)
 	asked := found.keep(&q.Question)
-	asked.Finish = kept.KeepFinish(&q)
+	asked.Finish = kept.KeepFinish(&q, found.Around.Standing)
 	v.Place = found.Around.Place
 	s.finish(ctx, judged{
 		start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, kept: asked,
@@ -101,7 +101,7 @@ func (s *Service) Rollout(ctx context.Context, q service.RolloutQuestion) (servi
 	v, basis, err := p.Rollout(ctx, q)
 	s.finish(
 		ctx, judged{
-			start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err, kept: kept.Keep(&q.Question),
+			start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err, kept: kept.Keep(&q.Question, nil),
 		},
 		&v,
 	)

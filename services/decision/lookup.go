@@ -2,14 +2,20 @@ package decision
 
 import (
 	"context"
+	"maps"
+	"sync/atomic"
 	"time"
 
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/sighting"
+	"github.com/keyward/keyward/services/decision/internal/authenticators"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/kept"
+	"github.com/keyward/keyward/services/decision/internal/outside"
 )
 
 // looked is what was looked up for a question.
@@ -22,7 +28,7 @@ type looked struct {
 // lookUp reads what has happened to the user. A read that fails, or takes too long, makes the evidence incomplete; it is not an error of
 // the decision: who waits for a store that changes its leader is answered by what needs no history, while there is time.
 func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, now time.Time, withOffers bool) looked {
-	around := s.around(q.Client.RemoteAddress)
+	around := s.around(q.Client.RemoteAddress, now)
 	found := looked{Evidence: engine.Evidence{Complete: true, Now: now, Around: around}}
 	if q.LookupFailed {
 		return found
@@ -53,10 +59,39 @@ func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, no
 	return found
 }
 
-// around is what the operator's files tell now of a client that calls from an address.
-func (s *Service) around(from string) engine.Around {
-	view := s.outside.Now()
-	return engine.Around{Files: view.Files, Place: view.Place(from), Revisions: view.Revisions}
+// around is what the operator's files tell now of a client that calls from an address, and the metadata of authenticators.
+func (s *Service) around(from string, now time.Time) engine.Around {
+	view, models := s.outside.Now(), s.deps.Metadata.Now()
+	told := engine.Around{Files: view.Files, Place: view.Place(from), Revisions: view.Revisions}
+	if models != nil {
+		told.Standing = func(c *account.Credential) metadata.Standing { return models.Of(c.AAGUID, c.Chain(), now) }
+		told.Revisions = s.revisions.of(view, models)
+	}
+	return told
+}
+
+// revisions holds what decisions are recorded to rest on, for as long as that stays the same. The zero value holds nothing yet.
+type revisions struct {
+	last atomic.Pointer[outsideRevisions]
+}
+
+type outsideRevisions struct {
+	files  *outside.View
+	models *metadata.Snapshot
+	byName map[string]string
+}
+
+func (r *revisions) of(files *outside.View, models *metadata.Snapshot) map[string]string {
+	last := r.last.Load()
+	if last == nil || last.files != files || last.models != models {
+		last = &outsideRevisions{files: files, models: models, byName: maps.Clone(files.Revisions)}
+		if last.byName == nil {
+			last.byName = map[string]string{}
+		}
+		last.byName[authenticators.Setting] = models.Revision
+		r.last.Store(last)
+	}
+	return last.byName
 }
 
 // read reads what has happened to the user, and what was seen, in one round trip.
@@ -86,7 +121,7 @@ func (s *Service) seeUnknown(q *service.LoginQuestion, now time.Time) {
 
 // keep returns what the record keeps of the question, and of what was looked up for it.
 func (l looked) keep(q *service.Question) *kept.Question {
-	k := kept.Keep(q)
+	k := kept.Keep(q, l.Around.Standing)
 	if k.Account != nil && l.Complete && !q.LookupFailed {
 		k.Read = kept.NewRead(l.Events, l.Offers, q.Process)
 	}

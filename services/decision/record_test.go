@@ -48,7 +48,7 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 		}}
 		if rapid.Bool().Draw(t, "asked about a user") {
 			q := factstest.BusyUser(time.UnixMilli(1e12))
-			r.Question = kept.Keep(&q.Question)
+			r.Question = kept.Keep(&q.Question, nil)
 			r.Question.Read = kept.NewRead(event.NewSet(factstest.BusyHistory(time.UnixMilli(1e12), 3)), nil, "")
 		}
 		if rapid.Bool().Draw(t, "answered") {
@@ -98,7 +98,7 @@ func BenchmarkRecord(b *testing.B) {
 		Experiments: facts.Assignments{{Experiment: facts.DeviceLocalPasskey, Arm: facts.Control}},
 	}}
 	asked := factstest.BusyUser(time.Now())
-	r := &Record{Question: kept.Keep(&asked.Question), Facts: facts, Judgement: Judgement{
+	r := &Record{Question: kept.Keep(&asked.Question, nil), Facts: facts, Judgement: Judgement{
 		Schema:         kept.Schema,
 		ID:             ident.NewDecisionID(time.Now()),
 		Time:           time.Now().UTC(),

@@ -258,6 +258,9 @@ func (w *writer) name(c *account.Credential, s *Scenario) string {
 	putText(node, "createdBrowser", c.CreatedBrowser)
 	put(node, "created", moment(time.UnixMilli(c.CreatedMs), s.Now))
 	putText(node, "env", string(c.Environment))
+	if by := c.Attested(); by != account.TrustNone {
+		put(node, "attested", plain(string(by)))
+	}
 	if len(c.UsedOn) > 0 {
 		put(node, "usedOn", texts(c.UsedOn))
 	}

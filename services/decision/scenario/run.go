@@ -165,7 +165,7 @@ func run(ctx context.Context, s *written.Scenario, e *engine.Engine) Result {
 // ask returns what the engine answered, by the keys of expect.
 func ask(ctx context.Context, s *written.Scenario, e *engine.Engine) (map[string]any, engine.Basis, error) {
 	evidence := engine.Evidence{Events: event.NewSet(s.Events), Offers: s.Offers, Complete: !s.Question.LookupFailed, Now: s.Now}
-	evidence.Around.Place = s.Networks.Place(s.Question.Client.RemoteAddress)
+	evidence.Around.Place, evidence.Around.Standing = s.Networks.Place(s.Question.Client.RemoteAddress), s.Models.Standing
 	evidence.Seen = s.Evidence(e.Plan().Of(&s.Question))
 	switch s.Action {
 	case Login:

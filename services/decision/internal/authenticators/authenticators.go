@@ -22,6 +22,9 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/follow"
 )
 
+// Setting is the name of the setting of where metadata comes from.
+const Setting = "mds_source"
+
 // Off is the source of nothing.
 const Off = "off"
 
@@ -45,7 +48,7 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("mds_grace: must not be negative"))
 	}
 	if err := Check(c.Source); err != nil {
-		errs = append(errs, fmt.Errorf("mds_source: %w", err))
+		errs = append(errs, fmt.Errorf("%s: %w", Setting, err))
 	}
 	return errors.Join(errs...)
 }

@@ -80,7 +80,7 @@ func recorded(action string, held []account.Credential, client rest.ClientInform
 		Account: &account.Account{Project: "pro-1", ID: "usr-1", Status: account.StatusActive, Credentials: held},
 	}
 	r := &engine.Recorded{
-		Action: action, Project: "pro-1", User: "usr-1", Made: now, Question: kept.Keep(&q), Facts: &facts.Facts{Complete: true},
+		Action: action, Project: "pro-1", User: "usr-1", Made: now, Question: kept.Keep(&q, nil), Facts: &facts.Facts{Complete: true},
 	}
 	for n, h := range happened {
 		e := event.Event{

@@ -88,7 +88,8 @@ func (r *Recorded) Finish() service.FinishQuestion {
 
 // Evidence returns what had been looked up.
 func (r *Recorded) Evidence() Evidence {
-	ev := Evidence{Events: event.NewSet(r.Events), Complete: r.Facts.Complete, Now: r.Made, Around: Around{then: r}}
+	around := Around{then: r, Standing: r.Question.Standing}
+	ev := Evidence{Events: event.NewSet(r.Events), Complete: r.Facts.Complete, Now: r.Made, Around: around}
 	if r.Question.Read != nil {
 		ev.Offers = r.Question.Read.Restored(r.Process)
 	}

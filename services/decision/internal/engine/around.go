@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/lists"
 	"github.com/keyward/keyward/services/decision/internal/memo"
+	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 )
 
 // Around is what the operator's files tell of where a question comes from. The zero value tells nothing.
@@ -18,6 +19,7 @@ type Around struct {
 	Files     lists.Files       // that lists of the bundle are in
 	Place     place.Place       // where the client's address is
 	Revisions map[string]string // of the files, by name
+	Standing  riskfacts.Standing
 
 	then *Recorded // what was found then counts; nil = it is asked now
 }

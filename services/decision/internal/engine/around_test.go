@@ -87,7 +87,7 @@ func TestARequestIsInTheListsOfTheBundle(t *testing.T) {
 	}
 
 	// What is recorded is found again without the file, and a list that tells addresses of the network apart is not.
-	r := &Recorded{Action: ActionLogin, Project: q.Project, Made: ev.Now, Question: kept.Keep(&q.Question), Facts: &facts.Facts{}}
+	r := &Recorded{Action: ActionLogin, Project: q.Project, Made: ev.Now, Question: kept.Keep(&q.Question, nil), Facts: &facts.Facts{}}
 	r.Own = e.Knowledge(q.Project)
 	if err := json.Unmarshal(basis.Facts.AppendJSON(nil), r.Facts); err != nil {
 		t.Fatal(err)

@@ -89,7 +89,7 @@ func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *d
 		Zone: v.knowledge.Zone, Labels: v.knowledge.Labels, Network: v.network, Now: ev.Now,
 		Finish: end,
 	}
-	in.Place = ev.Around.Place
+	in.Place, in.Standing = ev.Around.Place, ev.Around.Standing
 	in.Agent, in.Contradicts = contradiction.Find(&d.Client.Agent, &v.knowledge.Clients.Agents, &q.Client)
 	in.Lists, _ = v.listed(&q.Client, ev.Around, q.Environment) // Detect has looked at the error
 	if q.Frontend {

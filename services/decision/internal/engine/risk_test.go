@@ -8,7 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -338,6 +340,7 @@ func TestAFinishIsJudgedByWhatEndedIt(t *testing.T) {
 	used := facts.Used{
 		Item: facts.Item{
 			AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", Class: basis.Facts.Used.Class, AgeHours: 48, Backup: facts.Eligible, UV: true, AAL: 2,
+			Attested: &facts.Attested{By: account.TrustNone, Status: metadata.Unknown},
 		},
 		UsedHours: 1, Route: event.CDA, Counter: "reset", BackupChanged: true,
 	}
@@ -354,7 +357,7 @@ func TestAFinishIsJudgedByWhatEndedIt(t *testing.T) {
 
 	end.Login, end.UV, end.Conditional = nil, false, true
 	_, basis = e.Finish(t.Context(), end, ev)
-	want := facts.Created{Item: used.Item, Conditional: true}
+	want := facts.Created{Item: used.Item, Conditional: true, Format: "none"}
 	want.UV, want.AAL = false, 1
 	if diff := cmp.Diff(&want, basis.Facts.Created); diff != "" || basis.Facts.Used != nil || basis.Facts.Action != "passkey-append" {
 		t.Errorf("facts %s\n%s", basis.Facts.AppendJSON(nil), diff)

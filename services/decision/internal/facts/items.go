@@ -20,10 +20,11 @@ type Passkey struct {
 	AAGUID       string  `json:"aaguid"` // in lower case
 	Class        Class   `json:"class"`
 	Availability string  `json:"availability"`
-	AgeHours     int     `json:"ageHours"`  // since it was created; see Hours
-	UsedHours    int     `json:"usedHours"` // since it was last used; see Hours
+	AgeHours     int     `json:"ageHours"`  // since it was created; see ladder.Hours
+	UsedHours    int     `json:"usedHours"` // since it was last used; see ladder.Hours
 	Backup       Backup  `json:"backup"`
 	Counter      Counter `json:"counter"` // none, ok, or regressed
+	*Attested
 }
 
 // Passkeys are those of an account in an order that their content gives, so that equal accounts have equal facts.
@@ -58,17 +59,37 @@ var itemFields = [...]itemField{
 	itemText("aaguid", func(p *Passkey) string { return p.AAGUID }),
 	itemText("class", func(p *Passkey) string { return string(p.Class) }),
 	itemText("availability", func(p *Passkey) string { return p.Availability }),
-	itemHours("ageHours", func(p *Passkey) int { return p.AgeHours }),
-	itemHours("usedHours", func(p *Passkey) int { return p.UsedHours }),
+	itemCount("ageHours", func(p *Passkey) int { return p.AgeHours }),
+	itemCount("usedHours", func(p *Passkey) int { return p.UsedHours }),
 	itemText("backup", func(p *Passkey) string { return string(p.Backup) }),
 	itemText("counter", func(p *Passkey) string { return string(p.Counter) }),
+	itemText("attested", func(p *Passkey) string { return string(p.said().By) }),
+	itemText("status", func(p *Passkey) string { return string(p.said().Status) }),
+	itemCount("level", func(p *Passkey) int { return p.said().Level }),
+}
+
+// said is what there is of attestation.
+func (p *Passkey) said() Attested {
+	if p.Attested == nil {
+		return Attested{}
+	}
+	return *p.Attested
+}
+
+// fields are those that the passkey has: records of before say nothing of attestation.
+func (p *Passkey) fields() []itemField {
+	if p.Attested != nil {
+		return itemFields[:]
+	}
+	const attested = 3
+	return itemFields[:len(itemFields)-attested]
 }
 
 func itemText(name string, get func(*Passkey) string) itemField {
 	return itemField{name: name, text: get, key: ast.StringTerm(name)}
 }
 
-func itemHours(name string, get func(*Passkey) int) itemField {
+func itemCount(name string, get func(*Passkey) int) itemField {
 	return itemField{name: name, integer: get, key: ast.StringTerm(name)}
 }
 
@@ -83,10 +104,11 @@ func (p Passkeys) term() *ast.Term {
 	all := make([]*ast.Term, len(p))
 	for i := range p {
 		var room [len(itemFields)][2]*ast.Term
-		for at := range itemFields {
-			room[at] = [2]*ast.Term{itemFields[at].key, itemFields[at].value(&p[i])}
+		fields := p[i].fields()
+		for at := range fields {
+			room[at] = [2]*ast.Term{fields[at].key, fields[at].value(&p[i])}
 		}
-		all[i] = ast.ObjectTerm(room[:]...)
+		all[i] = ast.ObjectTerm(room[:len(fields)]...)
 	}
 	return ast.ArrayTerm(all...)
 }
@@ -97,8 +119,9 @@ func (p Passkeys) appendJSON(to []byte) []byte {
 		if i > 0 {
 			to = append(to, ',')
 		}
-		for at := range itemFields {
-			f, begin := &itemFields[at], byte(',')
+		fields := p[i].fields()
+		for at := range fields {
+			f, begin := &fields[at], byte(',')
 			if at == 0 {
 				begin = '{'
 			}

@@ -1,6 +1,11 @@
 package facts
 
-import "github.com/keyward/keyward/core/event"
+import (
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/metadata"
+	"github.com/keyward/keyward/services/decision/internal/ladder"
+)
 
 // Stage is where a ceremony stands when it is judged.
 type Stage string
@@ -119,15 +124,12 @@ type Familiar struct {
 type Travel struct {
 	Located        bool `json:"located"` // both places are known; if not, the rest says nothing
 	DistanceKm     int  `json:"distanceKm"`
-	Hours          int  `json:"hours"` // since then; see Hours
+	Hours          int  `json:"hours"` // since then; see ladder.Hours
 	Kmh            int  `json:"kmh"`
 	CountryChanged bool `json:"countryChanged"`
 }
 
-// Never is how many hours ago something was that has not been, or of which it is not known when.
-const Never = 99_999
-
-// User is what is known of the account beside its passkeys. Hours are rounded down to a step: see Hours.
+// User is what is known of the account beside its passkeys. Hours are rounded down to a step: see ladder.Hours.
 type User struct {
 	Status              Status  `json:"status"`
 	AgeHours            int     `json:"ageHours"`
@@ -138,42 +140,11 @@ type User struct {
 	Alerts              *Alerts `json:"alerts,omitempty"` // nil in records of before
 }
 
-// Alerts are how many hours ago something spoke against whoever used a passkey of the account; see Hours.
+// Alerts are how many hours ago something spoke against whoever used a passkey of the account; see ladder.Hours.
 type Alerts struct {
-	CounterRegressedHours  int `json:"counterRegressedHours"`
-	BackupEligibilityHours int `json:"backupEligibilityHours"`
-}
-
-// The steps in which facts move, so that equal situations have equal facts.
-var (
-	hours  = [...]int{0, 1, 2, 4, 8, 12, 24, 48, 72, 168, 336, 720, 2160, 4320, 8760}
-	counts = [...]int{0, 1, 2, 3, 5, 10, 20, 50}
-	kms    = [...]int{0, 50, 100, 250, 500, 1000, 2500, 5000, 10000}
-	speeds = [...]int{0, 100, 300, 500, 800, 1000, 2000, 5000}
-	ages   = append(hours[:len(hours):len(hours)], Never)
-)
-
-// Hours rounds a number of hours down to a step; a negative one, as of clocks that differ, is none.
-func Hours(n int64) int { return rounded(hours[:], n) }
-
-// Kilometres rounds a distance in km down to a step.
-func Kilometres(n float64) int { return rounded(kms[:], int64(n)) }
-
-// Speed rounds a speed in km/h down to a step.
-func Speed(n float64) int { return rounded(speeds[:], int64(n)) }
-
-// Count rounds how often something was down to a step.
-func Count(n int) int { return rounded(counts[:], int64(n)) }
-
-func rounded(steps []int, n int64) int {
-	found := steps[0]
-	for _, one := range steps {
-		if int64(one) > n {
-			break
-		}
-		found = one
-	}
-	return found
+	CounterRegressedHours    int  `json:"counterRegressedHours"`
+	BackupEligibilityHours   int  `json:"backupEligibilityHours"`
+	AuthenticatorStatusHours *int `json:"authenticatorStatusHours,omitempty"` // nil in records of before
 }
 
 // Backup says whether a passkey can leave its device.
@@ -190,10 +161,19 @@ const (
 type Item struct {
 	AAGUID   string `json:"aaguid"` // in lower case
 	Class    Class  `json:"class"`
-	AgeHours int    `json:"ageHours"` // since it was created; see Hours
+	AgeHours int    `json:"ageHours"` // since it was created; see ladder.Hours
 	Backup   Backup `json:"backup"`
-	UV       bool   `json:"uv"`  // its user was verified
-	AAL      int    `json:"aal"` // 1 = without that, 2 = with it
+	UV       bool   `json:"uv"` // its user was verified
+	// 1 = without that, 2 = with it, 3 = of a device that its maker vouches for besides, and that nothing is said against
+	AAL int `json:"aal"`
+	*Attested
+}
+
+// Attested is what an authenticator said of itself when it made a passkey, and what has become of its model. Records of before have none.
+type Attested struct {
+	By     account.Trust   `json:"attested"`
+	Status metadata.Status `json:"status"`
+	Level  int             `json:"level"` // of FIDO's certification
 }
 
 // Used is the passkey of a login that was verified.
@@ -211,7 +191,8 @@ type Counter string
 // Created is the passkey of a creation that was verified.
 type Created struct {
 	Item
-	Conditional bool `json:"conditional"` // without a prompt
+	Conditional bool   `json:"conditional"`      // without a prompt
+	Format      string `json:"format,omitempty"` // of its attestation, none if there is none; empty in records of before
 }
 
 func ofRisk(f *Facts) bool { return f.RiskFacts != nil }
@@ -259,33 +240,35 @@ func riskMembers() []member {
 			word("country", func(f *Facts) Familiarity { return f.Familiar.Country }).
 				when(func(f *Facts) bool { return f.Familiar.Country != "" }),
 			word("asn", func(f *Facts) Familiarity { return f.Familiar.ASN }).when(func(f *Facts) bool { return f.Familiar.ASN != "" }),
-			count("successes", func(f *Facts) int { return f.Familiar.Successes }).in(counts[:]...),
+			count("successes", func(f *Facts) int { return f.Familiar.Successes }).in(ladder.Counts()...),
 		).when(func(f *Facts) bool { return ofRisk(f) && f.Familiar != nil }),
 		group(
 			"travel",
 			flag("located", func(f *Facts) bool { return f.Travel.Located }),
-			count("distanceKm", func(f *Facts) int { return f.Travel.DistanceKm }).in(kms[:]...),
-			count("hours", func(f *Facts) int { return f.Travel.Hours }).in(ages...),
-			count("kmh", func(f *Facts) int { return f.Travel.Kmh }).in(speeds[:]...),
+			count("distanceKm", func(f *Facts) int { return f.Travel.DistanceKm }).in(ladder.Distances()...),
+			count("hours", func(f *Facts) int { return f.Travel.Hours }).in(ladder.Ages()...),
+			count("kmh", func(f *Facts) int { return f.Travel.Kmh }).in(ladder.Speeds()...),
 			flag("countryChanged", func(f *Facts) bool { return f.Travel.CountryChanged }),
 		).when(func(f *Facts) bool { return ofRisk(f) && f.Travel != nil }),
 		group(
 			"user",
 			word("status", func(f *Facts) Status { return f.User.Status }),
-			count("ageHours", func(f *Facts) int { return f.User.AgeHours }).in(ages...),
+			count("ageHours", func(f *Facts) int { return f.User.AgeHours }).in(ladder.Ages()...),
 			count("passkeys", func(f *Facts) int { return f.User.Passkeys }),
-			count("passkeyAddedHours", func(f *Facts) int { return f.User.PasskeyAddedHours }).in(ages...),
-			count("passkeyRemovedHours", func(f *Facts) int { return f.User.PasskeyRemovedHours }).in(ages...),
+			count("passkeyAddedHours", func(f *Facts) int { return f.User.PasskeyAddedHours }).in(ladder.Ages()...),
+			count("passkeyRemovedHours", func(f *Facts) int { return f.User.PasskeyRemovedHours }).in(ladder.Ages()...),
 			flags("labels", func(f *Facts) Labels { return f.User.Labels }).when(func(f *Facts) bool { return len(f.User.Labels) > 0 }),
 			group(
 				"alerts",
-				count("counterRegressedHours", func(f *Facts) int { return f.User.Alerts.CounterRegressedHours }).in(ages...),
-				count("backupEligibilityHours", func(f *Facts) int { return f.User.Alerts.BackupEligibilityHours }).in(ages...),
+				count("counterRegressedHours", func(f *Facts) int { return f.User.Alerts.CounterRegressedHours }).in(ladder.Ages()...),
+				count("backupEligibilityHours", func(f *Facts) int { return f.User.Alerts.BackupEligibilityHours }).in(ladder.Ages()...),
+				count("authenticatorStatusHours", func(f *Facts) int { return *f.User.Alerts.AuthenticatorStatusHours }).in(ladder.Ages()...).
+					when(func(f *Facts) bool { return f.User.Alerts.AuthenticatorStatusHours != nil }),
 			).when(func(f *Facts) bool { return f.User.Alerts != nil }),
 		).when(ofUser),
 		group("used", append(
 			itemMembers(func(f *Facts) *Item { return &f.Used.Item }),
-			count("usedHours", func(f *Facts) int { return f.Used.UsedHours }).in(ages...),
+			count("usedHours", func(f *Facts) int { return f.Used.UsedHours }).in(ladder.Ages()...),
 			word("route", func(f *Facts) event.Route { return f.Used.Route }),
 			word("counter", func(f *Facts) Counter { return f.Used.Counter }),
 			flag("backupChanged", func(f *Facts) bool { return f.Used.BackupChanged }),
@@ -293,6 +276,7 @@ func riskMembers() []member {
 		group("created", append(
 			itemMembers(func(f *Facts) *Item { return &f.Created.Item }),
 			flag("conditional", func(f *Facts) bool { return f.Created.Conditional }),
+			word("format", func(f *Facts) string { return f.Created.Format }).when(func(f *Facts) bool { return f.Created.Format != "" }),
 		)...).when(func(f *Facts) bool { return ofRisk(f) && f.Created != nil }),
 		named(member{name: "velocity", kind: tallies, tallies: func(f *Facts) *Velocity { return f.Velocity }}).
 			when(func(f *Facts) bool { return ofRisk(f) && f.Velocity != nil }),
@@ -300,12 +284,16 @@ func riskMembers() []member {
 }
 
 func itemMembers(of func(*Facts) *Item) []member {
+	said := func(f *Facts) bool { return of(f).Attested != nil }
 	return []member{
 		word("aaguid", func(f *Facts) string { return of(f).AAGUID }),
 		word("class", func(f *Facts) Class { return of(f).Class }),
-		count("ageHours", func(f *Facts) int { return of(f).AgeHours }).in(ages...),
+		count("ageHours", func(f *Facts) int { return of(f).AgeHours }).in(ladder.Ages()...),
 		word("backup", func(f *Facts) Backup { return of(f).Backup }),
 		flag("uv", func(f *Facts) bool { return of(f).UV }),
 		count("aal", func(f *Facts) int { return of(f).AAL }),
+		word("attested", func(f *Facts) account.Trust { return of(f).By }).when(said),
+		word("status", func(f *Facts) metadata.Status { return of(f).Status }).when(said),
+		count("level", func(f *Facts) int { return of(f).Level }).when(said),
 	}
 }

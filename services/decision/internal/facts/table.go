@@ -5,6 +5,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
+	"github.com/keyward/keyward/services/decision/internal/ladder"
 )
 
 // kind is what a member of the facts holds.
@@ -126,7 +127,7 @@ var root = group("input", append([]member{
 		flag("known", func(f *Facts) bool { return f.Environment.Known }),
 		flag("rejected", func(f *Facts) bool { return f.Environment.Rejected }),
 		word("listed", func(f *Facts) Listing { return f.Environment.Listed }),
-		count("ageHours", func(f *Facts) int { return *f.Environment.AgeHours }).in(ages...).
+		count("ageHours", func(f *Facts) int { return *f.Environment.AgeHours }).in(ladder.Ages()...).
 			when(func(f *Facts) bool { return f.Environment.AgeHours != nil }),
 		count("users", func(f *Facts) int { return *f.Environment.Users }).when(func(f *Facts) bool { return f.Environment.Users != nil }),
 	),

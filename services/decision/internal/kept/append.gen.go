@@ -555,6 +555,22 @@ func (v *Passkey) AppendJSON(to []byte) []byte {
 		to = append(to, `,"cloneWarning":`...)
 		to = strconv.AppendBool(to, bool(v.CloneWarning))
 	}
+	if v.Attested != "" {
+		to = append(to, `,"attested":`...)
+		to = appendText(to, string(v.Attested))
+	}
+	if v.Format != "" {
+		to = append(to, `,"format":`...)
+		to = appendText(to, string(v.Format))
+	}
+	if v.Status != "" {
+		to = append(to, `,"status":`...)
+		to = appendText(to, string(v.Status))
+	}
+	if v.Level != 0 {
+		to = append(to, `,"level":`...)
+		to = strconv.AppendInt(to, int64(v.Level), 10)
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}
@@ -686,6 +702,22 @@ func (v *Finish) AppendJSON(to []byte) []byte {
 	if v.CloneWarning {
 		to = append(to, `,"cloneWarning":`...)
 		to = strconv.AppendBool(to, bool(v.CloneWarning))
+	}
+	if v.Attested != "" {
+		to = append(to, `,"attested":`...)
+		to = appendText(to, string(v.Attested))
+	}
+	if v.Format != "" {
+		to = append(to, `,"format":`...)
+		to = appendText(to, string(v.Format))
+	}
+	if v.Status != "" {
+		to = append(to, `,"status":`...)
+		to = appendText(to, string(v.Status))
+	}
+	if v.Level != 0 {
+		to = append(to, `,"level":`...)
+		to = strconv.AppendInt(to, int64(v.Level), 10)
 	}
 	to = append(to, `,"uv":`...)
 	to = strconv.AppendBool(to, bool(v.UV))

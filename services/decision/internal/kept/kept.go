@@ -4,6 +4,7 @@
 package kept
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 )
@@ -44,9 +46,9 @@ type Finish struct {
 }
 
 // KeepFinish returns what is kept of what ended a ceremony.
-func KeepFinish(q *service.FinishQuestion) *Finish {
+func KeepFinish(q *service.FinishQuestion, standing Standing) *Finish {
 	return &Finish{
-		Passkey: passkey(&q.Passkey), UV: q.UV, Login: q.Login, Conditional: q.Conditional,
+		Passkey: passkey(&q.Passkey, standing), UV: q.UV, Login: q.Login, Conditional: q.Conditional,
 	}
 }
 
@@ -84,6 +86,11 @@ type Passkey struct {
 	LastUsedMs   int64 `json:"lastUsedMs,omitempty"`
 	Counts       bool  `json:"counts,omitempty"` // its signature counter is not 0
 	CloneWarning bool  `json:"cloneWarning,omitempty"`
+	// What its authenticator said of itself, and what had become of its model; empty = nothing, and nothing was known
+	Attested account.Trust   `json:"attested,omitempty"`
+	Format   string          `json:"format,omitempty"`
+	Status   metadata.Status `json:"status,omitempty"`
+	Level    int             `json:"level,omitempty"`
 }
 
 // Read is which of the user's events had been read: how many, and the exclusive or of the FNV-1a hashes of their IDs. Offers of the process
@@ -102,8 +109,11 @@ type Offer struct {
 	CreatedMs int64             `json:"createdMs"`
 }
 
+// Standing says what has become of the model of a passkey's authenticator; nil = nothing is known of any.
+type Standing = func(*account.Credential) metadata.Standing
+
 // Keep returns what is kept of a question. Nothing in it is changed when the account is.
-func Keep(q *service.Question) *Question {
+func Keep(q *service.Question, standing Standing) *Question {
 	whole := &struct { // at once: there is one for every decision
 		Question
 		account Account
@@ -121,13 +131,13 @@ func Keep(q *service.Question) *Question {
 		k.Account.Passkeys = make([]Passkey, len(q.Account.Credentials))
 	}
 	for i := range q.Account.Credentials {
-		k.Account.Passkeys[i] = passkey(&q.Account.Credentials[i])
+		k.Account.Passkeys[i] = passkey(&q.Account.Credentials[i], standing)
 	}
 	return k
 }
 
-func passkey(c *account.Credential) Passkey {
-	return Passkey{
+func passkey(c *account.Credential, standing Standing) Passkey {
+	p := Passkey{
 		ID:             c.ID,
 		CredentialID:   c.CredentialID,
 		AAGUID:         c.AAGUID,
@@ -144,6 +154,35 @@ func passkey(c *account.Credential) Passkey {
 		Counts:         c.SignCount > 0,
 		CloneWarning:   c.CloneWarning,
 	}
+	if said := c.Attestation; said != nil {
+		p.Attested, p.Format = said.Trust, said.Format
+	}
+	if standing == nil {
+		return p
+	}
+	if is := standing(c); is.Status != metadata.Unknown {
+		p.Status, p.Level = is.Status, is.Level
+	}
+	return p
+}
+
+// Standing returns what had become of the model of a passkey's authenticator.
+func (q *Question) Standing(c *account.Credential) metadata.Standing {
+	if q.Finish != nil && q.Finish.ID == c.ID {
+		return q.Finish.standing()
+	}
+	if q.Account != nil {
+		for i := range q.Account.Passkeys {
+			if p := &q.Account.Passkeys[i]; p.ID == c.ID {
+				return p.standing()
+			}
+		}
+	}
+	return metadata.Standing{Status: metadata.Unknown}
+}
+
+func (p *Passkey) standing() metadata.Standing {
+	return metadata.Standing{Status: cmp.Or(p.Status, metadata.Unknown), Level: p.Level}
 }
 
 func (p *Passkey) credential() account.Credential {
@@ -165,6 +204,9 @@ func (p *Passkey) credential() account.Credential {
 	}
 	if p.Counts {
 		c.SignCount = 1
+	}
+	if p.Attested != "" {
+		c.Attestation = &account.Attestation{Trust: p.Attested, Format: p.Format}
 	}
 	return c
 }

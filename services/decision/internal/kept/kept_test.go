@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 )
@@ -41,7 +42,7 @@ func TestNothingIsKeptThatNamesABrowserOrAnAddress(t *testing.T) {
 		"the address is not an address": "",
 	} {
 		q.Client.RemoteAddress = given
-		k := kept.Keep(&q)
+		k := kept.Keep(&q, nil)
 		if k.Client.RemoteAddress != want {
 			t.Errorf("of %q is kept %q, want %q", given, k.Client.RemoteAddress, want)
 		}
@@ -86,7 +87,7 @@ func TestAQuestionIsRestoredAsItWasAskedUpToItsAddress(t *testing.T) {
 			}
 		}
 		var read kept.Question
-		if err := json.Unmarshal(kept.Keep(&asked).AppendJSON(nil), &read); err != nil {
+		if err := json.Unmarshal(kept.Keep(&asked, nil).AppendJSON(nil), &read); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(asked, read.Restore("pro-1", "usr-1", "p")); diff != "" {
@@ -178,9 +179,15 @@ func TestWhatEndedACeremonyIsKeptWhole(t *testing.T) {
 				ID: "cre-1", CredentialID: []byte("a"), AAGUID: "b", BackupEligible: true, BackupState: true, CreatedMs: 1, LastUsedMs: 2,
 			},
 		},
+		"a login with what its maker vouches for": {
+			Login: &service.FinishedLogin{},
+			Passkey: account.Credential{
+				ID: "cre-3", CredentialID: []byte("d"), AAGUID: "e", Attestation: &account.Attestation{Format: "packed", Trust: "verified"},
+			},
+		},
 		"a creation": {Conditional: true, Passkey: account.Credential{ID: "cre-2", CredentialID: []byte("c"), CreatedMs: 3}},
 	} {
-		raw, err := json.Marshal(kept.KeepFinish(&q))
+		raw, err := json.Marshal(kept.KeepFinish(&q, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,6 +198,33 @@ func TestWhatEndedACeremonyIsKeptWhole(t *testing.T) {
 		var again service.FinishQuestion
 		if back.Restore(&again); !cmp.Equal(again, q) {
 			t.Errorf("%s: %s", name, cmp.Diff(q, again))
+		}
+	}
+}
+
+func TestWhatHasBecomeOfAModelIsKeptAsItWasAtTheDecision(t *testing.T) {
+	t.Parallel()
+	of := func(id ident.CredentialID, aaguid string) account.Credential {
+		return account.Credential{ID: id, AAGUID: aaguid}
+	}
+	said := map[string]metadata.Standing{"a": {Status: metadata.Revoked}, "b": {Status: metadata.OK, Level: 3}}
+	standing := func(c *account.Credential) metadata.Standing {
+		if is, known := said[c.AAGUID]; known {
+			return is
+		}
+		return metadata.Standing{Status: metadata.Unknown}
+	}
+	asked := service.Question{Account: &account.Account{Credentials: []account.Credential{of("cre-1", "a"), of("cre-2", "none")}}}
+	created := service.FinishQuestion{Passkey: of("cre-3", "b")}
+	k := kept.Keep(&asked, standing)
+	k.Finish = kept.KeepFinish(&created, standing)
+	var back kept.Question
+	if err := json.Unmarshal(k.AppendJSON(nil), &back); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range append(asked.Account.Credentials, created.Passkey, of("cre-4", "a of another")) {
+		if got, want := back.Standing(&c), standing(&c); got != want {
+			t.Errorf("%s is %+v, want %+v", c.ID, got, want)
 		}
 	}
 }

@@ -36,6 +36,7 @@ func passkey(in *Input, c *Passkey) facts.Passkey {
 	p := facts.Passkey{
 		AAGUID: strings.ToLower(c.AAGUID), Class: c.Class, Availability: c.Availability, AgeHours: since(in.Now, c.CreatedMs),
 		UsedHours: since(in.Now, used), Backup: backup(c.Credential), Counter: facts.Counter(service.CounterOK),
+		Attested: attested(in, c.Credential),
 	}
 	switch {
 	case c.CloneWarning:

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/ladder"
 	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 )
 
@@ -81,9 +82,9 @@ func TestPropertyWhatThePastTellsIsWhatItsEventsTellOneByOne(t *testing.T) {
 		}
 		hours := func(ms int64) int {
 			if ms == 0 {
-				return facts.Never
+				return ladder.Never
 			}
-			return facts.Hours(int64(now.Sub(time.UnixMilli(ms)) / time.Hour))
+			return ladder.Hours(int64(now.Sub(time.UnixMilli(ms)) / time.Hour))
 		}
 		want := facts.Familiar{
 			Environment: seen(in, in.Environment, func(e *event.Event) ident.EnvironmentID {
@@ -95,7 +96,7 @@ func TestPropertyWhatThePastTellsIsWhatItsEventsTellOneByOne(t *testing.T) {
 			Network:   seen(in, "203.0.113.0/24", func(e *event.Event) string { return e.Origin.Network }),
 			Country:   seen(in, in.Place.Country, func(e *event.Event) string { return e.Origin.Place().Country }),
 			ASN:       seen(in, in.Place.ASN, func(e *event.Event) int { return e.Origin.Place().ASN }),
-			Successes: facts.Count(successes),
+			Successes: ladder.Count(successes),
 		}
 		f := riskfacts.Find(in)
 		if *f.Familiar != want {

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/ladder"
 )
 
 // Input is everything that the facts are made of.
@@ -36,6 +37,7 @@ type Input struct {
 	Network     bool           // a rule reads it
 	Lists       facts.Labels   // that the bundle declares, and whether the request is in them
 	Place       place.Place    // that the address is in
+	Standing    Standing       // nil = nothing is known of models of authenticators
 	Now         time.Time
 	Finish      *Finish // of a stage that ends a ceremony
 }
@@ -66,6 +68,7 @@ type whole struct {
 	travel   facts.Travel
 	user     facts.User
 	alerts   facts.Alerts
+	changed  int // how many hours ago the status of an authenticator did
 }
 
 // Find finds the facts. Of mediation there is no user yet.
@@ -87,7 +90,7 @@ func Find(in *Input) *facts.RiskFacts {
 	case end.Login != nil:
 		f.Used = used(in)
 	default:
-		f.Created = &facts.Created{Item: item(in), Conditional: end.Conditional}
+		f.Created = &facts.Created{Item: item(in), Conditional: end.Conditional, Format: format(&end.Passkey)}
 	}
 	return f
 }
@@ -105,11 +108,9 @@ func item(in *Input) facts.Item {
 	end := in.Finish
 	i := facts.Item{
 		AAGUID: strings.ToLower(end.Passkey.AAGUID), Class: end.Class, AgeHours: since(in.Now, end.Passkey.CreatedMs), UV: end.UV,
-		Backup: backup(&end.Passkey), AAL: 1,
+		Backup: backup(&end.Passkey), Attested: attested(in, &end.Passkey),
 	}
-	if end.UV {
-		i.AAL = 2 // NIST SP 800-63B-4 Appendix B
-	}
+	i.AAL = assurance(&i)
 	return i
 }
 
@@ -147,11 +148,11 @@ func told(in *Input) facts.Told {
 // FirstUsed returns how many hours ago the account first succeeded in the environment since that was last forgotten.
 func FirstUsed(in *Input) int {
 	if in.Environment == "" {
-		return facts.Never
+		return ladder.Never
 	}
 	ms, ever := pastOf(in).first(in.Environment, forgotten(in))
 	if !ever {
-		return facts.Never
+		return ladder.Never
 	}
 	return since(in.Now, ms)
 }
@@ -207,7 +208,7 @@ func familiar(in *Input) facts.Familiar {
 		Network:     familiarityOf(&p.networks, network, since),
 		Country:     familiarityOf(&p.countries, in.Place.Country, since),
 		ASN:         familiarityOf(&p.systems, in.Place.ASN, since),
-		Successes:   facts.Count(p.since(since)),
+		Successes:   ladder.Count(p.since(since)),
 	}
 }
 
@@ -253,10 +254,13 @@ func networkOf(e *event.Event) string {
 func (w *whole) known(in *Input) {
 	u := &w.user
 	*u = facts.User{
-		Status: facts.StatusUnknown, AgeHours: facts.Never, PasskeyAddedHours: facts.Never, PasskeyRemovedHours: facts.Never, Alerts: &w.alerts,
+		Status: facts.StatusUnknown, AgeHours: ladder.Never, PasskeyAddedHours: ladder.Never, PasskeyRemovedHours: ladder.Never,
+		Alerts: &w.alerts,
 	}
+	w.changed = last(in, event.AuthenticatorStatusChanged)
 	w.alerts = facts.Alerts{
 		CounterRegressedHours: last(in, event.PasskeyCounterRegressed), BackupEligibilityHours: last(in, event.PasskeyBackupChanged),
+		AuthenticatorStatusHours: &w.changed,
 	}
 	if in.Account == nil {
 		u.Labels = facts.NewLabels(in.Labels, nil)
@@ -281,7 +285,7 @@ func (w *whole) known(in *Input) {
 func last(in *Input, of event.Type) int {
 	all := in.Events.Of(of)
 	if len(all) == 0 {
-		return facts.Never
+		return ladder.Never
 	}
 	return since(in.Now, max(0, all[len(all)-1].CreatedMs))
 }
@@ -289,7 +293,7 @@ func last(in *Input, of event.Type) int {
 // since returns how many hours ago something was, in Unix ms; 0 = it has not been, or nobody knows when.
 func since(now time.Time, ms int64) int {
 	if ms == 0 {
-		return facts.Never
+		return ladder.Never
 	}
-	return facts.Hours(int64(now.Sub(time.UnixMilli(ms)) / time.Hour))
+	return ladder.Hours(int64(now.Sub(time.UnixMilli(ms)) / time.Hour))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/ladder"
 	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 )
 
@@ -194,13 +195,13 @@ func TestHowLongAnAccountHasUsedAnEnvironment(t *testing.T) {
 		events []event.Event
 		want   int
 	}{
-		"never":                   {[]event.Event{login("pke-1", day, "env-2", here)}, facts.Never},
+		"never":                   {[]event.Event{login("pke-1", day, "env-2", here)}, ladder.Never},
 		"since its first success": {[]event.Event{login("pke-1", 200*day, "env-1", here), login("pke-2", day, "env-1", here)}, 4320},
 		"since it was forgotten last": {
 			[]event.Event{login("pke-1", 200*day, "env-1", here), forgetting(3 * day), login("pke-2", day, "env-1", here)}, 24,
 		},
 		"what failed is no use": {
-			[]event.Event{{ID: "pke-1", Type: event.LoginRefused, CreatedMs: before(day), Environment: "env-1"}}, facts.Never,
+			[]event.Event{{ID: "pke-1", Type: event.LoginRefused, CreatedMs: before(day), Environment: "env-1"}}, ladder.Never,
 		},
 	} {
 		if got := riskfacts.FirstUsed(input(tc.events...)); got != tc.want {
@@ -232,7 +233,7 @@ func TestHowFarAClientSaysThatNobodySitsInFrontOfIt(t *testing.T) {
 
 func TestWhatIsKnownOfTheUser(t *testing.T) {
 	t.Parallel()
-	never := &facts.Alerts{CounterRegressedHours: facts.Never, BackupEligibilityHours: facts.Never}
+	never := alerts(func(*facts.Alerts) {})
 	in := input()
 	in.Account = &account.Account{
 		Status: account.StatusActive, CreatedMs: before(400 * day),
@@ -248,7 +249,7 @@ func TestWhatIsKnownOfTheUser(t *testing.T) {
 	}
 	in.Account = nil
 	want = &facts.User{
-		Status: "unknown", AgeHours: facts.Never, PasskeyAddedHours: facts.Never, PasskeyRemovedHours: facts.Never, Alerts: never,
+		Status: "unknown", AgeHours: ladder.Never, PasskeyAddedHours: ladder.Never, PasskeyRemovedHours: ladder.Never, Alerts: never,
 	}
 	if diff := cmp.Diff(want, riskfacts.Find(in).User); diff != "" {
 		t.Errorf("nobody (-want +got)\n%s", diff)
@@ -267,12 +268,12 @@ func TestAMediationKnowsOfNoUser(t *testing.T) {
 func TestAStepIsWhatItMeans(t *testing.T) {
 	t.Parallel()
 	for hours, want := range map[int64]int{-1: 0, 0: 0, 1: 1, 3: 2, 23: 12, 24: 24, 36: 24, 8759: 4320, 1_000_000: 8760} {
-		if got := facts.Hours(hours); got != want {
+		if got := ladder.Hours(hours); got != want {
 			t.Errorf("%d hours are %d, want %d", hours, got, want)
 		}
 	}
 	for n, want := range map[int]int{0: 0, 4: 3, 5: 5, 49: 20, 1000: 50} {
-		if got := facts.Count(n); got != want {
+		if got := ladder.Count(n); got != want {
 			t.Errorf("%d times are %d, want %d", n, got, want)
 		}
 	}
@@ -327,11 +328,22 @@ func TestAlertsAreAsOldAsTheNewestEventOfTheirKind(t *testing.T) {
 	got := riskfacts.Find(input(
 		of("pke-1", event.PasskeyCounterRegressed, 50*day), of("pke-2", event.PasskeyCounterRegressed, 3*time.Hour),
 	)).User.Alerts
-	if diff := cmp.Diff(&facts.Alerts{CounterRegressedHours: 2, BackupEligibilityHours: facts.Never}, got); diff != "" {
+	if diff := cmp.Diff(alerts(func(a *facts.Alerts) { a.CounterRegressedHours = 2 }), got); diff != "" {
 		t.Error(diff)
 	}
 	got = riskfacts.Find(input(of("pke-1", event.PasskeyBackupChanged, 13*time.Hour))).User.Alerts
-	if diff := cmp.Diff(&facts.Alerts{CounterRegressedHours: facts.Never, BackupEligibilityHours: 12}, got); diff != "" {
+	if diff := cmp.Diff(alerts(func(a *facts.Alerts) { a.BackupEligibilityHours = 12 }), got); diff != "" {
 		t.Error(diff)
 	}
+	got = riskfacts.Find(input(of("acs-1", event.AuthenticatorStatusChanged, 30*time.Hour))).User.Alerts
+	if diff := cmp.Diff(alerts(func(a *facts.Alerts) { a.AuthenticatorStatusHours = new(24) }), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// alerts are those of an account that nothing has happened to, but for what is changed.
+func alerts(change func(*facts.Alerts)) *facts.Alerts {
+	a := &facts.Alerts{CounterRegressedHours: ladder.Never, BackupEligibilityHours: ladder.Never, AuthenticatorStatusHours: new(ladder.Never)}
+	change(a)
+	return a
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/ladder"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 
 // travel compares where the user is with where the newest success was whose place is known.
 func travel(in *Input) facts.Travel {
-	none := facts.Travel{Hours: facts.Never}
+	none := facts.Travel{Hours: ladder.Never}
 	last := pastOf(in).newest(in.Now)
 	if last == nil {
 		return none
@@ -30,11 +31,11 @@ func travel(in *Input) facts.Travel {
 	}
 	ago := in.Now.Sub(time.UnixMilli(last.CreatedMs))
 	t := facts.Travel{
-		Located: true, DistanceKm: facts.Kilometres(km), Hours: facts.Hours(int64(ago / time.Hour)),
+		Located: true, DistanceKm: ladder.Kilometres(km), Hours: ladder.Hours(int64(ago / time.Hour)),
 		CountryChanged: was.Country != "" && in.Place.Country != "" && was.Country != in.Place.Country,
 	}
 	if km >= apart {
-		t.Kmh = facts.Speed(km / max(ago, shortest).Hours())
+		t.Kmh = ladder.Speed(km / max(ago, shortest).Hours())
 	}
 	return t
 }

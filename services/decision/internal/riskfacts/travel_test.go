@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/ladder"
 	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 )
 
@@ -38,7 +39,7 @@ func TestTravel(t *testing.T) {
 		events []event.Event
 		want   facts.Travel
 	}{
-		"a first login comes from nowhere": {now: berlin(), want: facts.Travel{Hours: facts.Never}},
+		"a first login comes from nowhere": {now: berlin(), want: facts.Travel{Hours: ladder.Never}},
 		"at home": {
 			berlin(), []event.Event{success("pke-1", 50*time.Hour, berlin())},
 			facts.Travel{Located: true, Hours: 48},
@@ -67,12 +68,12 @@ func TestTravel(t *testing.T) {
 			facts.Travel{Located: true, Hours: 2},
 		},
 		"who cannot be located now does not travel": {
-			place.Place{Country: "DE"}, []event.Event{success("pke-1", time.Hour, berlin())}, facts.Travel{Hours: facts.Never},
+			place.Place{Country: "DE"}, []event.Event{success("pke-1", time.Hour, berlin())}, facts.Travel{Hours: ladder.Never},
 		},
 		"until 30 days ago": {
 			berlin(), []event.Event{success("pke-1", 30*day-time.Millisecond, berlin())}, facts.Travel{Located: true, Hours: 336},
 		},
-		"and no longer": {berlin(), []event.Event{success("pke-1", 30*day, berlin())}, facts.Travel{Hours: facts.Never}},
+		"and no longer": {berlin(), []event.Event{success("pke-1", 30*day, berlin())}, facts.Travel{Hours: ladder.Never}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,5 +1,5 @@
-// Package around reads what a file of scenarios says of where requests come from: lists and networks, which stand for the operator's files.
-// It promises that what the format does not know is refused with its line. It is pure.
+// Package around reads what a file of scenarios says of what the policy does not: lists and networks, which stand for the operator's files,
+// and authenticators, which stand for FIDO's metadata. It promises that what the format does not know is refused with its line. It is pure.
 package around
 
 import (

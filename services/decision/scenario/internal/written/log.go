@@ -32,11 +32,12 @@ var (
 		event.AppendOffered:   {"kind", "process", "challenge", "env"},
 		event.AppendCompleted: {"ceremonyType", "attachment", "credential", "process", "challenge", "env", "address"},
 
-		event.LoginCodeFailed:         {"process", "env"},
-		event.LoginRefused:            {"process", "challenge", "env", "credential"},
-		event.PasskeyCounterRegressed: {"credential", "process", "env"},
-		event.PasskeyBackupChanged:    {"credential", "process", "env"},
-		event.EnvironmentForgotten:    {"env"},
+		event.LoginCodeFailed:            {"process", "env"},
+		event.LoginRefused:               {"process", "challenge", "env", "credential"},
+		event.PasskeyCounterRegressed:    {"credential", "process", "env"},
+		event.PasskeyBackupChanged:       {"credential", "process", "env"},
+		event.AuthenticatorStatusChanged: {"credential"},
+		event.EnvironmentForgotten:       {"env"},
 	}
 	wireKeys  = []string{"process", "env", "challenge", "credential", "expires", "proven"}
 	wireTypes = words(slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...)

@@ -23,7 +23,7 @@ import (
 
 // Keys of the format.
 var (
-	fileKeys   = []string{"now", "clients", "credentials", "lists", "networks", "scenarios"}
+	fileKeys   = []string{"now", "clients", "credentials", "lists", "networks", "authenticators", "scenarios"}
 	sharedKeys = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
 	actionKeys = map[string][]string{
 		Login: {"strategy", "source"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
@@ -32,7 +32,7 @@ var (
 	userKeys       = []string{"status", "absent", "lookupFailed", "created", "labels"}
 	credentialKeys = []string{
 		"credentialID", "aaguid", "provider", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser",
-		"created", "env", "usedOn",
+		"created", "env", "usedOn", "attested",
 	}
 )
 
@@ -47,6 +47,7 @@ var (
 	)
 	sources     = words(event.Sources()...)
 	attachments = []string{"platform", "cross-platform", ""}
+	trusts      = words(account.TrustNone, account.TrustSelf, account.TrustUnverified, account.TrustVerified)
 	transports  = words(
 		rest.CredentialTransportBle, "cable", // what hybrid was called before
 		rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc, rest.CredentialTransportSmartCard,
@@ -89,6 +90,7 @@ type library struct {
 	systems     map[string][]string // operating systems by the environment that a credential was created in
 	lists       *around.Lists       // nil = the file has none
 	networks    around.Networks
+	models      around.Authenticators
 }
 
 // Parse reads one file's content; file is its name in problems.
@@ -105,6 +107,7 @@ func Parse(file string, content []byte) ([]Scenario, strictyaml.Problems) {
 	}
 	l.define(fields["clients"], fields["credentials"])
 	l.lists, l.networks = around.ReadLists(r, fields["lists"]), around.ReadNetworks(r, fields["networks"])
+	l.models = around.ReadAuthenticators(r, fields["authenticators"])
 	list := r.List(fields["scenarios"], "scenarios")
 	if len(list) == 0 && r.Noted() == 0 {
 		r.Refuse(root, "the file has no scenarios")
@@ -137,7 +140,7 @@ func (l *library) define(clients, credentials *yaml.Node) {
 }
 
 func (l *library) scenario(n *yaml.Node) Scenario {
-	s := Scenario{File: l.File(), Line: n.Line, Now: l.now, Lists: l.lists, Networks: l.networks}
+	s := Scenario{File: l.File(), Line: n.Line, Now: l.now, Lists: l.lists, Networks: l.networks, Models: l.models}
 	before := l.Noted()
 	fields := l.keys(n, &s)
 	misspelt := l.Noted() > before
@@ -320,6 +323,11 @@ func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passke
 	c.BackupEligible = l.Boolean(fields["backupEligible"], "backupEligible")
 	c.BackupState = l.Boolean(fields["backupState"], "backupState")
 	c.Attachment = l.Choice(fields["attachment"], "attachment", attachments)
+	if given := fields["attested"]; given != nil {
+		if by := account.Trust(l.Choice(given, "attested", trusts)); by != account.TrustNone {
+			c.Attestation = &account.Attestation{Format: "packed", Trust: by}
+		}
+	}
 	c.CreatedOS = l.Text(fields["createdOS"], "createdOS")
 	c.CreatedBrowser = l.Text(fields["createdBrowser"], "createdBrowser")
 	c.Environment = ident.EnvironmentID(l.Text(fields["env"], "env"))

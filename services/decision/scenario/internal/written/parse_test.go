@@ -44,7 +44,9 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"no scenarios": {"now: 2026-11-22T12:00:00Z\n", []string{"x.yaml:1: the file has no scenarios"}},
 		"an unknown key of the file": {
 			"clocks: 1\n" + head + plainScenario,
-			[]string{`x.yaml:1: the file has no key "clocks"; there are now, clients, credentials, lists, networks, scenarios`},
+			[]string{
+				`x.yaml:1: the file has no key "clocks"; there are now, clients, credentials, lists, networks, authenticators, scenarios`,
+			},
 		},
 		"a misspelt key of the file": {
 			"client: {}\n" + head + plainScenario, []string{`x.yaml:1: the file has no key "client"; did you mean "clients"?`},
@@ -99,6 +101,25 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"an unknown key of a named client": {
 			strings.Replace(head, "privateMode", "privatMode", 1) + plainScenario,
 			[]string{`x.yaml:2: client has no key "privatMode"; did you mean "privateMode"?`},
+		},
+		"an authenticator that is none": {
+			"authenticators: { yubikey: { status: ok } }\n" + head + plainScenario,
+			[]string{`x.yaml:1: authenticator "yubikey" is no AAGUID`},
+		},
+		"an authenticator of no model": {
+			"authenticators: { 00000000-0000-0000-0000-000000000000: { status: ok } }\n" + head + plainScenario,
+			[]string{"x.yaml:1: an AAGUID of zeros is no model"},
+		},
+		"an authenticator with what nobody says of it": {
+			"authenticators: { 2fc0579f-8113-47ea-b116-bb5a8db9202a: { status: stolen, level: 7 } }\n" + head + plainScenario,
+			[]string{
+				"x.yaml:1: level must be 0 to 6: 1 = L1, 2 = L1+, to 6 = L3+",
+				`x.yaml:1: unknown status "stolen"; there are unknown, ok, update, retired, compromised, revoked`,
+			},
+		},
+		"a passkey that somebody else vouches for": {
+			strings.Replace(head, "createdOS: ", "attested: yes, createdOS: ", 1) + plainScenario,
+			[]string{`x.yaml:3: unknown attested "yes"; there are none, self, unverified, verified`},
 		},
 		"an unknown key of a named passkey": {
 			strings.Replace(head, "createdOS", "createdOn", 1) + plainScenario,

@@ -47,6 +47,7 @@ type Scenario struct {
 	Parameters   []Parameter
 	Lists        *around.Lists // of the file; nil = it has none
 	Networks     around.Networks
+	Models       around.Authenticators
 	Events       []event.Event
 	Offers       []event.Event
 	counted.Log  // what is counted
