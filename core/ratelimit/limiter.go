@@ -239,8 +239,9 @@ func (l *Limiter) keys() int {
 // customer is given.
 func AddressKey(address netip.Addr) string {
 	address = address.Unmap().WithZone("")
-	if !address.Is6() {
-		return address.String()
+	if address.Is4() {
+		var room [len("255.255.255.255")]byte
+		return string(address.AppendTo(room[:0]))
 	}
 	network, err := address.Prefix(64)
 	if err != nil {

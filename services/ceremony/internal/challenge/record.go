@@ -227,7 +227,9 @@ type carried struct {
 // offer returns the login offer e, with the challenge of r.
 func (r Record) offer(e event.Event) event.Offer {
 	e.Ceremony, e.Challenge, e.Route, e.CreatedMs = r.ID, r.Value, r.Route, r.Created
-	return event.Offer{Event: e, Pending: append(strconv.AppendInt([]byte(`{"expires":`), r.Expires, 10), '}')}
+	const usual = 32 // bytes
+	pending := append(make([]byte, 0, usual), `{"expires":`...)
+	return event.Offer{Event: e, Pending: append(strconv.AppendInt(pending, r.Expires, 10), '}')}
 }
 
 // fromOffer returns the record that a login offer carries; of a sealed challenge only what is listed.

@@ -24,8 +24,16 @@ type Request struct {
 // Request options are what every login start makes, so they are written here, in the form of the library, rather than through its
 // structures and a reflecting encoder; a test holds them to the library's own.
 func (p *Party) Get(value string, r Request) string {
-	return string(p.appendRequest(make([]byte, 0, size(r)+len(value)), value, r))
+	var room [usualSize]byte
+	to := room[:0]
+	if need := size(r) + len(value); need > usualSize {
+		to = make([]byte, 0, need)
+	}
+	return string(p.appendRequest(to, value, r))
 }
+
+// usualSize is how many bytes options of a request have room for that take no memory of their own meanwhile.
+const usualSize = 1024
 
 // size returns about how many bytes the options of a request take, besides the challenge.
 func size(r Request) int {

@@ -21,7 +21,7 @@ func Login(a *account.Account, handle *string, v service.LoginVerdict, options s
 		CredentialCount:  credentialCount(a),
 		DecisionInsights: rest.LoginDecisionInsights{
 			Tag: v.Tag, Experiments: orEmpty(v.Experiments), IsCDACandidate: v.IsCDACandidate,
-			PreferImmediatelyAvailable: &v.PreferImmediatelyAvailable,
+			PreferImmediatelyAvailable: new(v.PreferImmediatelyAvailable),
 			Reason:                     refusal(v.Verdict, v.Reason), NextEligibleAt: eligible(v.Verdict),
 		},
 		DecisionTag:        v.Tag,
@@ -39,7 +39,7 @@ func otherDevice(v service.LoginVerdict) *string {
 	if !v.Allow || !v.IsCDACandidate || v.OtherDevice == "" {
 		return nil
 	}
-	return &v.OtherDevice
+	return new(v.OtherDevice)
 }
 
 // refusal is why nothing is offered, as the wire has it.
@@ -47,7 +47,7 @@ func refusal(v service.Verdict, reason string) *string {
 	if v.Allow || reason == "" {
 		return nil
 	}
-	return &reason
+	return new(reason)
 }
 
 // eligible is until when a refusal lasts, as the wire has it.
@@ -55,8 +55,7 @@ func eligible(v service.Verdict) *string {
 	if v.Allow || v.NextEligibleAt.IsZero() {
 		return nil
 	}
-	at := v.NextEligibleAt.UTC().Format(time.RFC3339)
-	return &at
+	return new(v.NextEligibleAt.UTC().Format(time.RFC3339))
 }
 
 // Append is the answer to the start of a creation. The account may be nil; handle is the one issued, if any.
@@ -79,10 +78,10 @@ func Append(a *account.Account, handle *string, v service.AppendVerdict, options
 		rsp.DecisionInsights.Variant = rest.AppendVariantDefault
 	}
 	if v.Conditional {
-		rsp.DecisionInsights.Conditional, rsp.DecisionInsights.ManualAllowed = &v.Conditional, &v.ManualAllowed
+		rsp.DecisionInsights.Conditional, rsp.DecisionInsights.ManualAllowed = new(v.Conditional), new(v.ManualAllowed)
 	}
 	if reason := rest.PasskeyAppendStartRspAppendNotAllowedReason(v.Reason); !v.Allow && reasonOnWire(reason) {
-		rsp.AppendNotAllowedReason = &reason
+		rsp.AppendNotAllowedReason = new(reason)
 	}
 	return rsp
 }

@@ -250,8 +250,11 @@ func memoisedAsDirect(t *testing.T, conditions []string) {
 		}
 	})
 	t.Logf("%d questions, %d answers remembered, %d policies refused", asked, hits, len(refusals))
-	const enough = 10
-	if hits < asked/enough || hits > asked-asked/enough {
+	enough := asked / 10
+	if testing.Short() {
+		enough = 1 // of a few policies that many can be such that nothing repeats
+	}
+	if hits < enough || hits > asked-enough {
 		t.Errorf("of %d answers %d were remembered", asked, hits)
 	}
 	for refusal := range refusals {

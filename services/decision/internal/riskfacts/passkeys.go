@@ -1,7 +1,6 @@
 package riskfacts
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/core/account"
@@ -20,13 +19,11 @@ type Passkey struct {
 // Passkeys returns what there is to know of an account's passkeys, in an order that depends on nothing else, and which passkey each is.
 func Passkeys(in *Input, of []Passkey) (facts.Passkeys, []ident.CredentialID) {
 	found, ids := make(facts.Passkeys, 0, len(of)), make([]ident.CredentialID, 0, len(of))
-	for i := range of { // an account has few
-		one := passkey(in, &of[i])
-		at := len(found)
-		for at > 0 && one.Compare(&found[at-1]) < 0 {
-			at--
+	for i := range of {
+		found, ids = append(found, passkey(in, &of[i])), append(ids, of[i].ID)
+		for at := i; at > 0 && found[at].Compare(&found[at-1]) < 0; at-- { // an account has few
+			found[at], found[at-1], ids[at], ids[at-1] = found[at-1], found[at], ids[at-1], ids[at]
 		}
-		found, ids = slices.Insert(found, at, one), slices.Insert(ids, at, of[i].ID)
 	}
 	return found, ids
 }

@@ -112,7 +112,8 @@ func readCredential(header []byte) (credential, bool) {
 	if !ok {
 		return credential{}, false
 	}
-	decoded, err := base64.StdEncoding.AppendDecode(nil, encoded)
+	var room [256]byte // most take less
+	decoded, err := base64.StdEncoding.AppendDecode(room[:0], encoded)
 	if err != nil {
 		return credential{}, false
 	}

@@ -82,11 +82,12 @@ func seal(keys *keyring.Ring, to To, c Ceremony, version byte) (string, error) {
 		return "", err
 	}
 	const usual = 256 // bytes
-	raw := append(make([]byte, 0, usual), version)
+	room := make([]byte, 2*usual)
+	raw := append(room[:0:usual], version)
 	raw = binary.BigEndian.AppendUint32(raw, uint32(key.Version))
 	raw = raw[:sealedFrom]
 	rand.Read(raw[headSize:])
-	state, err := c.append(make([]byte, 0, usual))
+	state, err := c.append(room[usual:usual])
 	if err != nil {
 		return "", err
 	}
@@ -94,7 +95,8 @@ func seal(keys *keyring.Ring, to To, c Ceremony, version byte) (string, error) {
 	if base64.RawURLEncoding.EncodedLen(len(raw)) > MaxLength {
 		return "", fmt.Errorf("the state of a ceremony takes %d bytes, which is too much for a challenge", len(state))
 	}
-	return base64.RawURLEncoding.EncodeToString(raw), nil
+	var text [2 * usual]byte
+	return string(base64.RawURLEncoding.AppendEncode(text[:0], raw)), nil
 }
 
 // Open returns what a challenge holds, ErrForged, or why that cannot be told. Whoever sent it, it costs what its length does.
