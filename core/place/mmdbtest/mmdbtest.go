@@ -3,6 +3,7 @@ package mmdbtest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -42,7 +43,7 @@ func of(entry int) int { return empty - 1 - entry }
 // is none.
 func Write(built time.Time, entries map[string]Entry) []byte {
 	prefixes := slices.SortedFunc(maps.Keys(entries), func(a, b string) int {
-		return bits(netip.MustParsePrefix(a)) - bits(netip.MustParsePrefix(b))
+		return cmp.Or(bits(netip.MustParsePrefix(a))-bits(netip.MustParsePrefix(b)), cmp.Compare(a, b))
 	})
 	nodes := tree{{empty, empty}}
 	var data bytes.Buffer

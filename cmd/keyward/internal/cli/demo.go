@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,10 +23,14 @@ import (
 // demoProject is the name of the project that the demo keeps for itself.
 const demoProject = "demo"
 
+// attacked is how many accounts are attacked, unless it is said.
+const attacked = 200
+
 // demoFlags are what the command line says of a demo.
 type demoFlags struct {
 	url, project, secret, origin string
-	full                         bool
+	full, attack                 bool
+	places                       string
 	crowd                        demo.Population
 }
 
@@ -36,11 +42,17 @@ func newDemo(terminal command.Terminal) *cobra.Command {
 		Long: `Creates a user and a passkey, logs in, reports what goes wrong and shows how the
 answers change, printing each call with its answer. With --users it makes a
 population of varied devices and histories instead, and shows which answers they got.
+With --attack it makes one of 200, unless --users says otherwise, and attacks it while it
+signs in: passwords are tried on many accounts, a browser's handle is used from another
+continent, and security keys have been copied. It shows what was seen of whom.
+
+Countries are seen by a server with a database of locations. --places writes one with
+the addresses of the demo, for geo_city_db.
 
 Without --project and --secret it uses a project of its own, named demo, which it
 creates through the NATS of the server that --data-dir or --nats-url names.`,
-		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --url https://keyward.example.com --project pro-1 --secret " +
-			"corbado1_... --origin https://example.com",
+		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --attack\n" +
+			"  keyward demo --url https://keyward.example.com --project pro-1 --secret corbado1_... --origin https://example.com",
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, terminal, f) },
 	}
@@ -52,6 +64,8 @@ creates through the NATS of the server that --data-dir or --nats-url names.`,
 		&f.origin, "origin", "", "origin of the page that passkeys are used on, one of the project's; empty = that of frontend_url",
 	)
 	flags.BoolVar(&f.full, "full", false, "print whole bodies")
+	flags.BoolVar(&f.attack, "attack", false, "attack a population while it signs in, and show what is seen")
+	flags.StringVar(&f.places, "places", "", "write a database of where the demo's addresses are to this file, and do nothing else")
 	flags.IntVar(&f.crowd.Users, "users", 0, "make so many users instead of telling the story of one")
 	flags.IntVar(&f.crowd.Concurrency, "concurrency", 8, "users at work at once")
 	flags.Uint64Var(&f.crowd.Seed, "seed", 1, "what the population is drawn from; the same seed makes the same one")
@@ -65,6 +79,12 @@ func runDemo(cmd *cobra.Command, terminal command.Terminal, f demoFlags) error {
 	}
 	if f.crowd.Users < 0 || f.crowd.Concurrency < 1 {
 		return command.Usage(errors.New("--users must not be negative, and --concurrency at least 1"))
+	}
+	if f.places != "" {
+		if err := os.WriteFile(f.places, demo.Places, 0o644); err != nil { //nolint:gosec // everybody may read it
+			return fmt.Errorf("demo: %w", err)
+		}
+		return nil
 	}
 	cfg, err := config.Load("", terminal.Environ, cmd.Flags())
 	if err != nil {
@@ -94,11 +114,16 @@ func runDemo(cmd *cobra.Command, terminal command.Terminal, f demoFlags) error {
 	if err := demo.Await(cmd.Context(), opts.Project, fresh, 5*time.Second); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	if f.crowd.Users == 0 {
+	f.crowd.Progress = progress(cmd.ErrOrStderr())
+	switch {
+	case f.attack:
+		f.crowd.Users = cmp.Or(f.crowd.Users, attacked)
+		return demo.Attack(cmd.Context(), opts, f.crowd)
+	case f.crowd.Users > 0:
+		return demo.Populate(cmd.Context(), opts, f.crowd)
+	default:
 		return demo.Tell(cmd.Context(), opts)
 	}
-	f.crowd.Progress = progress(cmd.ErrOrStderr())
-	return demo.Populate(cmd.Context(), opts, f.crowd)
 }
 
 // progress returns where a progress bar may be drawn.

@@ -3,7 +3,10 @@ package cli_test
 import (
 	"encoding/json"
 	"maps"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,4 +91,42 @@ func rowsOf(t *testing.T, actions ...string) []string {
 	}
 	maps.DeleteFunc(rows, func(_ string, asked bool) bool { return !asked })
 	return slices.Sorted(maps.Keys(rows))
+}
+
+func TestAnAttackIsSeenAndPeopleAreLeftInPeace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	t.Parallel()
+	places := filepath.Join(t.TempDir(), "places.mmdb")
+	if wrote := run(t, nil, "demo", "--places", places); wrote.code != cli.ExitOK {
+		t.Fatal(wrote.err)
+	}
+	environ, _ := server(t, "KEYWARD_GEO_CITY_DB="+places)
+	attack := run(t, environ, "demo", "--attack", "--users", "200", "--seed", "3")
+	if attack.code != cli.ExitOK {
+		t.Fatalf("demo: %s\n%s", attack.err, attack.out)
+	}
+	for who, c := range map[string]struct{ challenged, reviewed, allowed int }{ // at least, at least, at most
+		"people who sign in":                {0, 0, 800},
+		"passwords tried on many accounts":  {70, 0, 30},
+		"a browser's handle, stolen abroad": {0, 20, 0},
+		"security keys, copied":             {15, 0, 10},
+	} {
+		row := regexp.MustCompile(regexp.QuoteMeta(who) + ` +([0-9]+) +([0-9]+) +([0-9]+) +([0-9]+) +([0-9]+) `).FindStringSubmatch(attack.out)
+		if row == nil {
+			t.Fatalf("nothing is said of %s:\n%s", who, attack.out)
+		}
+		var n [5]int
+		for i := range n {
+			n[i], _ = strconv.Atoi(row[i+1])
+		}
+		allowed, reviewed, challenged := n[1], n[2], n[3]+n[4]
+		if allowed > c.allowed || reviewed < c.reviewed || challenged < c.challenged {
+			t.Errorf("of %s, %d were allowed, %d looked at and %d challenged", who, allowed, reviewed, challenged)
+		}
+		if who == "people who sign in" && challenged > 0 {
+			t.Errorf("of %s, %d would have been asked for more:\n%s", who, challenged, attack.out)
+		}
+	}
 }

@@ -23,6 +23,11 @@ func (c *Client) ReportEvent(ctx context.Context, user string, body rest.Passkey
 	return post[rest.PasskeyEvent](ctx, c, "/users/"+url.PathEscape(user)+"/passkeyEvents", body)
 }
 
+// ReportLogin reports how a login went that was made by other means than a passkey.
+func (c *Client) ReportLogin(ctx context.Context, user string, body rest.AuthEventCreateReq) (rest.AuthEvent, error) {
+	return post[rest.AuthEvent](ctx, c, "/users/"+url.PathEscape(user)+"/authEvents", body)
+}
+
 // AppendStart asks whether a passkey should be created.
 func (c *Client) AppendStart(ctx context.Context, body rest.PasskeyAppendStartReq) (rest.PasskeyAppendStartRsp, error) {
 	return post[rest.PasskeyAppendStartRsp](ctx, c, "/passkey/append/start", body)

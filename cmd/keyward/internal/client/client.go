@@ -21,6 +21,7 @@ type Exchange struct {
 	Request      []byte
 	Status       int
 	Response     []byte
+	Risk         string // the header X-Keyward-Risk of the answer
 	Took         time.Duration
 }
 
@@ -123,6 +124,6 @@ func (c *Client) exchange(ctx context.Context, method, path string, sent []byte)
 	}
 	return Exchange{
 		Method: method, Path: req.URL.RequestURI(), Request: sent,
-		Status: rsp.StatusCode, Response: answer, Took: time.Since(began),
+		Status: rsp.StatusCode, Response: answer, Risk: rsp.Header.Get("X-Keyward-Risk"), Took: time.Since(began),
 	}, nil
 }

@@ -9,11 +9,12 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/cmd/keyward/internal/demo/visitor"
 )
 
 // guest is a user of the crowd with all that they can sign with.
 type guest struct {
-	*visitor
+	*visitor.Visitor
 	phone, key *authenticator.Device // beside the device in hand; nil = none
 	seen       *tally
 }
@@ -36,9 +37,9 @@ type moves struct {
 }
 
 func (m moves) take(_ context.Context, g *guest) error {
-	g.browser = m.to()
+	g.Browser = m.to()
 	if m.device != nil {
-		g.device = m.device()
+		g.Device = m.device()
 	}
 	return nil
 }
@@ -47,7 +48,7 @@ func (m moves) take(_ context.Context, g *guest) error {
 type tells struct{ kind rest.PasskeyEventType }
 
 func (t tells) take(ctx context.Context, g *guest) error {
-	return event(ctx, g.visitor, t.kind, "", "", g.seen)
+	return event(ctx, g.Visitor, t.kind, "", "", g.seen)
 }
 
 // reply is how a guest answers an offer.
@@ -80,7 +81,7 @@ type chance struct {
 }
 
 func (v visit) take(ctx context.Context, g *guest) error {
-	process := g.arrive()
+	process := g.Arrive()
 	if err := v.signIn(ctx, g, process); err != nil || v.then == nil {
 		return err
 	}
@@ -92,21 +93,21 @@ func (v visit) signIn(ctx context.Context, g *guest, process string) error {
 	case v.unasked:
 		return nil
 	case v.autofill:
-		_, err := g.mediationStart(ctx, process)
+		_, err := g.MediationStart(ctx, process)
 		return err
 	}
 	req := rest.PasskeyLoginStartReq{
-		UserID: g.id, ProcessID: process, ClientInformation: g.browser,
+		UserID: g.ID, ProcessID: process, ClientInformation: g.Client(),
 		CrossDeviceAuthenticationStrategy: cmp.Or(v.strategy, rest.CrossDeviceAuthenticationStrategyStandard),
 	}
 	if v.source != "" {
 		req.Source = &v.source
 	}
-	start, err := g.api.LoginStart(ctx, req)
+	start, err := g.API.LoginStart(ctx, req)
 	if err != nil {
 		return err
 	}
-	g.keep(start.NewClientEnvHandle)
+	g.Keep(start.NewClientEnvHandle)
 	g.seen.count(func(t *tally) { t.logins[answer{string(start.DecisionTag), start.LoginAllow}]++ })
 	if !start.LoginAllow {
 		return nil
@@ -115,13 +116,13 @@ func (v visit) signIn(ctx context.Context, g *guest, process string) error {
 	case ignores:
 		return nil
 	case cancels:
-		return event(ctx, g.visitor, rest.PasskeyEventTypeLoginError, process, start.AssertionOptions, g.seen)
+		return event(ctx, g.Visitor, rest.PasskeyEventTypeLoginError, process, start.AssertionOptions, g.seen)
 	case leaves:
-		return event(ctx, g.visitor, rest.PasskeyEventTypeLoginExplicitAbort, process, start.AssertionOptions, g.seen)
+		return event(ctx, g.Visitor, rest.PasskeyEventTypeLoginExplicitAbort, process, start.AssertionOptions, g.seen)
 	}
-	err = g.by(v.reply, func() error { return g.loginFinish(ctx, process, start.AssertionOptions) })
+	err = g.by(v.reply, func() error { return g.LoginFinish(ctx, process, start.AssertionOptions) })
 	if errors.Is(err, authenticator.ErrNoCredentials) {
-		return event(ctx, g.visitor, rest.PasskeyEventTypeLoginNoCredentials, process, start.AssertionOptions, g.seen)
+		return event(ctx, g.Visitor, rest.PasskeyEventTypeLoginNoCredentials, process, start.AssertionOptions, g.seen)
 	}
 	if err == nil {
 		g.seen.count(func(t *tally) { t.used++ })
@@ -131,29 +132,29 @@ func (v visit) signIn(ctx context.Context, g *guest, process string) error {
 
 func (c *chance) take(ctx context.Context, g *guest, process string) error {
 	req := rest.PasskeyAppendStartReq{
-		UserID: g.id, ProcessID: process, Username: g.name, ClientInformation: g.browser, PasskeyIntelFlags: c.flags,
+		UserID: g.ID, ProcessID: process, Username: g.Name, ClientInformation: g.Client(), PasskeyIntelFlags: c.flags,
 	}
 	if c.situation != "" {
 		req.Situation = &c.situation
 	}
-	offer, err := g.api.AppendStart(ctx, req)
+	offer, err := g.API.AppendStart(ctx, req)
 	if err != nil {
 		return err
 	}
-	g.keep(offer.NewClientEnvHandle)
+	g.Keep(offer.NewClientEnvHandle)
 	g.seen.count(func(t *tally) { t.appends[answer{string(offer.DecisionTag), offer.AppendAllow}]++ })
 	if !offer.AppendAllow || c.reply == ignores {
 		return nil
 	}
 	switch c.reply {
 	case cancels:
-		return event(ctx, g.visitor, rest.PasskeyEventTypeAppendError, process, offer.AttestationOptions, g.seen)
+		return event(ctx, g.Visitor, rest.PasskeyEventTypeAppendError, process, offer.AttestationOptions, g.seen)
 	case leaves:
-		return event(ctx, g.visitor, rest.PasskeyEventTypeAppendExplicitAbort, process, offer.AttestationOptions, g.seen)
+		return event(ctx, g.Visitor, rest.PasskeyEventTypeAppendExplicitAbort, process, offer.AttestationOptions, g.seen)
 	}
-	err = g.by(c.reply, func() error { return g.appendFinish(ctx, process, offer.AttestationOptions) })
+	err = g.by(c.reply, func() error { return g.AppendFinish(ctx, process, offer.AttestationOptions) })
 	if errors.Is(err, authenticator.ErrExcluded) {
-		return event(ctx, g.visitor, rest.PasskeyEventTypeAppendCredentialExists, process, offer.AttestationOptions, g.seen)
+		return event(ctx, g.Visitor, rest.PasskeyEventTypeAppendCredentialExists, process, offer.AttestationOptions, g.seen)
 	}
 	if err == nil {
 		g.seen.count(func(t *tally) { t.passkeys++ })
@@ -163,16 +164,16 @@ func (c *chance) take(ctx context.Context, g *guest, process string) error {
 
 // by does something with what the guest takes for it in the place of the device in hand. A phone is then no part of the client.
 func (g *guest) by(r reply, do func() error) error {
-	inHand := g.device
-	defer func() { g.device = inHand }()
+	inHand := g.Device
+	defer func() { g.Device = inHand }()
 	switch r {
 	case withPhone:
 		phone := *g.phone
 		phone.Attachment = "cross-platform"
-		g.device = &phone
+		g.Device = &phone
 		defer func() { g.phone.Passkeys = phone.Passkeys }()
 	case withKey:
-		g.device = g.key
+		g.Device = g.key
 	}
 	return do()
 }
@@ -191,24 +192,25 @@ func livesWithMore() []life {
 	atPhone := []step{visit{then: accepts}, phoneInPocket{}}
 	return []life{
 		{"a phone at the PC, by QR code", after(atPhone,
-			moves{chromeOnWindows, windowsHello}, visit{reply: withPhone, then: declines}, visit{reply: withPhone, then: asks},
+			moves{visitor.ChromeOnWindows, visitor.WindowsHello}, visit{reply: withPhone, then: declines}, visit{reply: withPhone, then: asks},
 			tells{rest.PasskeyEventTypeUserAppendAfterCrossPlatformBlacklisted}, visit{reply: withPhone, then: asks},
 		)},
 		{"a phone that fails", after(atPhone,
-			moves{chromeOnWindows, windowsHello}, visit{reply: cancels}, visit{reply: cancels}, visit{then: asks},
+			moves{visitor.ChromeOnWindows, visitor.WindowsHello}, visit{reply: cancels}, visit{reply: cancels}, visit{then: asks},
 			visit{source: rest.LoginSourceButton, reply: withPhone}, visit{source: rest.LoginSourceOtherDevice, reply: withPhone},
 		)},
 		{"a passkey made by QR code", []step{
-			moves{chromeOnWindows, windowsHello}, hasPhone{}, visit{then: &chance{flags: force, reply: withPhone}}, visit{reply: withPhone},
+			moves{visitor.ChromeOnWindows, visitor.WindowsHello}, hasPhone{}, visit{then: &chance{flags: force, reply: withPhone}},
+			visit{reply: withPhone},
 		}},
 		{"a security key", []step{
-			moves{chromeOnOldWindows, windowsHello}, hasKey{}, visit{then: asks}, visit{then: &chance{flags: force, reply: withKey}},
-			moves{chromeOnWindows, windowsHello}, visit{reply: withKey, then: asks}, visit{reply: cancels}, visit{reply: cancels},
+			moves{visitor.ChromeOnOldWindows, visitor.WindowsHello}, hasKey{}, visit{then: asks}, visit{then: &chance{flags: force, reply: withKey}},
+			moves{visitor.ChromeOnWindows, visitor.WindowsHello}, visit{reply: withKey, then: asks}, visit{reply: cancels}, visit{reply: cancels},
 			visit{then: asks}, visit{source: rest.LoginSourceOneTap, reply: withKey},
 		}},
 		{"a security key beside another passkey", []step{
-			moves{edgeOnWindows, windowsHello}, hasKey{}, visit{then: accepts}, visit{then: &chance{flags: force, reply: withKey}},
-			moves{edgeOnWindows, windowsHello}, visit{reply: cancels}, visit{reply: cancels}, visit{reply: withKey},
+			moves{visitor.EdgeOnWindows, visitor.WindowsHello}, hasKey{}, visit{then: accepts}, visit{then: &chance{flags: force, reply: withKey}},
+			moves{visitor.EdgeOnWindows, visitor.WindowsHello}, visit{reply: cancels}, visit{reply: cancels}, visit{reply: withKey},
 		}},
 	}
 }
@@ -222,26 +224,26 @@ func livesWithTrouble() []life {
 	atPhone := []step{visit{then: accepts}, phoneInPocket{}}
 	return []life{
 		{"a passkey that is lost", []step{
-			moves{safariOnMac, authenticator.Phone}, visit{then: accepts}, visit{reply: cancels}, visit{reply: leaves}, visit{then: accepts},
+			moves{visitor.SafariOnMac, authenticator.Phone}, visit{then: accepts}, visit{reply: cancels}, visit{reply: leaves}, visit{then: accepts},
 			visit{reply: withDevice, then: asks},
 		}},
 		{"a passkey that fails, and is asked for", []step{
-			moves{edgeOnWindows, windowsHello}, visit{then: accepts}, visit{reply: cancels}, visit{reply: cancels},
+			moves{visitor.EdgeOnWindows, visitor.WindowsHello}, visit{then: accepts}, visit{reply: cancels}, visit{reply: cancels},
 			visit{source: rest.LoginSourceTextField}, visit{source: rest.LoginSourceButton, reply: withDevice},
 			visit{source: rest.LoginSourceOtherDevice},
 		}},
 		{"no, thank you", []step{
-			moves{edgeOnWindows, windowsHello}, visit{then: declines}, visit{then: declines}, visit{then: &chance{reply: cancels}},
+			moves{visitor.EdgeOnWindows, visitor.WindowsHello}, visit{then: declines}, visit{then: declines}, visit{then: &chance{reply: cancels}},
 			visit{then: asks}, visit{then: &chance{situation: "sign-up"}},
 		}},
 		{"not after a failed login", []step{
-			moves{chromeOnWindows, passwordManager}, visit{then: accepts}, moves{chromeOnWindows, windowsHello},
+			moves{visitor.ChromeOnWindows, visitor.PasswordManager}, visit{then: accepts}, moves{visitor.ChromeOnWindows, visitor.WindowsHello},
 			visit{reply: cancels, then: declines}, tells{rest.PasskeyEventTypeUserAppendAfterLoginErrorBlacklisted},
-			moves{chromeOnWindows, windowsHello}, visit{reply: cancels, then: asks},
+			moves{visitor.ChromeOnWindows, visitor.WindowsHello}, visit{reply: cancels, then: asks},
 		}},
 		{"barred", after(atPhone, tells{rest.PasskeyEventTypeUserLoginBlacklisted}, visit{then: asks}, visit{source: rest.LoginSourceButton})},
 		{"automation", []step{
-			moves{automated, windowsHello}, visit{then: asks}, visit{autofill: true}, visit{then: &chance{flags: force}},
+			moves{visitor.Automated, visitor.WindowsHello}, visit{then: asks}, visit{autofill: true}, visit{then: &chance{flags: force}},
 		}},
 	}
 }
@@ -258,36 +260,39 @@ func livesElsewhere() []life {
 	atPhone := []step{visit{then: accepts}, phoneInPocket{}}
 	return []life{
 		{"autofill", []step{
-			moves{safariOnMac, authenticator.Phone}, visit{then: accepts}, visit{autofill: true}, moves{oldBrowser, nil}, visit{autofill: true},
-			moves{windowsOfBefore, nil}, visit{autofill: true}, moves{instagram, nil}, visit{autofill: true},
+			moves{visitor.SafariOnMac, authenticator.Phone}, visit{then: accepts}, visit{autofill: true}, moves{visitor.OldBrowser, nil},
+			visit{autofill: true},
+			moves{visitor.WindowsOfBefore, nil}, visit{autofill: true}, moves{visitor.Instagram, nil}, visit{autofill: true},
 		}},
 		{"the list of passkeys", []step{
-			moves{edgeOnWindows, windowsHello}, visit{unasked: true, then: &chance{situation: "current-user", reply: withDevice}},
+			moves{visitor.EdgeOnWindows, visitor.WindowsHello}, visit{unasked: true, then: &chance{situation: "current-user", reply: withDevice}},
 			visit{unasked: true, then: &chance{situation: "current-user"}}, visit{unasked: true, then: &chance{situation: "passkey-list"}},
 			visit{unasked: true, then: asks},
 		}},
 		{"a private window", after(atPhone,
-			moves{private(safariOnMac), nil}, visit{reply: withDevice}, visit{then: asks}, visit{unasked: true, then: asks},
+			moves{visitor.Private(visitor.SafariOnMac), nil}, visit{reply: withDevice}, visit{then: asks}, visit{unasked: true, then: asks},
 		)},
 		{"the browser of another app", after(atPhone,
-			moves{instagram, nil}, visit{then: asks}, visit{then: &chance{flags: force, reply: withDevice}}, visit{reply: withDevice},
+			moves{visitor.Instagram, nil}, visit{then: asks}, visit{then: &chance{flags: force, reply: withDevice}}, visit{reply: withDevice},
 		)},
 		{"a manager here and there", []step{
-			moves{chromeOnWindows, passwordManager}, visit{then: accepts}, visit{reply: withDevice, then: asks}, moves{safariOnMac, nil},
-			visit{reply: withDevice}, moves{withoutManager(chromeOnWindows), nil}, visit{then: asks}, moves{chromeOnLinux, nil}, visit{then: asks},
+			moves{visitor.ChromeOnWindows, visitor.PasswordManager}, visit{then: accepts}, visit{reply: withDevice, then: asks},
+			moves{visitor.SafariOnMac, nil},
+			visit{reply: withDevice}, moves{visitor.WithoutManager(visitor.ChromeOnWindows), nil}, visit{then: asks},
+			moves{visitor.ChromeOnLinux, nil}, visit{then: asks},
 		}},
 		{"from a Mac to a PC", []step{
-			moves{safariOnMac, authenticator.Phone}, visit{then: accepts}, moves{safariOnMac, nil}, visit{unasked: true, then: asks},
-			moves{chromeOnWindows, windowsHello}, visit{then: declines},
+			moves{visitor.SafariOnMac, authenticator.Phone}, visit{then: accepts}, moves{visitor.SafariOnMac, nil}, visit{unasked: true, then: asks},
+			moves{visitor.ChromeOnWindows, visitor.WindowsHello}, visit{then: declines},
 			visit{strategy: rest.CrossDeviceAuthenticationStrategyMaximize, reply: cancels},
 			visit{unasked: true, then: accepts},
 		}},
 		{"an app", []step{
-			moves{appOnPhone, authenticator.Phone},
-			visit{unasked: true, then: &chance{flags: rest.PasskeyIntelFlags{AskForAutoAppend: yes()}, reply: cancels}},
+			moves{visitor.AppOnPhone, authenticator.Phone},
+			visit{unasked: true, then: &chance{flags: rest.PasskeyIntelFlags{AskForAutoAppend: new(true)}, reply: cancels}},
 			visit{unasked: true, then: inApp("after-unlock")}, visit{unasked: true, then: inApp("whenever")},
-			visit{then: &chance{flags: rest.PasskeyIntelFlags{AskForConditionalCreate: yes()}, reply: withDevice}},
-			visit{reply: withDevice}, moves{appOnPhone, authenticator.Phone}, visit{reply: withDevice}, visit{then: accepts},
+			visit{then: &chance{flags: rest.PasskeyIntelFlags{AskForConditionalCreate: new(true)}, reply: withDevice}},
+			visit{reply: withDevice}, moves{visitor.AppOnPhone, authenticator.Phone}, visit{reply: withDevice}, visit{then: accepts},
 		}},
 	}
 }
@@ -299,7 +304,7 @@ func after(first []step, then ...step) []step { return append(first[:len(first):
 type phoneInPocket struct{}
 
 func (phoneInPocket) take(_ context.Context, g *guest) error {
-	g.phone = g.device
+	g.phone = g.Device
 	return nil
 }
 
@@ -320,15 +325,15 @@ func (hasKey) take(_ context.Context, g *guest) error {
 }
 
 // eventful leads one of the lives.
-func eventful(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) error {
+func eventful(ctx context.Context, v *visitor.Visitor, random *rand.Rand, seen *tally) error {
 	all := lives()
 	chosen := all[random.IntN(len(all))]
-	v.device, v.browser = authenticator.Phone(), safariOfNewPhone()
+	v.Device, v.Browser = authenticator.Phone(), visitor.SafariOfNewPhone()
 	seen.count(func(t *tally) { t.devices[chosen.name]++ })
-	if err := v.signUp(ctx); err != nil {
+	if err := v.SignUp(ctx); err != nil {
 		return err
 	}
-	g := &guest{visitor: v, seen: seen}
+	g := &guest{Visitor: v, seen: seen}
 	for _, step := range chosen.steps {
 		if err := step.take(ctx, g); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
 	"github.com/keyward/keyward/cmd/keyward/internal/client"
+	"github.com/keyward/keyward/cmd/keyward/internal/demo/visitor"
 )
 
 // Population describes a crowd to make.
@@ -83,7 +84,7 @@ func Populate(ctx context.Context, opts Options, crowd Population) error {
 
 // live is the history of one user, for most an ordinary one.
 func live(ctx context.Context, api *client.Client, origin string, i int, random *rand.Rand, seen *tally) error {
-	v := &visitor{api: api, origin: origin, name: fmt.Sprintf("User %04d", i+1)}
+	v := &visitor.Visitor{API: api, Origin: origin, Name: fmt.Sprintf("User %04d", i+1), Address: atHome(i)}
 	const ordinaryShare = 70 // percent
 	if random.IntN(100) >= ordinaryShare {
 		return eventful(ctx, v, random, seen)
@@ -92,11 +93,11 @@ func live(ctx context.Context, api *client.Client, origin string, i int, random 
 }
 
 // ordinary is a history with one device at a time: some create a passkey, most come back, some fail, a few change their device.
-func ordinary(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) error {
-	m := draw(random)
-	v.device, v.browser = m.device(), m.browser()
-	seen.count(func(t *tally) { t.devices[m.name]++ })
-	if err := v.signUp(ctx); err != nil {
+func ordinary(ctx context.Context, v *visitor.Visitor, random *rand.Rand, seen *tally) error {
+	m := visitor.Draw(random)
+	v.Device, v.Browser = m.Device(), m.Browser()
+	seen.count(func(t *tally) { t.devices[m.Name]++ })
+	if err := v.SignUp(ctx); err != nil {
 		return err
 	}
 	if random.IntN(100) < 85 {
@@ -115,25 +116,25 @@ func ordinary(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) e
 			return err
 		}
 	case n < 24:
-		other := draw(random)
-		v.browser = other.browser()
+		other := visitor.Draw(random)
+		v.Browser = other.Browser()
 		// What syncs is on the new device too; the rest is left behind.
-		if !v.device.BackupEligible || !other.device().BackupEligible {
-			v.device = other.device()
+		if !v.Device.BackupEligible || !other.Device().BackupEligible {
+			v.Device = other.Device()
 		}
 	}
 	return comesBack(ctx, v, random, seen)
 }
 
 // passwordVisit is a login with a password, after which a passkey may be offered.
-func passwordVisit(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) error {
-	process := v.arrive()
-	start, err := v.loginStart(ctx, process, rest.CrossDeviceAuthenticationStrategyStandard)
+func passwordVisit(ctx context.Context, v *visitor.Visitor, random *rand.Rand, seen *tally) error {
+	process := v.Arrive()
+	start, err := v.LoginStart(ctx, process, rest.CrossDeviceAuthenticationStrategyStandard)
 	if err != nil {
 		return err
 	}
 	seen.count(func(t *tally) { t.logins[answer{string(start.DecisionTag), start.LoginAllow}]++ })
-	offer, err := v.appendStart(ctx, process, rest.PasskeyIntelFlags{})
+	offer, err := v.AppendStart(ctx, process, rest.PasskeyIntelFlags{})
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func passwordVisit(ctx context.Context, v *visitor, random *rand.Rand, seen *tal
 			ctx, v, rest.PasskeyEventTypeAppendExplicitAbort, process, offer.AttestationOptions, seen,
 		)
 	}
-	err = v.appendFinish(ctx, process, offer.AttestationOptions)
+	err = v.AppendFinish(ctx, process, offer.AttestationOptions)
 	if errors.Is(err, authenticator.ErrExcluded) {
 		return event(
 			ctx, v, rest.PasskeyEventTypeAppendCredentialExists, process, offer.AttestationOptions, seen,
@@ -159,13 +160,13 @@ func passwordVisit(ctx context.Context, v *visitor, random *rand.Rand, seen *tal
 }
 
 // comesBack is a login with a passkey, if that is offered.
-func comesBack(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) error {
-	process := v.arrive()
+func comesBack(ctx context.Context, v *visitor.Visitor, random *rand.Rand, seen *tally) error {
+	process := v.Arrive()
 	strategies := []rest.CrossDeviceAuthenticationStrategy{
 		rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyStandard,
 		rest.CrossDeviceAuthenticationStrategyMinimize, rest.CrossDeviceAuthenticationStrategyMaximize,
 	}
-	start, err := v.loginStart(ctx, process, strategies[random.IntN(len(strategies))])
+	start, err := v.LoginStart(ctx, process, strategies[random.IntN(len(strategies))])
 	if err != nil {
 		return err
 	}
@@ -180,7 +181,7 @@ func comesBack(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) 
 	if random.IntN(100) < 25 {
 		return event(ctx, v, failure, process, start.AssertionOptions, seen)
 	}
-	err = v.loginFinish(ctx, process, start.AssertionOptions)
+	err = v.LoginFinish(ctx, process, start.AssertionOptions)
 	if errors.Is(err, authenticator.ErrNoCredentials) {
 		return event(ctx, v, rest.PasskeyEventTypeLoginNoCredentials, process, start.AssertionOptions, seen)
 	}
@@ -190,9 +191,9 @@ func comesBack(ctx context.Context, v *visitor, random *rand.Rand, seen *tally) 
 	return err
 }
 
-func event(ctx context.Context, v *visitor, kind rest.PasskeyEventType, process, options string, seen *tally) error {
+func event(ctx context.Context, v *visitor.Visitor, kind rest.PasskeyEventType, process, options string, seen *tally) error {
 	seen.count(func(t *tally) { t.events[string(kind)]++ })
-	return v.report(ctx, kind, process, options)
+	return v.Report(ctx, kind, process, options)
 }
 
 func (t *tally) print(p *page, users int) {

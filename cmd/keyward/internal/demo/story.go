@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
 	"github.com/keyward/keyward/cmd/keyward/internal/client"
+	"github.com/keyward/keyward/cmd/keyward/internal/demo/visitor"
 )
 
 // Options of a demo.
@@ -27,7 +28,7 @@ const callTimeout = 15 * time.Second
 // story is the tale of one user.
 type story struct {
 	*page
-	ada *visitor
+	ada *visitor.Visitor
 }
 
 // errUnexpected marks an answer that the story has no chapter for: an edited policy, for example.
@@ -38,7 +39,10 @@ func Tell(ctx context.Context, opts Options) error {
 	p := newPage(opts, opts.Full)
 	api := client.Connect(opts.Project, callTimeout, p.exchange)
 	s := &story{
-		page: p, ada: &visitor{api: api, origin: opts.Origin, name: "Ada Lovelace", device: authenticator.Phone(), browser: safariOnMac()},
+		page: p,
+		ada: &visitor.Visitor{
+			API: api, Origin: opts.Origin, Name: "Ada Lovelace", Device: authenticator.Phone(), Browser: visitor.SafariOnMac(),
+		},
 	}
 	p.line(p.title.render("Keyward, from the first visit to the day a passkey is barred"))
 	p.line(p.faint.render(fmt.Sprintf("%s · project %s · origin %s", opts.Project.URL, opts.Project.ID, opts.Origin)))
@@ -90,10 +94,10 @@ func (s *story) expect(wanted, allowed bool, tag rest.DecisionTag) error {
 	return nil
 }
 
-func (s *story) signUp(ctx context.Context) error { return s.ada.signUp(ctx) }
+func (s *story) signUp(ctx context.Context) error { return s.ada.SignUp(ctx) }
 
 func (s *story) loginStart(ctx context.Context, process string, wanted bool) (rest.PasskeyLoginStartRsp, error) {
-	start, err := s.ada.loginStart(ctx, process, rest.CrossDeviceAuthenticationStrategyStandard)
+	start, err := s.ada.LoginStart(ctx, process, rest.CrossDeviceAuthenticationStrategyStandard)
 	if err != nil {
 		return start, err
 	}
@@ -101,39 +105,39 @@ func (s *story) loginStart(ctx context.Context, process string, wanted bool) (re
 }
 
 func (s *story) firstLogin(ctx context.Context) error {
-	_, err := s.loginStart(ctx, s.ada.arrive(), false)
+	_, err := s.loginStart(ctx, s.ada.Arrive(), false)
 	return err
 }
 
 func (s *story) createPasskey(ctx context.Context) error {
-	process := fmt.Sprintf("demo-%s-%d", s.ada.id, s.ada.visits)
-	start, err := s.ada.appendStart(ctx, process, rest.PasskeyIntelFlags{})
+	process := fmt.Sprintf("demo-%s-%d", s.ada.ID, s.ada.Visits)
+	start, err := s.ada.AppendStart(ctx, process, rest.PasskeyIntelFlags{})
 	if err != nil {
 		return err
 	}
 	if err := s.expect(true, start.AppendAllow, start.DecisionTag); err != nil {
 		return err
 	}
-	return s.ada.appendFinish(ctx, process, start.AttestationOptions)
+	return s.ada.AppendFinish(ctx, process, start.AttestationOptions)
 }
 
 func (s *story) login(ctx context.Context) error {
-	process := s.ada.arrive()
+	process := s.ada.Arrive()
 	start, err := s.loginStart(ctx, process, true)
 	if err != nil {
 		return err
 	}
-	return s.ada.loginFinish(ctx, process, start.AssertionOptions)
+	return s.ada.LoginFinish(ctx, process, start.AssertionOptions)
 }
 
 func (s *story) failures(ctx context.Context) error {
 	for range 2 {
-		process := s.ada.arrive()
+		process := s.ada.Arrive()
 		start, err := s.loginStart(ctx, process, true)
 		if err != nil {
 			return err
 		}
-		if err := s.ada.report(
+		if err := s.ada.Report(
 			ctx, rest.PasskeyEventTypeLoginError, process, start.AssertionOptions,
 		); err != nil {
 			return err
@@ -143,31 +147,31 @@ func (s *story) failures(ctx context.Context) error {
 }
 
 func (s *story) thirdTime(ctx context.Context) error {
-	_, err := s.loginStart(ctx, s.ada.arrive(), false)
+	_, err := s.loginStart(ctx, s.ada.Arrive(), false)
 	return err
 }
 
 func (s *story) autofill(ctx context.Context) error {
-	process := s.ada.arrive()
-	start, err := s.ada.mediationStart(ctx, process)
+	process := s.ada.Arrive()
+	start, err := s.ada.MediationStart(ctx, process)
 	if err != nil {
 		return err
 	}
 	if !start.LoginAllow {
 		return fmt.Errorf("%w: conditional mediation was not allowed", errUnexpected)
 	}
-	return s.ada.mediationFinish(ctx, process, start.AssertionOptions)
+	return s.ada.MediationFinish(ctx, process, start.AssertionOptions)
 }
 
 func (s *story) afterSuccess(ctx context.Context) error {
-	_, err := s.loginStart(ctx, s.ada.arrive(), true)
+	_, err := s.loginStart(ctx, s.ada.Arrive(), true)
 	return err
 }
 
 func (s *story) barred(ctx context.Context) error {
-	if err := s.ada.report(ctx, rest.PasskeyEventTypeUserLoginBlacklisted, "", ""); err != nil {
+	if err := s.ada.Report(ctx, rest.PasskeyEventTypeUserLoginBlacklisted, "", ""); err != nil {
 		return err
 	}
-	_, err := s.loginStart(ctx, s.ada.arrive(), false)
+	_, err := s.loginStart(ctx, s.ada.Arrive(), false)
 	return err
 }
