@@ -137,17 +137,25 @@ func (p Passkeys) appendJSON(to []byte) []byte {
 	return append(to, ']')
 }
 
-// appendKey appends the named values of each, all of them if there are no names.
-func (p Passkeys) appendKey(to []byte, names []string) []byte {
+// fieldsOf returns the fields with the names, all of them if there are no names.
+func fieldsOf(names []string) []*itemField {
+	fields := make([]*itemField, 0, len(itemFields))
+	for at := range itemFields {
+		if f := &itemFields[at]; len(names) == 0 || slices.Contains(names, f.name) {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// appendKey appends some fields of each.
+func (p Passkeys) appendKey(to []byte, fields []*itemField) []byte {
 	to = binary.AppendUvarint(to, uint64(len(p)))
 	for i := range p {
-		for at := range itemFields {
-			f := &itemFields[at]
-			switch {
-			case len(names) > 0 && !slices.Contains(names, f.name):
-			case f.text != nil:
+		for _, f := range fields {
+			if f.text != nil {
 				to = naming.AppendString(to, f.text(&p[i]))
-			default:
+			} else {
 				to = binary.AppendVarint(to, int64(f.integer(&p[i])))
 			}
 		}

@@ -19,12 +19,11 @@ type Projection struct {
 // step writes one value, or skips what follows if a part of the facts is absent.
 type step struct {
 	*member
-	arm  string   // of what bundles name: the only one that counts; empty = all
-	each []string // of items: the values that count of each; none = all
-	skip int      // of an optional member: how many steps belong to it
-
-	at    string       // where it is in the facts, dotted
+	skip  int          // of an optional member: how many steps belong to it
 	cells *cells.Cells // of a number or text of which only this counts; nil = its value does
+	arm   string       // of what bundles name: the only one that counts; empty = all
+	each  []*itemField // of items: the values that count of each
+	at    string       // where it is in the facts, dotted
 }
 
 // NewProjection returns the projection on the paths in the policy's input, the empty path being all of it. A path that no facts have does
@@ -75,19 +74,21 @@ func (p *Projection) add(m *member, at []string, paths [][]string) {
 
 // each adds the step of a list of which the paths ask for some values of whichever is in it.
 func (p *Projection) each(s step, at []string, paths [][]string) {
+	var names []string
 	for _, path := range paths {
 		if path[0] != EachItem || len(path) == 1 {
-			s.each = nil
+			names = nil
 			break
 		}
-		s.each = append(s.each, path[1])
+		names = append(names, path[1])
 	}
+	s.each = fieldsOf(names)
 	p.steps = append(p.steps, s)
 	all := strings.Join(at, ".")
-	if len(s.each) == 0 {
+	if len(names) == 0 {
 		p.paths = append(p.paths, all)
 	}
-	for _, name := range s.each {
+	for _, name := range names {
 		p.paths = append(p.paths, all+EachItem+"."+name)
 	}
 }
@@ -96,6 +97,9 @@ func (m *member) named() bool { return m.kind == arms || m.kind == names || m.ki
 
 func (p *Projection) leaf(s step, at []string) {
 	s.at = strings.Join(at, ".")
+	if s.kind == items {
+		s.each = fieldsOf(nil)
+	}
 	p.steps = append(p.steps, s)
 	p.paths = append(p.paths, s.at)
 }
