@@ -92,6 +92,7 @@ var arrows = []struct {
 	{"services/ceremony/internal/enrolment", "core api " + stored("attestation challenge credindex")},
 	{"services/ceremony/internal/envhandle", "core"},
 	{"services/ceremony/internal/folding", "core"},
+	{"services/ceremony/internal/recheck", "core"},
 	{"services/ceremony/internal/identindex", "core"},
 	{"services/ceremony/internal/metrics", "core/fault"},
 	{"services/ceremony/internal/outbox", "core " + stored("metrics")},

@@ -52,6 +52,27 @@ func (r Reports) Of(aaguid string, certificates [][]byte, now time.Time) Standin
 	return standing(reports, certificates, now)
 }
 
+// InEffect returns what is said of a model and in effect at a moment.
+func (r Reports) InEffect(aaguid string, now time.Time) []Report {
+	var found []Report
+	for _, report := range r[aaguid] {
+		if report.inEffect(now) {
+			found = append(found, report)
+		}
+	}
+	return found
+}
+
+// Said is InEffect in the words of the metadata, sorted.
+func (r Reports) Said(aaguid string, now time.Time) []string {
+	var words []string
+	for _, report := range r.InEffect(aaguid, now) {
+		words = append(words, string(report.Status))
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
 // Of returns the standing of an authenticator whose attestation has certificates of those SHA-256 hashes, as of a moment. The AAGUID is in
 // the form of a UUID. A nil Snapshot knows none.
 func (s *Snapshot) Of(aaguid string, certificates [][]byte, now time.Time) Standing {
@@ -73,7 +94,7 @@ func standing(reports []Report, certificates [][]byte, now time.Time) Standing {
 	var certified *Report
 	for i := range reports {
 		r := &reports[i]
-		if r.From.After(now) || !r.Until.IsZero() && !r.Until.After(now) {
+		if !r.inEffect(now) {
 			continue
 		}
 		if _, says := levels[r.Status]; says && (certified == nil || r.From.IsZero() || !r.From.Before(certified.From)) {
@@ -85,6 +106,10 @@ func standing(reports []Report, certificates [][]byte, now time.Time) Standing {
 		found.Level = levels[certified.Status]
 	}
 	return found
+}
+
+func (r *Report) inEffect(now time.Time) bool {
+	return !r.From.After(now) && (r.Until.IsZero() || r.Until.After(now))
 }
 
 // status is what a report says of an authenticator.

@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/metrics"
 	"github.com/keyward/keyward/services/ceremony/internal/outbox"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
+	"github.com/keyward/keyward/services/ceremony/internal/recheck"
 	"github.com/keyward/keyward/services/ceremony/internal/session"
 	"github.com/keyward/keyward/services/ceremony/internal/stepup"
 	"github.com/keyward/keyward/services/ceremony/labelling"
@@ -145,6 +146,9 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 		Sessions: s.sessionsRoom, Codes: s.codesRoom, Sent: st.codes,
 	})
 	s.outbox = st.outbox
+	s.recheck = recheck.New(recheck.Deps{
+		Models: d.Metadata, Projects: d.Projects, Accounts: d.Accounts, Log: st.outbox, Bucket: d.Attested, Now: d.Now, Logger: d.Log,
+	})
 	if d.Logins != nil {
 		s.folder = folding.New(folding.Deps{Accounts: d.Accounts, Log: d.Logins, Bucket: d.Folded, Now: d.Now, Logger: d.Log})
 	}
@@ -152,7 +156,8 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 }
 
 // Run brings to its end what calls have begun and could not finish: events that are in no log yet and deletions of users. It does so at
-// once and then every few seconds, until ctx ends; and it stores in accounts what logins say. The service works without it, while events
+// once and then every few seconds, until ctx ends; and it stores in accounts what logins say, and tells of passkeys of whose authenticators
+// something else is said than before. The service works without it, while events
 // are not too old to be kept.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.signinRoom.Wait()
@@ -162,5 +167,6 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.folder != nil {
 		behind.Go(func() { s.folder.Run(ctx) })
 	}
+	behind.Go(func() { s.recheck.Run(ctx) })
 	return s.directoryRoom.Run(ctx)
 }

@@ -39,6 +39,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/folding"
 	"github.com/keyward/keyward/services/ceremony/internal/metrics"
 	"github.com/keyward/keyward/services/ceremony/internal/outbox"
+	"github.com/keyward/keyward/services/ceremony/internal/recheck"
 	"github.com/keyward/keyward/services/ceremony/labelling"
 	"github.com/keyward/keyward/services/ceremony/me"
 	"github.com/keyward/keyward/services/ceremony/passkeys"
@@ -307,8 +308,9 @@ type Service struct {
 	*signinRoom
 	*connectRoom
 	*meRoom
-	outbox *outbox.Store
-	folder *folding.Folder // nil: there is none
+	outbox  *outbox.Store
+	folder  *folding.Folder // nil: there is none
+	recheck *recheck.Checker
 }
 
 var (
