@@ -116,6 +116,7 @@ func bundleWithProjects(t *testing.T) string {
 	files := policiestest.Files(t)
 	policiestest.Edit(t, files, "data.json", `"projects": {}`,
 		`"projects": {"pro-2": {"parameters": {"rollout": {"killSwitch": {"login": true}}}}}`)
+	policiestest.Edit(t, files, "data.json", `"mode": "observe"`, `"mode": "enforce"`) // clients that know nothing of it see nothing of it
 	return policiestest.Dir(t, files)
 }
 

@@ -274,24 +274,13 @@ func scenarioProject(i int) string { return fmt.Sprintf("pro-%d", 100+i) }
 // bundleWith is the default policy with parameters for projects.
 func bundleWith(t *testing.T, projects map[string]any) string {
 	t.Helper()
-	bundle := policiestest.Dir(t, policiestest.Files(t))
-	path := filepath.Join(bundle, "data.json")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	said, err := json.Marshal(projects)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.Replace(string(data), `"projects": {}`, `"projects": `+string(said), 1)
-	if changed == string(data) {
-		t.Fatal("data.json does not say that there are no projects of their own")
-	}
-	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return bundle
+	files := policiestest.Files(t)
+	policiestest.Edit(t, files, "data.json", `"projects": {}`, `"projects": `+string(said))
+	return policiestest.Dir(t, files)
 }
 
 func placesFile(t *testing.T) string {
