@@ -31,7 +31,7 @@ const (
 	keptAs   = "status"         // of no user
 	pause    = time.Minute      // until it is looked again whether something has changed
 	limit    = 30 * time.Minute // that a pass may take before another instance begins one
-	atOnce   = 32               // events that are appended at a time
+	atOnce   = 256              // events that are appended at a time: the log flushes once for all that wait
 	schemaNo = 1
 )
 

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/lists"
 	"github.com/keyward/keyward/services/decision/internal/memo"
+	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 )
 
@@ -49,12 +50,14 @@ func (v *view) listed(client *rest.ClientInformation, around Around, in service.
 	return known.Find(&asked), nil
 }
 
-// Advice says what rules cost that are right.
+// Advice says of rules that are right what they cost, and whom they keep out.
 func (e *Engine) Advice() []string {
-	if !e.base.network {
-		return nil
+	advice := reasons.Advise(e.base.Bundle)
+	if e.base.network {
+		advice = append(advice,
+			"Rules read request.network: answers are remembered for one network each, and so hardly ever help another user.")
 	}
-	return []string{"Rules read request.network: answers are remembered for one network each, and so hardly ever help another user."}
+	return advice
 }
 
 // ListFiles returns the names of the files that the bundle's lists are in.
