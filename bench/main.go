@@ -38,8 +38,8 @@ func exitOn(err error) {
 	}
 }
 
-func run(ctx context.Context) (err error) {
-	var s fleet.Settings
+// asked reads the command line.
+func asked() (s fleet.Settings) {
 	flag.StringVar(&s.Keyward, "keyward", "bin/keyward", "binary to measure")
 	flag.StringVar(&s.NatsServer, "nats-server", "bin/nats-server", "NATS server of the split shape")
 	flag.StringVar(&s.RedisServer, "redis-server", "redis-server", "Redis of every shape but the embedded one")
@@ -88,7 +88,11 @@ func run(ctx context.Context) (err error) {
 	)
 	flag.IntVar(&s.CallRate, "call-rate", 100, "calls a second of a soak")
 	flag.Parse()
+	return s
+}
 
+func run(ctx context.Context) (err error) {
+	s := asked()
 	dir, err := os.MkdirTemp("", "keyward-bench-")
 	if err != nil {
 		return fmt.Errorf("make a directory: %w", err)

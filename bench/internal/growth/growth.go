@@ -29,6 +29,9 @@ const (
 	mostInTurn  = 20_000 // users of whom each calls once a round, more than the accounts and events that a process keeps decoded
 )
 
+// settling is how long NATS keeps in memory what it has looked up of what was imported.
+const settling = 130 * time.Second
+
 // maxGrowth is how much more a start may allocate than that of the first contender: counts do not depend on how busy the machine is.
 const maxGrowth = 1.2
 
@@ -54,6 +57,11 @@ func Compare(ctx context.Context, f *fleet.Fleet) error {
 		if started[i], err = of.start(ctx, f); err != nil {
 			return fmt.Errorf("%s: %w", of.name, err)
 		}
+	}
+	select {
+	case <-time.After(settling):
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	results, err := f.Measure(ctx, started, f.Connections)
 	if err != nil {
