@@ -30,7 +30,7 @@ func Serve(tb testing.TB) string {
 	}
 	socket := filepath.Join(dir, "s")
 	cmd := exec.Command( //nolint:gosec,noctx // it runs until the test ends
-		path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", dir,
+		path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", dir, "--enable-debug-command", "yes",
 	)
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
