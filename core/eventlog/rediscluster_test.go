@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 // clusterNode is a redis-server of a Cluster.
@@ -165,10 +166,25 @@ func TestWhatWasAppendedIsReadThoughAMasterOfTheClusterDiesWithIt(t *testing.T) 
 		t.Fatal(err)
 	}
 	count := make(map[ident.UserID]int)
+	const office = "203.0.113.10"
+	named := sighting.NewNamer(make([]byte, sighting.KeySize))
+	failures := sighting.Counter{Count: sighting.Users, Of: sighting.TypesOf(sighting.LoginRefused), Window: time.Hour}
+	// counted returns how many users an address has failed with, and whether nothing is missing.
+	counted := func(reader *eventlog.Store) (int, bool) {
+		t.Helper()
+		keys := sighting.Keys(project, named.Name("", "", office), sighting.Bad)
+		read, err := reader.ReadWith(t.Context(), project, "", "", keys[:1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		return read.Sets[0].Count(failures, now), read.Since.Covers(failures.Of, failures.Window, now)
+	}
 	add := func(user ident.UserID) {
 		count[user]++
 		e := event.Event{
-			ID: ident.EventID(fmt.Sprintf("pke-%s%d", user[len("usr-"):], count[user])), Project: project, User: user, Type: event.LoginError,
+			ID: ident.EventID(fmt.Sprintf("pke-%s%d", user[len("usr-"):], count[user])), Project: project, User: user, Type: event.LoginRefused,
+			CreatedMs: time.Now().UnixMilli(), Sighted: named.Name(string(user), "", office),
 		}
 		if _, err := store.Append(t.Context(), e); err != nil {
 			t.Fatal(err)
@@ -182,6 +198,11 @@ func TestWhatWasAppendedIsReadThoughAMasterOfTheClusterDiesWithIt(t *testing.T) 
 				if err != nil || len(events) != want {
 					t.Errorf("%s: %d of %d events, %v", user, len(events), want, err)
 				}
+			}
+		}
+		for _, reader := range []*eventlog.Store{other, store} {
+			if n, complete := counted(reader); n > len(count) || complete && n < len(count) {
+				t.Errorf("%d users are counted, complete %t, of %d", n, complete, len(count))
 			}
 		}
 	}
@@ -236,5 +257,10 @@ func TestWhatWasAppendedIsReadThoughAMasterOfTheClusterDiesWithIt(t *testing.T) 
 	for _, user := range users {
 		add(user)
 	}
+	check()
+	within(t, "what is counted is found again", func() bool {
+		_, complete := counted(other)
+		return complete
+	})
 	check()
 }
