@@ -17,6 +17,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision"
 )
@@ -65,6 +66,7 @@ type serviceOptions struct {
 	cfg      decision.Config
 	noMemo   bool
 	admit    func(context.Context, []byte) error
+	metadata *metadata.Keeper
 }
 
 // deps are those of the options, and what stands in where there are none.
@@ -82,7 +84,7 @@ func deps(o serviceOptions) decision.Deps {
 	if o.now.IsZero() {
 		now = time.Now
 	}
-	return decision.Deps{Events: o.events, JS: o.js, Now: now, Log: o.log, Registry: o.registry, Admit: o.admit}
+	return decision.Deps{Events: o.events, JS: o.js, Now: now, Log: o.log, Registry: o.registry, Admit: o.admit, Metadata: o.metadata}
 }
 
 func newService(t testing.TB, o serviceOptions) *decision.Service {
