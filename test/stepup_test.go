@@ -108,4 +108,5 @@ func tellStepUps(t *testing.T, st *stack) {
 		t.Errorf("redeemed %+v", had)
 	}
 	redeem(passed).fault(t, 404)
+	phone.tellFraud(t, phone.evaluated(t, map[string]any{"action": "payment"}).Risk.DecisionID)
 }

@@ -158,6 +158,10 @@ func (v *Event) AppendJSON(to []byte) []byte {
 		to = append(to, `,"stepUp":`...)
 		to = appendText(to, string(v.StepUp))
 	}
+	if v.Feedback != nil {
+		to = append(to, `,"feedback":`...)
+		to = v.Feedback.AppendJSON(to)
+	}
 	if v.Method != "" {
 		to = append(to, `,"method":`...)
 		to = appendText(to, string(v.Method))
@@ -432,6 +436,61 @@ func (v *Risk) AppendJSON(to []byte) []byte {
 	}
 	to = append(to, `,"enforced":`...)
 	to = strconv.AppendBool(to, bool(v.Enforced))
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *Feedback) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"outcome":`...)
+	to = appendText(to, string(v.Outcome))
+	if v.Stage != "" {
+		to = append(to, `,"stage":`...)
+		to = appendText(to, string(v.Stage))
+	}
+	if v.About != "" {
+		to = append(to, `,"about":`...)
+		to = appendText(to, string(v.About))
+	}
+	if v.Action != "" {
+		to = append(to, `,"action":`...)
+		to = appendText(to, string(v.Action))
+	}
+	if v.Level != "" {
+		to = append(to, `,"level":`...)
+		to = appendText(to, string(v.Level))
+	}
+	if len(v.Reasons) > 0 {
+		to = append(to, `,"reasons":`...)
+		to = append(to, '[')
+		for i := range v.Reasons {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = appendText(to, string(v.Reasons[i]))
+		}
+		to = append(to, ']')
+	}
+	if v.Policy != "" {
+		to = append(to, `,"policy":`...)
+		to = appendText(to, string(v.Policy))
+	}
+	if len(v.Facts) > 0 {
+		to = append(to, `,"facts":`...)
+		to = append(to, v.Facts...)
+	}
+	if v.AtMs != 0 {
+		to = append(to, `,"atMs":`...)
+		to = strconv.AppendInt(to, int64(v.AtMs), 10)
+	}
+	if v.Instead != "" {
+		to = append(to, `,"instead":`...)
+		to = appendText(to, string(v.Instead))
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

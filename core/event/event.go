@@ -97,9 +97,10 @@ type Event struct {
 	Authenticator *Authenticator `json:"authenticator,omitempty"`
 	Sighted       *Sighted       `json:"sighted,omitempty"` // of what is counted; events of earlier versions have none
 
-	Risk   *Risk          `json:"risk,omitempty"`   // of risk-decided
-	StepUp ident.StepUpID `json:"stepUp,omitempty"` // of step-up-started, -passed and -failed
-	Method string         `json:"method,omitempty"` // of step-up-passed and -failed: one of the step-up's, or what the caller called it
+	Risk     *Risk          `json:"risk,omitempty"`     // of risk-decided
+	StepUp   ident.StepUpID `json:"stepUp,omitempty"`   // of step-up-started, -passed and -failed
+	Feedback *Feedback      `json:"feedback,omitempty"` // of risk-feedback
+	Method   string         `json:"method,omitempty"`   // of step-up-passed and -failed: one of the step-up's, or what the caller called it
 }
 
 // Sighted names what an event is counted for, by tokens that are made with a key of the project: they name nobody to who has no key.
@@ -171,6 +172,31 @@ type Risk struct {
 	Level    string   `json:"level"`             // low, medium or high
 	Reasons  []string `json:"reasons,omitempty"` // their names, sorted
 	Enforced bool     `json:"enforced"`          // the policy binds
+}
+
+// Outcome is what became of what a decision was about, in the words of who knows.
+type Outcome string
+
+// The outcomes.
+const (
+	FraudConfirmed  Outcome = "fraud-confirmed"
+	FraudSuspected  Outcome = "fraud-suspected"
+	Legitimate      Outcome = "legitimate"
+	StepUpAbandoned Outcome = "step-up-abandoned"
+)
+
+// Feedback is what became of what a decision was about, with what is kept of the decision: nothing if it was not in the records any more.
+type Feedback struct {
+	Outcome Outcome         `json:"outcome"`
+	Stage   string          `json:"stage,omitempty"` // of the decision, as the rules of risk have it; this and what follows
+	About   string          `json:"about,omitempty"` // what was to be done, as the rules have it
+	Action  string          `json:"action,omitempty"`
+	Level   string          `json:"level,omitempty"`
+	Reasons []string        `json:"reasons,omitempty"` // their names, sorted
+	Policy  string          `json:"policy,omitempty"`  // hash of the content of the bundle that judged
+	Facts   json.RawMessage `json:"facts,omitempty"`
+	AtMs    int64           `json:"atMs,omitempty"`    // when it was decided
+	Instead ident.EventID   `json:"instead,omitempty"` // the event of an earlier word of the same decision that does not count any more
 }
 
 // Refused is an authenticator's answer that Keyward did not take.

@@ -16,7 +16,7 @@ func TestTypesAreAsTheyWereWhenEventsOfThemWereStored(t *testing.T) {
 		event.LoginOffered, event.LoginDenied, event.LoginCompleted, event.AppendOffered, event.AppendCompleted, event.Deleted,
 		event.LoginCodeFailed, event.PasskeyCounterRegressed, event.PasskeyBackupChanged, event.AppendRefused,
 		event.LoginRefused, event.LoginEventsLimited, event.EnvironmentForgotten, event.StepUpFailed,
-		event.AuthenticatorStatusChanged,
+		event.AuthenticatorStatusChanged, event.RiskFeedback,
 	}
 	account := []event.Type{
 		event.UserCreated, event.UserUpdated, event.UserDeleted, event.PasskeyDeleted, event.PasskeyCode, event.AuthSignUp, event.AuthLogin,

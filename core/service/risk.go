@@ -1,10 +1,12 @@
 package service
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"time"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
@@ -193,6 +195,59 @@ type FinishedLogin struct {
 	Route         event.Route `json:"route"`
 	Counter       Counter     `json:"counter"`
 	BackupChanged bool        `json:"backupChanged,omitempty"`
+}
+
+// RiskEvaluation asks how risky it is to let a user do something that is no ceremony.
+type RiskEvaluation struct {
+	User       ident.UserID           `json:"user,omitempty"` // this or the identifier
+	Identifier string                 `json:"identifier,omitempty"`
+	Action     string                 `json:"action"` // one that the policy declares
+	Client     rest.ClientInformation `json:"client"`
+	Context    json.RawMessage        `json:"context,omitempty"` // what the caller alone knows, as the policy describes it; nil = nothing
+	Process    string                 `json:"process,omitempty"`
+	Resource   *Resource              `json:"resource,omitempty"` // what it is done to, for the record
+}
+
+// Evaluations is the part of the ceremony service that asks how risky it is to let a user do what is no ceremony.
+type Evaluations interface {
+	// EvaluateRisk judges an action of a user. One who does not exist is judged as an account without a history. Where the policy binds
+	// and asks for a further proof, its step-up is open when this has returned. 400 userID (also if not one of userID and identifier is
+	// given), action, context, clientInformation.remoteAddress.
+	EvaluateRisk(context.Context, ForProject[RiskEvaluation]) (Judged[Empty], error)
+	// TellRiskOutcome notes what became of what a decision was about. The same word for the same decision is noted once, and a later word
+	// outweighs it. 404 if the decision is not in the records (any more) and userID and at are not given; 400 outcome, userID (unknown, of
+	// another than the decision was about, or not given of one that was about nobody), at.
+	TellRiskOutcome(context.Context, ForProject[RiskFeedback]) (rest.RiskFeedbackRsp, error)
+}
+
+// RiskFeedback says what became of what a decision was about.
+type RiskFeedback struct {
+	Decision ident.DecisionID     `json:"decision"`
+	Said     rest.RiskFeedbackReq `json:"said"`
+}
+
+// RecordedRisk is what the record of a decision tells of how it was judged for risk.
+type RecordedRisk struct {
+	User        ident.UserID        `json:"user,omitempty"` // empty: it was about nobody
+	Time        time.Time           `json:"time"`
+	Process     string              `json:"process,omitempty"`
+	Environment ident.EnvironmentID `json:"environment,omitempty"`
+	Sighted     *event.Sighted      `json:"sighted,omitempty"` // nil in records of before
+	Judged      event.Feedback      `json:"judged"`            // without an outcome
+}
+
+// EvaluateQuestion asks how risky it is to let a user do something that is no ceremony.
+type EvaluateQuestion struct {
+	Question
+	Action   string          `json:"action"`             // one that the policy declares
+	Context  json.RawMessage `json:"context,omitempty"`  // what the caller alone knows, as the policy describes it; nil = nothing
+	Resource *Resource       `json:"resource,omitempty"` // what it is done to, for the record; no fact
+}
+
+// Resource is what something is done to, in the caller's words.
+type Resource struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
 }
 
 // Finished is the answer to a finish, and how it was judged if it was. On the bus the body is at the top, where versions from before

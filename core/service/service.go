@@ -294,6 +294,7 @@ type Ceremony interface {
 	Directory
 	Codes
 	StepUps
+	Evaluations
 	Sessions
 	ConnectTokens
 	Registrations
@@ -563,6 +564,10 @@ type Decision interface {
 	//
 	//keyward:repeatable
 	Finish(context.Context, FinishQuestion) (Verdict, error)
+	// Evaluate judges how risky it is to let a user do what is no ceremony. It reads the history of the user up to now. 400 action, context.
+	//
+	//keyward:repeatable
+	Evaluate(context.Context, EvaluateQuestion) (Verdict, error)
 	// Labels returns the names that the policy declares as labels of a project's users, sorted.
 	//
 	//keyward:repeatable
@@ -578,6 +583,10 @@ type Explanations interface {
 	//
 	//keyward:repeatable
 	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)
+	// RecordedRisk tells how a decision of the project was judged for risk. 404 as above.
+	//
+	//keyward:repeatable
+	RecordedRisk(context.Context, ForProject[ident.DecisionID]) (RecordedRisk, error)
 }
 
 // EventReader reads a user's history: what is in the cache if that can be trusted, otherwise the log.

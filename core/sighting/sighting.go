@@ -119,6 +119,7 @@ const AuthStatusSuccess = "success"
 func EventTypes() []event.Type {
 	return []event.Type{
 		event.LoginCompleted, event.AppendCompleted, event.LoginRefused, event.LoginCodeFailed, event.AuthLogin, event.StepUpFailed,
+		event.RiskFeedback,
 	}
 }
 
@@ -144,6 +145,11 @@ func typeOf(e *event.Event) Type {
 			return AuthSuccess
 		}
 		return AuthFailure
+	case event.RiskFeedback:
+		if e.Feedback == nil || e.Feedback.Outcome != event.FraudConfirmed && e.Feedback.Instead == "" {
+			return 0
+		}
+		return FraudConfirmed
 	case event.StepUpFailed:
 		return StepUpFailed
 	default:
@@ -158,7 +164,11 @@ func Of(e *event.Event) (Sighting, bool) {
 	if t == 0 || e.Sighted == nil {
 		return Sighting{}, false
 	}
-	return New(t, e), true
+	s := New(t, e)
+	if t == FraudConfirmed && e.Feedback.Instead != "" { // the one before it, at whatever time that was
+		s.TakenBack, s.Event = true, short(string(e.Feedback.Instead))
+	}
+	return s, true
 }
 
 // New returns what is kept of an event that counts as a type, and names what it is counted for.

@@ -68,9 +68,28 @@ func TestWhatIsKeptOfAnEventIsWhatItSays(t *testing.T) {
 			t.Fatalf("%q, want %q", keys, want)
 		}
 	}
+	confirmed := e
+	confirmed.Type, confirmed.Feedback = event.RiskFeedback, &event.Feedback{Outcome: event.FraudConfirmed}
+	fraud, counts := Of(&confirmed)
+	if !counts || fraud.Type != FraudConfirmed || fraud.TakenBack {
+		t.Errorf("a fraud that is confirmed: %v %t", fraud, counts)
+	}
+	revoked := confirmed
+	revoked.ID, revoked.CreatedMs = "pke-2", e.CreatedMs+1
+	revoked.Feedback = &event.Feedback{Outcome: event.Legitimate, Instead: confirmed.ID}
+	back, counts := Of(&revoked)
+	if !counts || !back.TakenBack || back.Event != fraud.Event {
+		t.Errorf("one that is taken back: %v %t", back, counts)
+	}
+	if left := NewSet([]Sighting{back, fraud}).Members(); len(left) != 0 {
+		t.Errorf("what was taken back counts: %v", left)
+	}
 	for name, change := range map[string]func(*event.Event){
 		"of an earlier version":        func(e *event.Event) { e.Sighted = nil },
 		"that is neither good nor bad": func(e *event.Event) { e.Type = event.LoginOffered },
+		"of a mere suspicion": func(e *event.Event) {
+			e.Type, e.Feedback = event.RiskFeedback, &event.Feedback{Outcome: event.FraudSuspected}
+		},
 		"of a login that says nothing": func(e *event.Event) { e.Type = event.AuthLogin },
 	} {
 		other := e

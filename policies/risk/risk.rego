@@ -1,10 +1,10 @@
 # METADATA
 # title: Risk
 # description: |
-#   How much is wrong with a start beside what it asks for, or with a finish before anything is made of it, and what to do about it. Every
-#   reason that holds is told. The row follows from their severities, which are data (data.keyward.reasons): to make a reason a bar, or a
-#   note, change its figure. What is answered is told and recorded; it changes what the other
-#   tables answer only where the parameter risk.mode is enforce.
+#   How much is wrong with a start beside what it asks for, with a finish before anything is made of it, or with what a caller asks about,
+#   and what to do about it. Every reason that holds is told. The row follows from their severities, which are data (data.keyward.reasons):
+#   to make a reason a bar, or a note, change its figure. What is answered is told and recorded; it changes what the other tables answer
+#   only where the parameter risk.mode is enforce.
 # schemas:
 #   - input: schema.risk
 package keyward.risk
@@ -64,7 +64,7 @@ doubtful if 2 in severities
 # scope: rule
 # custom:
 #   row: R5
-nothing_grave if input.stage in {"mediation-start", "login-start", "append-start", "login-finish", "append-finish"}
+nothing_grave if input.stage in {"mediation-start", "login-start", "append-start", "login-finish", "append-finish", "evaluate"}
 
 # METADATA
 # title: The answer of a row
@@ -384,6 +384,39 @@ reasons contains "fresh-passkey" if {
 	input.user.ageHours >= data.keyward.parameters.risk.freshAccountHours
 	input.user.passkeys > 1
 }
+
+reasons contains "fresh-passkey" if {
+	sensitive
+	input.user.passkeyAddedHours < data.keyward.parameters.risk.freshPasskeyHours
+	input.user.ageHours >= data.keyward.parameters.risk.freshAccountHours
+	input.user.passkeys > 1
+}
+
+# METADATA
+# title: What is to be done does harm that is hard to undo
+# scope: rule
+sensitive if {
+	input.stage == "evaluate"
+	input.action in data.keyward.parameters.risk.sensitiveActions
+}
+
+# METADATA
+# title: It does harm that is hard to undo, and the account has not succeeded in this browser or app
+# scope: rule
+reasons contains "sensitive-action" if {
+	sensitive
+	input.familiar.environment != "seen"
+}
+
+# METADATA
+# title: Another system finds it risky
+# scope: rule
+reasons contains "external-score" if input.context.externalScore >= data.keyward.parameters.risk.externalScore
+
+# METADATA
+# title: Fraud with the account was confirmed lately
+# scope: rule
+reasons contains "fraud-confirmed" if input.user.alerts.fraudConfirmedHours < data.keyward.parameters.risk.fraudHours
 
 # METADATA
 # title: The passkey falls short of what the user's label asks for

@@ -360,3 +360,34 @@ test_impossible_travel if {
 	reasons(object.union_n([fast, elsewhere, {"travel": {"kmh": 500}}])) == []
 	reasons(object.union_n([fast, elsewhere, {"travel": {"located": false}}])) == []
 }
+
+paying := object.union(facts, {"stage": "evaluate", "action": "payment"})
+
+paid(changes) := result if {
+	result := brief(risk.decision) with input as object.union(paying, changes)
+}
+
+test_sensitive_action if {
+	paid({}) == {"rule": "R5", "action": "allow", "level": "low", "reasons": []}
+	elsewhere := paid({"familiar": {"environment": "new"}})
+	elsewhere == {"rule": "R4", "action": "review", "level": "medium", "reasons": ["new-environment", "sensitive-action"]}
+	paid({"familiar": {"environment": "unknown"}}).reasons == ["sensitive-action"]
+	paid({"action": "export-data", "familiar": {"environment": "unknown"}}).reasons == []
+}
+
+test_fresh_passkey_at_a_sensitive_action if {
+	paid({"user": {"passkeyAddedHours": 0, "passkeys": 2}}).reasons == ["fresh-passkey"]
+	paid({"user": {"passkeyAddedHours": 0}}).reasons == []
+	paid({"user": {"passkeyAddedHours": 0, "passkeys": 2}, "action": "export-data"}).reasons == []
+	reasons({"user": {"passkeyAddedHours": 0, "passkeys": 2}}) == []
+}
+
+test_external_score if {
+	paid({"context": {"externalScore": 80}}) == {"rule": "R2", "action": "challenge", "level": "high", "reasons": ["external-score"]}
+	paid({"context": {"externalScore": 79}}).reasons == []
+}
+
+test_fraud_confirmed if {
+	paid({"user": {"alerts": {"fraudConfirmedHours": 336}}}).reasons == ["fraud-confirmed"]
+	paid({"user": {"alerts": {"fraudConfirmedHours": 720}}}).reasons == []
+}

@@ -5,6 +5,8 @@
 // hold a value that no constant has, and members without a field are left out when an event is decoded.
 package event
 
+import "encoding/json"
+
 // Identifiers. Each has a type of its own, so that one cannot be passed for another.
 type (
 	// ProjectID is pro-<number>.
@@ -96,9 +98,10 @@ type Event struct {
 	Authenticator *Authenticator `json:"authenticator,omitempty"`
 	Sighted       *Sighted       `json:"sighted,omitempty"` // of what is counted; events of earlier versions have none
 
-	Risk   *Risk  `json:"risk,omitempty"`   // of risk-decided
-	StepUp string `json:"stepUp,omitempty"` // of step-up-started, -passed and -failed
-	Method string `json:"method,omitempty"` // of step-up-passed and -failed: one of the step-up's, or what the caller called it
+	Risk     *Risk     `json:"risk,omitempty"`     // of risk-decided
+	StepUp   string    `json:"stepUp,omitempty"`   // of step-up-started, -passed and -failed
+	Feedback *Feedback `json:"feedback,omitempty"` // of risk-feedback
+	Method   string    `json:"method,omitempty"`   // of step-up-passed and -failed: one of the step-up's, or what the caller called it
 }
 
 // Labels are all that a user has, sorted. A list would make events that cannot be compared.
@@ -153,11 +156,25 @@ type Codes struct {
 
 // Risk is how a ceremony that was finished was judged.
 type Risk struct {
-	Stage    string `json:"stage"`   // login-finish or append-finish
-	Action   string `json:"action"`  // allow, review, challenge or deny
-	Level    string `json:"level"`   // low, medium or high
-	Reasons  string `json:"reasons"` // their names, sorted, with spaces between
-	Enforced bool   `json:"enforced"`
+	Stage    string   `json:"stage"`             // login-finish or append-finish
+	Action   string   `json:"action"`            // allow, review, challenge or deny
+	Level    string   `json:"level"`             // low, medium or high
+	Reasons  []string `json:"reasons,omitempty"` // their names, sorted
+	Enforced bool     `json:"enforced"`
+}
+
+// Feedback is what became of what a decision was about, and how that had been judged; without a stage it was not in the records any more.
+type Feedback struct {
+	Outcome string          `json:"outcome"` // fraud-confirmed, fraud-suspected, legitimate or step-up-abandoned
+	Stage   string          `json:"stage,omitempty"`
+	About   string          `json:"about,omitempty"` // what was to be done, as the rules have it
+	Action  string          `json:"action,omitempty"`
+	Level   string          `json:"level,omitempty"`
+	Reasons []string        `json:"reasons,omitempty"`
+	Policy  string          `json:"policy,omitempty"`  // hash of the content of the bundle that judged
+	Facts   json.RawMessage `json:"facts,omitempty"`   // what the policy was asked about
+	AtMs    int64           `json:"atMs,omitempty"`    // when it was decided
+	Instead ID              `json:"instead,omitempty"` // ID of the event of an earlier confirmation of fraud that this takes back
 }
 
 // Refused is an authenticator's answer that Keyward did not take.

@@ -36,7 +36,9 @@ const (
 	NewCountry Type = "new-country"
 	// RiskDecided: A ceremony that was finished was judged for risk to be more than allowed, or of a high level, whether or not the policy enforces that.
 	RiskDecided Type = "risk-decided"
-	// StepUpStarted: What an authenticator answered was verified and is withheld until a further proof is given: the policy challenged it. Nobody is logged in by it, and no passkey created, until step-up-passed and the login-completed or append-completed that follows.
+	// RiskFeedback: A caller told what became of what a decision was about.
+	RiskFeedback Type = "risk-feedback"
+	// StepUpStarted: What an authenticator answered was verified and is withheld until a further proof is given: the policy challenged it. Nobody is logged in by it, and no passkey created, until step-up-passed and the login-completed or append-completed that follows. Without a ceremony: something was evaluated, and challenged, that is none.
 	StepUpStarted Type = "step-up-started"
 	// StepUpPassed: The further proof that an answer waits for was given. Whoever started the ceremony may have the answer, once.
 	StepUpPassed Type = "step-up-passed"
@@ -125,6 +127,7 @@ func Types() []Type {
 		NewEnvironment,
 		NewCountry,
 		RiskDecided,
+		RiskFeedback,
 		StepUpStarted,
 		StepUpPassed,
 		StepUpFailed,

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/connect"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/evaluation"
 	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
@@ -108,6 +109,10 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 	s.stepUpsRoom = stepups.New(stepups.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, StepUps: st.stepUps, Challenges: st.challenges, Index: st.index, Outbox: st.outbox,
 		Statements: st.statements, Signer: s.sessionsRoom, MaxPasskeys: cfg.MaxPasskeys, Counted: m.StepUps, Now: d.Now, Log: d.Log,
+	})
+	s.evaluationRoom = evaluation.New(evaluation.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, Directory: s.directoryRoom, Environments: s.environmentsRoom, Decision: d.Decision,
+		StepUps: s.stepUpsRoom, Records: d.Records, Log: d.Positions, Told: st.outbox, Now: d.Now,
 	})
 	s.codesRoom = codes.New(codes.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Codes: st.codes, Outbox: st.outbox, Delivery: d.Delivery, StepUps: s.stepUpsRoom,

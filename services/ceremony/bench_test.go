@@ -76,6 +76,7 @@ func BenchmarkLoginStart(b *testing.B) {
 			DNS:             st.DNS,
 			Lists:           st.Lists,
 			Decision:        settled{verdict: verdict},
+			Records:         st.Decision,
 			Now:             st.Clock.Now,
 			Log:             slog.New(slog.DiscardHandler),
 			Metrics:         prometheus.NewRegistry(),

@@ -34,6 +34,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/connect"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
+	"github.com/keyward/keyward/services/ceremony/evaluation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/code"
 	"github.com/keyward/keyward/services/ceremony/internal/folding"
@@ -256,6 +257,7 @@ type Deps struct {
 	Folded     jetstream.KeyValue // bucket bus.IntegrityBucket; nil as Logins is
 	DNS        directory.DNS
 	Decision   service.Decision
+	Records    evaluation.Records   // of decisions
 	Audit      codes.Audit          // nil: nobody is told of guessed codes
 	AAGUIDs    AAGUIDs              // nil: no names
 	Unfinished directory.Unfinished // nil: what Lists finds
@@ -271,8 +273,8 @@ func (d Deps) validate() error {
 	if d.Projects == nil || d.Keys == nil || d.Accounts == nil || d.Challenges == nil || d.Marks == nil || d.Index == nil || d.Names == nil ||
 		d.Events == nil || d.Offers == nil || d.Positions == nil || d.DNS == nil || d.Sessions == nil || d.SessionIDs == nil ||
 		d.Tokens == nil || d.Codes == nil || d.Nobodies == nil || d.Delivery == nil || d.Spent == nil || d.Processes == nil || d.StepUps == nil ||
-		d.Attested == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Now == nil || d.Log == nil || d.Metrics == nil ||
-		d.ChallengeMaxAge <= 0 {
+		d.Attested == nil || d.Signing == nil || d.Lists == nil || d.Decision == nil || d.Records == nil || d.Now == nil || d.Log == nil ||
+		d.Metrics == nil || d.ChallengeMaxAge <= 0 {
 		return errors.New("ceremony: a dependency is missing")
 	}
 	return nil
@@ -288,6 +290,7 @@ type (
 	challengesRoom    = challenges.Service
 	passkeysRoom      = passkeys.Service
 	stepUpsRoom       = stepups.Service
+	evaluationRoom    = evaluation.Service
 	registrationsRoom = registrations.Service
 	signinRoom        = signin.Service
 	connectRoom       = connect.Service
@@ -304,6 +307,7 @@ type Service struct {
 	*challengesRoom
 	*passkeysRoom
 	*stepUpsRoom
+	*evaluationRoom
 	*registrationsRoom
 	*signinRoom
 	*connectRoom

@@ -45,6 +45,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 			ChallengeMaxAge: time.Minute,
 			Lists:           st.Lists,
 			Decision:        st.Decision,
+			Records:         st.Decision,
 			Now:             st.Clock.Now,
 			Log:             slog.New(slog.DiscardHandler),
 			Metrics:         prometheus.NewRegistry(),

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"time"
 
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/given"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 )
 
@@ -83,6 +85,25 @@ func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service
 	v.Place = found.Around.Place
 	s.finish(ctx, judged{
 		start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, kept: asked,
+		files: found.Around.Revisions,
+	}, &v)
+	return v, nil
+}
+
+// Evaluate implements service.Decision. Its error is a 400 of the action, or of the context.
+func (s *Service) Evaluate(ctx context.Context, q service.EvaluateQuestion) (service.Verdict, error) {
+	start, p := s.deps.Now(), s.active.Load()
+	q.AccountStamp = "" // the account has just been read
+	found := s.lookUp(ctx, p, q.Question, start, false)
+	v, basis, err := p.Assess(ctx, q, found.Evidence)
+	var misfit *given.MisfitError
+	if errors.As(err, &misfit) {
+		return v, fault.Field(misfit.Field, "%s", misfit.Message)
+	}
+	asked := found.keep(&q.Question)
+	asked.Asked = kept.KeepAsked(&q)
+	s.finish(ctx, judged{
+		start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, err: err, kept: asked,
 		files: found.Around.Revisions,
 	}, &v)
 	return v, nil

@@ -49,6 +49,11 @@ func newServices() *servicetest.Recording {
 			return service.Judged[rest.PasskeyMediationStartRsp]{Decision: "dec-3", PolicyRevision: "rev-a"}
 		},
 	)
+	servicetest.Answer(r, service.Ceremony.EvaluateRisk, func(service.ForProject[service.RiskEvaluation]) service.Judged[service.Empty] {
+		return service.Judged[service.Empty]{Decision: "dec-4", PolicyRevision: "rev-a", Risk: &service.Risk{
+			Rule: "R5", Action: service.RiskAllow, Level: service.RiskLow, Reasons: []service.RiskReason{},
+		}}
+	})
 	servicetest.Answer(r, service.Ceremony.Keys, func(_ service.ForProject[service.Empty]) json.RawMessage {
 		return json.RawMessage(`{"keys":[{"kty":"EC","kid":"pki-1","crv":"P-256","x":"AA","y":"AA"}]}`)
 	})

@@ -65,11 +65,13 @@ func TestTheClientsEventsAreThoseOfTheContract(t *testing.T) {
 		}
 	}
 	for what, pair := range map[string][2][]string{
-		"types":   {types, known},
-		"events":  {keys(carried), members[event.Event]()},
-		"auth":    {keys(base.Defs["auth"].Properties), members[event.Auth]()},
-		"clients": {keys(base.Defs["client"].Properties), members[event.Client]()},
-		"routes":  {base.Defs["route"].Enum, {string(event.Local), string(event.CDA), string(event.SecurityKey)}},
+		"types":      {types, known},
+		"events":     {keys(carried), members[event.Event]()},
+		"auth":       {keys(base.Defs["auth"].Properties), members[event.Auth]()},
+		"clients":    {keys(base.Defs["client"].Properties), members[event.Client]()},
+		"judgements": {keys(base.Defs["risk"].Properties), members[event.Risk]()},
+		"feedback":   {keys(base.Defs["feedback"].Properties), members[event.Feedback]()},
+		"routes":     {base.Defs["route"].Enum, {string(event.Local), string(event.CDA), string(event.SecurityKey)}},
 		"kinds": {base.Defs["kind"].Enum, {
 			string(event.KindDefault), string(event.KindAfterError), string(event.KindAfterHybrid), string(event.KindAuto),
 			string(event.KindConditionalCreate),

@@ -144,6 +144,9 @@ func (w *writer) kind(of typed) string {
 			return "list"
 		}
 	case *ast.SelectorExpr:
+		if of.Sel.Name == "RawMessage" {
+			return "raw"
+		}
 		return "string"
 	case *ast.Ident:
 		switch of.Name {

@@ -281,7 +281,7 @@ func (w *writer) given(value string, of typed, optional bool) (string, error) {
 		return value, nil
 	case kind == "int" || kind == "uint":
 		return value + " != 0", nil
-	case kind == "list" || kind == "bytes":
+	case kind == "list" || kind == "bytes" || kind == "raw":
 		return "len(" + value + ") > 0", nil
 	default:
 		return "", errors.New("a struct is never left out")
@@ -299,6 +299,8 @@ func (w *writer) value(value string, of typed) (structs []typed, err error) {
 		fmt.Fprintf(&w.out, "\tto = strconv.AppendInt(to, int64(%s), 10)\n", value)
 	case "uint":
 		fmt.Fprintf(&w.out, "\tto = strconv.AppendUint(to, uint64(%s), 10)\n", value)
+	case "raw": // which is as encoding/json writes it
+		fmt.Fprintf(&w.out, "\tto = append(to, %s...)\n", value)
 	case "float":
 		w.floats = true
 		fmt.Fprintf(&w.out, "\tto = appendFloat(to, %s)\n", value)

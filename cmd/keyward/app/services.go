@@ -343,6 +343,7 @@ func (a *App) openCeremony(ctx context.Context, store *eventlog.Store, accounts 
 		Folded:          buckets[bus.IntegrityBucket],
 		DNS:             net.DefaultResolver,
 		Decision:        a.parts.decision,
+		Records:         a.parts.explanations,
 		Audit:           a.audit,
 		AAGUIDs:         names,
 		Lists:           lists,

@@ -52,6 +52,8 @@ func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporte
 		rpc.Bind("check-code", ceremony.CheckCode),
 		rpc.Bind("report-step-up", ceremony.ReportStepUp),
 		rpc.Bind("redeem-step-up", ceremony.RedeemStepUp),
+		rpc.Bind("evaluate-risk", ceremony.EvaluateRisk),
+		rpc.Bind("tell-risk-outcome", ceremony.TellRiskOutcome),
 		rpc.Bind("list-sessions", ceremony.ListSessions),
 		rpc.Bind("revoke-session", ceremony.RevokeSession),
 		rpc.Bind("create-long-session", ceremony.CreateLongSession),
@@ -259,6 +261,12 @@ func (c CeremonyClient) ReportStepUp(ctx context.Context, req service.ForProject
 }
 func (c CeremonyClient) RedeemStepUp(ctx context.Context, req service.ForProject[ident.StepUpID]) (rest.StepUpRedeemRsp, error) {
 	return rpc.Call[rest.StepUpRedeemRsp](ctx, c.calls, "redeem-step-up", req)
+}
+func (c CeremonyClient) EvaluateRisk(ctx context.Context, req service.ForProject[service.RiskEvaluation]) (service.Judged[service.Empty], error) {
+	return rpc.Call[service.Judged[service.Empty]](ctx, c.calls, "evaluate-risk", req)
+}
+func (c CeremonyClient) TellRiskOutcome(ctx context.Context, req service.ForProject[service.RiskFeedback]) (rest.RiskFeedbackRsp, error) {
+	return rpc.Call[rest.RiskFeedbackRsp](ctx, c.calls, "tell-risk-outcome", req)
 }
 func (c CeremonyClient) ListSessions(ctx context.Context, req service.ForProject[service.List]) (rest.SessionList, error) {
 	return rpc.Call[rest.SessionList](ctx, c.calls, "list-sessions", req)
@@ -479,8 +487,10 @@ func DecisionMethods(decision service.Decision, explanations service.Explanation
 		rpc.Bind("mediation", decision.Mediation),
 		rpc.Bind("rollout", decision.Rollout),
 		rpc.Bind("finish", decision.Finish),
+		rpc.Bind("evaluate", decision.Evaluate),
 		rpc.Bind("labels", decision.Labels),
 		rpc.Bind("explain-decision", explanations.ExplainDecision),
+		rpc.Bind("recorded-risk", explanations.RecordedRisk),
 	}}
 }
 
@@ -500,8 +510,10 @@ func NewDecisionClient(conn *nats.Conn, limits rpc.Limits) DecisionClient {
 		"mediation",
 		"rollout",
 		"finish",
+		"evaluate",
 		"labels",
 		"explain-decision",
+		"recorded-risk",
 	)}
 }
 
@@ -520,11 +532,17 @@ func (c DecisionClient) Rollout(ctx context.Context, req service.RolloutQuestion
 func (c DecisionClient) Finish(ctx context.Context, req service.FinishQuestion) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "finish", req)
 }
+func (c DecisionClient) Evaluate(ctx context.Context, req service.EvaluateQuestion) (service.Verdict, error) {
+	return rpc.Call[service.Verdict](ctx, c.calls, "evaluate", req)
+}
 func (c DecisionClient) Labels(ctx context.Context, req service.ForProject[service.Empty]) ([]string, error) {
 	return rpc.Call[[]string](ctx, c.calls, "labels", req)
 }
 func (c DecisionClient) ExplainDecision(ctx context.Context, req service.ForProject[ident.DecisionID]) (frontend.TrialDecision, error) {
 	return rpc.Call[frontend.TrialDecision](ctx, c.calls, "explain-decision", req)
+}
+func (c DecisionClient) RecordedRisk(ctx context.Context, req service.ForProject[ident.DecisionID]) (service.RecordedRisk, error) {
+	return rpc.Call[service.RecordedRisk](ctx, c.calls, "recorded-risk", req)
 }
 
 // EventsMethods is the method table of the events service, for rpc.Serve.

@@ -120,6 +120,12 @@ func (f Ceremony) ReportStepUp(ctx context.Context, req service.ForProject[servi
 func (f Ceremony) RedeemStepUp(ctx context.Context, req service.ForProject[ident.StepUpID]) (rest.StepUpRedeemRsp, error) {
 	return answer[rest.StepUpRedeemRsp](ctx, f.Recording, "Ceremony.RedeemStepUp", req)
 }
+func (f Ceremony) EvaluateRisk(ctx context.Context, req service.ForProject[service.RiskEvaluation]) (service.Judged[service.Empty], error) {
+	return answer[service.Judged[service.Empty]](ctx, f.Recording, "Ceremony.EvaluateRisk", req)
+}
+func (f Ceremony) TellRiskOutcome(ctx context.Context, req service.ForProject[service.RiskFeedback]) (rest.RiskFeedbackRsp, error) {
+	return answer[rest.RiskFeedbackRsp](ctx, f.Recording, "Ceremony.TellRiskOutcome", req)
+}
 func (f Ceremony) ListSessions(ctx context.Context, req service.ForProject[service.List]) (rest.SessionList, error) {
 	return answer[rest.SessionList](ctx, f.Recording, "Ceremony.ListSessions", req)
 }
@@ -357,6 +363,9 @@ func (f Decision) Rollout(ctx context.Context, req service.RolloutQuestion) (ser
 func (f Decision) Finish(ctx context.Context, req service.FinishQuestion) (service.Verdict, error) {
 	return answer[service.Verdict](ctx, f.Recording, "Decision.Finish", req)
 }
+func (f Decision) Evaluate(ctx context.Context, req service.EvaluateQuestion) (service.Verdict, error) {
+	return answer[service.Verdict](ctx, f.Recording, "Decision.Evaluate", req)
+}
 func (f Decision) Labels(ctx context.Context, req service.ForProject[service.Empty]) ([]string, error) {
 	return answer[[]string](ctx, f.Recording, "Decision.Labels", req)
 }
@@ -368,6 +377,9 @@ var _ service.Explanations = Explanations{}
 
 func (f Explanations) ExplainDecision(ctx context.Context, req service.ForProject[ident.DecisionID]) (frontend.TrialDecision, error) {
 	return answer[frontend.TrialDecision](ctx, f.Recording, "Explanations.ExplainDecision", req)
+}
+func (f Explanations) RecordedRisk(ctx context.Context, req service.ForProject[ident.DecisionID]) (service.RecordedRisk, error) {
+	return answer[service.RecordedRisk](ctx, f.Recording, "Explanations.RecordedRisk", req)
 }
 
 // Events is a service.Events that records.

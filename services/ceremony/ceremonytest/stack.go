@@ -162,7 +162,7 @@ func (st *Stack) Deps(b Buckets) ceremony.Deps {
 		Tokens: b.Tokens, Codes: b.Codes, Nobodies: b.Nobodies, Spent: b.Spent, Processes: b.Processes, StepUps: b.StepUps, Attested: b.Attested,
 		Metadata: st.Metadata,
 		Delivery: st.Delivery, Signing: st.Signing, Events: st.Events, Offers: st.Events, Positions: st.Events, DNS: st.DNS, Lists: st.Lists,
-		Decision: st.Decision, Audit: st.Guessed, AAGUIDs: Names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
+		Decision: st.Decision, Records: st.Decision, Audit: st.Guessed, AAGUIDs: Names{}, ChallengeMaxAge: bus.DefaultConfig().ChallengeMaxAge,
 		Now: st.Clock.Now, Log: slog.New(slog.NewJSONHandler(st.Log, nil)), Metrics: st.Registry,
 	}
 }

@@ -151,7 +151,7 @@ func (s *Service) pass(ctx context.Context, ref stepup.Ref, by func(*stepup.Step
 	}
 	passed := s.event(&u, event.StepUpPassed)
 	passed.Method = u.Passed.Method
-	if _, err := s.deps.Outbox.Append(ctx, passed); err != nil {
+	if err := s.tell(ctx, &u, passed); err != nil {
 		return err
 	}
 	if first {
@@ -173,7 +173,7 @@ func (s *Service) fail(ctx context.Context, ref stepup.Ref, tried stepup.Proof) 
 	}
 	failed := s.event(&u, event.StepUpFailed)
 	failed.Method, failed.Sighted = tried.Method, u.Sighted
-	if _, err := s.deps.Outbox.Append(ctx, failed); err != nil {
+	if err := s.tell(ctx, &u, failed); err != nil {
 		return u, err
 	}
 	s.deps.Counted.Failed.Inc()
@@ -212,17 +212,7 @@ func methodsOf(login []string, p *stepup.Proof) []string {
 	if len(all) == 0 {
 		all = []string{possession}
 	}
-	given := p.Method
-	switch p.By {
-	case service.StepUpPasskeyUV, service.StepUpOtherPasskey:
-		given = possession
-	case service.StepUpSecurityKey:
-		given = hardware
-	case service.StepUpEmailCode:
-		given = oneTime
-	case service.StepUpSMSCode:
-		given = textMessage
-	}
+	given := wordOf(p)
 	if !slices.Contains(all, given) {
 		all = append(all, given)
 	}
@@ -230,6 +220,22 @@ func methodsOf(login []string, p *stepup.Proof) []string {
 		all = append(all, multipleFactors)
 	}
 	return all
+}
+
+// wordOf is the authentication method of a proof.
+func wordOf(p *stepup.Proof) string {
+	switch p.By {
+	case service.StepUpPasskeyUV, service.StepUpOtherPasskey:
+		return possession
+	case service.StepUpSecurityKey:
+		return hardware
+	case service.StepUpEmailCode:
+		return oneTime
+	case service.StepUpSMSCode:
+		return textMessage
+	default:
+		return p.Method
+	}
 }
 
 // Words of RFC 8176 §2.

@@ -35,7 +35,8 @@ type withheld struct {
 	Login   *login                 `json:"login,omitempty"`
 	Client  rest.ClientInformation `json:"client"`
 
-	Statement *attestation.Statement `json:"statement,omitempty"` // of a creation
+	Statement  *attestation.Statement `json:"statement,omitempty"`  // of a creation
+	Evaluation *evaluated             `json:"evaluation,omitempty"` // of an evaluation, which has nothing of the above
 }
 
 // login is what a login has beside.
@@ -83,7 +84,10 @@ func (s *Service) RedeemStepUp(ctx context.Context, req service.ForProject[ident
 		return rest.StepUpRedeemRsp{}, err
 	}
 	redeem := s.createPasskey
-	if kept.Login != nil {
+	switch {
+	case kept.Evaluation != nil:
+		redeem = s.sayPassed
+	case kept.Login != nil:
 		redeem = s.logIn
 	}
 	rsp, err := redeem(ctx, &u, kept)
@@ -123,7 +127,7 @@ func (s *Service) logIn(ctx context.Context, u *stepup.StepUp, kept withheld) (r
 		return rsp, err
 	}
 	methods := methodsOf(reply.Methods(kept.Data), u.Passed)
-	rsp.PasskeyData = kept.Data
+	rsp.PasskeyData = &kept.Data
 	rsp.PasskeyData.Amr = &methods
 	if kept.Login.Signed {
 		signed, err := s.deps.Signer.SignLogin(ctx, sessions.PasskeyLogin{
@@ -197,7 +201,7 @@ func (s *Service) createPasskey(ctx context.Context, u *stepup.StepUp, kept with
 	if _, err := s.deps.Outbox.Append(ctx, done); err != nil {
 		return rsp, err
 	}
-	rsp.PasskeyData = kept.Data
+	rsp.PasskeyData = &kept.Data
 	return rsp, nil
 }
 

@@ -6,6 +6,7 @@
 package stepups
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/attestation"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
@@ -97,7 +99,7 @@ func (s *Service) Withhold(ctx context.Context, w risk.Withheld) (service.StepUp
 	}
 	started := s.event(&there, event.StepUpStarted)
 	started.Environment, started.Credential = w.Event.Environment, string(w.Passkey.ID)
-	if _, err := s.deps.Outbox.Append(ctx, started); err != nil {
+	if err := s.tell(ctx, &there, started); err != nil {
 		return service.StepUp{}, err
 	}
 	if err := s.spend(ctx, w.Record, there, created); err != nil {
@@ -128,7 +130,16 @@ func (s *Service) spend(ctx context.Context, r challenge.Record, u stepup.StepUp
 	return challenge.ErrUsed
 }
 
-// event is an event that tells of a step-up; its ID comes of the ceremony's, so that it is told once.
+// event is an event that tells of a step-up; its ID comes of the ceremony's, or if there is none of its own, so that it is told once.
 func (s *Service) event(u *stepup.StepUp, t event.Type) event.Event {
-	return u.Event(t, challenge.EventID(u.Ceremony, t), s.deps.Now())
+	return u.Event(t, challenge.EventID(cmp.Or(u.Ceremony, ident.ChallengeID(u.ID)), t), s.deps.Now())
+}
+
+// tell appends an event of a step-up. Of a user that there is not nobody is told.
+func (s *Service) tell(ctx context.Context, u *stepup.StepUp, e event.Event) error {
+	if u.Nobody {
+		return nil
+	}
+	_, err := s.deps.Outbox.Append(ctx, e)
+	return err
 }

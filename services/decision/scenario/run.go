@@ -222,6 +222,8 @@ func wire(s *written.Scenario, v *service.Verdict) map[string]any {
 	switch {
 	case s.Stage == facts.AppendStart:
 		return map[string]any{"status": ok, "appendAllow": v.Allow, "decisionTag": string(v.Tag)}
+	case s.Stage == facts.Evaluate:
+		return map[string]any{"status": ok}
 	case s.Stage != facts.LoginFinish && s.Stage != facts.AppendFinish:
 		return map[string]any{"status": ok, "loginAllow": v.Allow, "decisionTag": string(v.Tag)}
 	case v.Risk.Bars():
@@ -243,6 +245,10 @@ func stage(ctx context.Context, s *written.Scenario, e *engine.Engine, evidence 
 		q.Question = s.Question
 		v, basis := e.Finish(ctx, q, evidence)
 		return v, basis, nil
+	case facts.Evaluate:
+		q := s.Asked
+		q.Question = s.Question
+		return e.Assess(ctx, q, evidence)
 	case facts.AppendStart:
 		v, basis, err := e.Append(ctx, service.AppendQuestion{Question: s.Question}, evidence)
 		return v.Verdict, basis, err

@@ -146,6 +146,9 @@ func (s *Sets) drop(element *list.Element) {
 }
 
 func (s *Sets) count(one *entry.Sighted, horizon time.Duration) {
+	if one.TakenBack { // nothing has happened; what has stays in totals, which only go up
+		return
+	}
 	t := s.totals[one.Project]
 	if t == nil {
 		t = &totals{buckets: map[sighting.Bucket]int{}}

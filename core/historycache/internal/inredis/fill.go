@@ -329,6 +329,9 @@ func newSharedTotals() *sharedTotals {
 }
 
 func (t *sharedTotals) count(one *entry.Sighted) {
+	if one.TakenBack { // nothing has happened; what has stays in totals, which only go up
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	of := t.counts[one.Project]

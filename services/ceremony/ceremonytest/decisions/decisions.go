@@ -7,6 +7,8 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 )
 
@@ -18,6 +20,8 @@ type Service struct {
 	OnMediation func(service.Question, *service.Verdict)
 	OnRollout   func(service.RolloutQuestion, *service.Verdict)
 	OnFinish    func(service.FinishQuestion) (service.Verdict, error)
+	OnEvaluate  func(service.EvaluateQuestion, *service.Verdict)
+	OnRecorded  func(ident.DecisionID) (service.RecordedRisk, error)
 	err         error
 	Asked       []service.Question
 	Ended       []service.FinishQuestion // of Finish
@@ -85,6 +89,24 @@ func (d *Service) Finish(_ context.Context, q service.FinishQuestion) (service.V
 		return service.Verdict{}, nil
 	}
 	return d.OnFinish(q)
+}
+
+// Evaluate implements service.Decision.
+func (d *Service) Evaluate(_ context.Context, q service.EvaluateQuestion) (service.Verdict, error) {
+	v := verdict("R5", "")
+	v.Risk = &service.Risk{Rule: v.Rule, Action: service.RiskAllow, Level: service.RiskLow, Reasons: []service.RiskReason{}}
+	tell(d, q.Question, d.OnEvaluate, q, &v)
+	return v, d.err
+}
+
+// RecordedRisk is what an explanation tells of a record. There is none unless a test says so.
+func (d *Service) RecordedRisk(_ context.Context, of service.ForProject[ident.DecisionID]) (service.RecordedRisk, error) {
+	d.Mu.Lock()
+	defer d.Mu.Unlock()
+	if d.OnRecorded == nil {
+		return service.RecordedRisk{}, fault.NotFound("no such decision is recorded (yet)")
+	}
+	return d.OnRecorded(of.Body)
 }
 
 // Labels implements service.Decision.

@@ -38,14 +38,21 @@ func (j *Judge) Pass(ctx context.Context, w Withheld) error {
 	said.Risk = &told
 	switch {
 	case errors.Is(err, ErrNoStepUp):
-		told.Action, told.StepUp = service.RiskDeny, nil
-		told.Reasons = append(told.Reasons[:len(told.Reasons):len(told.Reasons)], noStepUp())
+		said.Risk = WithoutStepUp(said.Risk)
 		return j.denied(ctx, said)
 	case err != nil:
 		return err
 	}
 	told.Opened = &opened
 	return Judged(fault.Risk(fault.TypeStepUpRequired, "a further proof is needed before this is answered"), said)
+}
+
+// WithoutStepUp is what a challenge comes to whose proof its user has no way to give.
+func WithoutStepUp(r *service.Risk) *service.Risk {
+	told := *r
+	told.Action, told.StepUp = service.RiskDeny, nil
+	told.Reasons = append(r.Reasons[:len(r.Reasons):len(r.Reasons)], noStepUp())
+	return &told
 }
 
 func (j *Judge) denied(ctx context.Context, said service.Verdict) error {

@@ -41,7 +41,7 @@ type StepUp struct {
 	Project   ident.ProjectID        `json:"project"`
 	User      ident.UserID           `json:"user"`
 	ID        ident.StepUpID         `json:"id"`
-	Ceremony  ident.ChallengeID      `json:"ceremony"` // that was challenged
+	Ceremony  ident.ChallengeID      `json:"ceremony"` // that was challenged; empty = an evaluation was
 	Process   string                 `json:"process,omitempty"`
 	Decision  ident.DecisionID       `json:"decision,omitempty"`
 	Methods   []service.StepUpMethod `json:"methods"`           // that the user can do, the preferred one first
@@ -49,6 +49,7 @@ type StepUp struct {
 	CreatedMs int64                  `json:"createdMs"`
 	ExpiresMs int64                  `json:"expiresMs"`
 	Failures  int                    `json:"failures,omitempty"`
+	Nobody    bool                   `json:"nobody,omitempty"` // there is no such user, so that nobody is told
 	Passed    *Proof                 `json:"passed,omitempty"`
 
 	Sighted *event.Sighted `json:"sighted,omitempty"` // what a failure is counted for

@@ -278,7 +278,7 @@ func schemasIn(f bundlefile.Files, entrypoints []string, names declared.Names) (
 		if err := json.Unmarshal(content, &schema); err != nil {
 			return nil, &Error{File: file, Message: err.Error()}
 		}
-		names.Narrow(schema)
+		names.Narrow(schema, f.Schema)
 		ref := ast.Ref{ast.SchemaRootDocument}
 		for part := range strings.SplitSeq(name, "/") {
 			ref = ref.Append(ast.StringTerm(part))

@@ -19,7 +19,7 @@ import (
 // at fault. Bundles of before have none.
 func (b *Bundle) checkTables() error {
 	var refused []error
-	for _, table := range [...]string{"agents", "aaguids", "reasons", "velocity", listsKey} {
+	for _, table := range [...]string{"agents", "aaguids", "reasons", "actions", "velocity", listsKey} {
 		file, content := b.files.Schema(table)
 		value, given := b.space()[table]
 		if content == nil || !given {

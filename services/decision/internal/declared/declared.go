@@ -3,6 +3,7 @@
 package declared
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,9 @@ const (
 	lists  = "request.lists"
 	counts = "velocity"
 )
+
+// context is the fact that a schema of its own describes.
+const context = "context"
 
 // In returns the names that data.keyward declares.
 func In(space map[string]any) Names {
@@ -69,8 +73,11 @@ func labelsIn(space map[string]any) []string {
 }
 
 // Narrow makes a schema of an input know the names that there are, so that a rule that misspells one is refused and told the right name.
-// Without any there is nothing to compare with.
-func (n Names) Narrow(schema any) {
+// Without any there is nothing to compare with. What callers may add, the bundle describes by a schema of its own.
+func (n Names) Narrow(schema any, of func(name string) (file string, content []byte)) {
+	if _, described := of(context); described != nil {
+		narrowContext(schema, described)
+	}
 	for fact, names := range n {
 		described := schema
 		for name := range strings.SplitSeq(fact, ".") {
@@ -87,6 +94,19 @@ func (n Names) Narrow(schema any) {
 			properties[name] = map[string]any{"type": kindOf(fact, name)}
 		}
 		found["properties"], found["additionalProperties"] = properties, false
+	}
+}
+
+func narrowContext(schema any, described []byte) {
+	within, _ := schema.(map[string]any)
+	below, _ := within["properties"].(map[string]any)
+	if _, known := below[context].(map[string]any); !known {
+		return
+	}
+	var narrow map[string]any
+	if json.Unmarshal(described, &narrow) == nil { // which is looked at elsewhere
+		narrow["additionalProperties"] = false
+		below[context] = narrow
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/kept"
+	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
 
@@ -48,7 +49,7 @@ func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	case ActionMediation:
 		d = v.mediation(q, r.Evidence())
 	case ActionRisk:
-		d = v.finish(r.Finish(), r.Evidence())
+		d = r.risk(v)
 	case ActionRollout:
 		again, err := v.knowledge.RolloutAgain(service.RolloutQuestion{Question: q}, r.Facts.Rollout, r.Own)
 		if err != nil {
@@ -59,6 +60,18 @@ func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 		return nil, fmt.Errorf("unknown action %q", r.Action)
 	}
 	return &d.Facts, v.plan.Again(r.Counted, r.Facts, &d.Facts)
+}
+
+// risk finds the facts of a finish, or of what is no ceremony. What its caller added stands in the facts.
+func (r *Recorded) risk(v *view) detect.Detection {
+	if r.Question.Asked == nil {
+		return v.finish(r.Finish(), r.Evidence())
+	}
+	asked := riskfacts.Asked{Action: r.Question.Asked.Action}
+	if was := r.Facts.RiskFacts; was != nil && was.ContextGiven != nil && *was.ContextGiven {
+		asked.Context = append(facts.Context{}, was.Context...)
+	}
+	return v.assessed(r.asked(), r.Evidence(), asked)
 }
 
 func (r *Recorded) asked() service.Question { return r.Question.Restore(r.Project, r.User, r.Process) }

@@ -5,6 +5,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/detect"
+	"github.com/keyward/keyward/services/decision/internal/judgement"
 	"github.com/keyward/keyward/services/decision/internal/reading"
 )
 
@@ -13,14 +14,11 @@ const (
 	givenIfAllowed = "given when allow is true"
 )
 
-// maxRule bounds the name of a row, which becomes part of records and metrics.
-const maxRule = 32
-
 // verdict reads what all answers have. The tag has to be one that the action knows.
 func readVerdict(a *reading.Answer, known func(rest.DecisionTag) bool, want string) verdict {
 	v := verdict{rule: a.Text("rule"), allow: a.Boolean("allow"), tag: rest.DecisionTag(a.Text("tag"))}
-	if v.rule == "" || len(v.rule) > maxRule {
-		a.Wrong("rule", wantRule)
+	if v.rule == "" || len(v.rule) > judgement.MaxRule {
+		a.Wrong("rule", judgement.WantRule)
 	}
 	if !known(v.tag) {
 		a.Wrong("tag", want)

@@ -69,7 +69,10 @@ func (e *Engine) Listing(more map[string]any) (*Engine, error) {
 	if len(more) == 0 {
 		return e, nil
 	}
-	changed := &Engine{opts: e.opts, reads: e.reads, plan: e.plan, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted), overrides: e.overrides}
+	changed := &Engine{
+		opts: e.opts, reads: e.reads, plan: e.plan, context: e.context, overrides: e.overrides,
+		memo: memo.New(e.opts.MemoEntries, e.opts.Evicted),
+	}
 	listing, err := e.base.Listing(context.Background(), more)
 	if err != nil {
 		return nil, err

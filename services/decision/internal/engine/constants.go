@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/judgement"
 	"github.com/keyward/keyward/services/decision/internal/reading"
 	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/steps"
@@ -26,12 +27,10 @@ func isTag(known func(rest.DecisionTag) bool, want string) member {
 // memberRule names the row.
 func memberRule() member {
 	return member{
-		name: "rule", known: func(text string) bool { return text != "" && len(text) <= maxRule },
-		want: wantRule,
+		name: "rule", known: func(text string) bool { return text != "" && len(text) <= judgement.MaxRule },
+		want: judgement.WantRule,
 	}
 }
-
-var wantRule = fmt.Sprintf("a name of at most %d bytes", maxRule)
 
 // members returns what answers to a question hold of such members.
 func members(q question) []member {
@@ -47,7 +46,10 @@ func members(q question) []member {
 	case rollout:
 		return []member{memberRule(), isTag(ofRollout, rolloutTag)}
 	case risky:
-		return []member{memberRule(), {"action", knownRisk, wantRisk}, {"level", knownLevel, wantLevel}, {"stepUp", knownMethod, wantMethod}}
+		return []member{
+			memberRule(), {"action", judgement.KnownAction, judgement.WantAction}, {"level", judgement.KnownLevel, judgement.WantLevel},
+			{"stepUp", judgement.KnownMethod, judgement.WantMethod},
+		}
 	default:
 		return []member{memberRule(), isTag(rest.DecisionTag.Valid, wireTag)}
 	}
@@ -79,10 +81,6 @@ const (
 	adviseMember     = "take one that callers know; the default bundle's rows have them all"
 	wireTag          = "a decision tag of the wire"
 	wantRoute        = "local, cda or security-key"
-	wantRisk         = "allow, review, challenge or deny"
-	wantLevel        = "low, medium or high"
-	wantMethod       = "security-key, other-passkey, passkey-uv, email-code, sms-code or caller"
-	wantObligation   = "required or empty"
 	wantKind         = "a kind of offer"
 	wantVariant      = "a variant of the wire"
 	wantAttachment   = "platform, cross-platform or empty"

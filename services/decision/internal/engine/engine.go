@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/given"
 	"github.com/keyward/keyward/services/decision/internal/memo"
 	"github.com/keyward/keyward/services/decision/internal/reads"
 	"github.com/keyward/keyward/services/decision/internal/reasons"
@@ -91,6 +92,7 @@ type Engine struct {
 	overrides map[string]any            // of With
 	reads     [questions]*reads.Reads   // nil of what the bundle does not answer
 	plan      *velocity.Plan            // what is counted, of what rules read
+	context   *given.Schema             // of what callers may add; nil = nothing
 	memo      *memo.Memo
 }
 
@@ -101,6 +103,8 @@ type view struct {
 	inputs    *facts.Inputs
 	plan      *velocity.Plan
 	reasons   map[string]reasons.Reason // that something can be wrong, by name
+	actions   given.Actions             // that may be asked about beside ceremonies
+	context   *given.Schema             // of what callers may add
 	network   bool                      // rules read request.network
 	folds     *history.Owner
 	created   func(*account.Credential) event.Route
@@ -133,6 +137,9 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 	if e.plan, err = velocity.Load(loaded, e.MemoPaths()); err != nil {
 		return nil, err
 	}
+	if e.context, err = given.Learn(loaded.Files()); err != nil {
+		return nil, err
+	}
 	if e.base, err = e.learn(loaded, bundle.BaseParameters, facts.NewInputs(), nil); err != nil {
 		return nil, err
 	}
@@ -146,7 +153,7 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 // parameter that is unknown or does not fit the schema. It costs microseconds: nothing is compiled and no test runs.
 func (e *Engine) With(parameters map[string]any) (*Engine, error) {
 	changed := &Engine{
-		opts: e.opts, reads: e.reads, plan: e.plan, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted),
+		opts: e.opts, reads: e.reads, plan: e.plan, context: e.context, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted),
 		overrides: bundle.Merge(e.overrides, parameters),
 	}
 	overridden, err := e.base.Override(context.Background(), bundle.NoPlace, parameters)
@@ -163,7 +170,7 @@ func (e *Engine) With(parameters map[string]any) (*Engine, error) {
 // of the knowledge, in which it may put other things and must not write into those that there are; its error is returned.
 func (e *Engine) Knowing(change func(*detect.Knowledge) error) (*Engine, error) {
 	changed := &Engine{
-		opts: e.opts, reads: e.reads, plan: e.plan, overrides: e.overrides,
+		opts: e.opts, reads: e.reads, plan: e.plan, context: e.context, overrides: e.overrides,
 		memo: memo.New(e.opts.MemoEntries, e.opts.Evicted),
 	}
 	knowing := func(v *view) (view, error) {
@@ -218,13 +225,17 @@ func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.
 	if err == nil {
 		described, err = reasons.Learn(loaded.Data)
 	}
+	var actions given.Actions
+	if err == nil {
+		actions, err = given.LearnActions(loaded.Data)
+	}
 	var misfit *document.MisfitError
 	if errors.As(err, &misfit) {
 		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
 	}
 	return view{
-		Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, network: e.plan.Network, plan: e.plan,
-		folds: &history.Owner{}, created: knowledge.CreatedBy, keys: e.keys(loaded),
+		Bundle: loaded, knowledge: knowledge, inputs: inputs, reasons: described, actions: actions, context: e.context, network: e.plan.Network,
+		plan: e.plan, folds: &history.Owner{}, created: knowledge.CreatedBy, keys: e.keys(loaded),
 	}, err
 }
 
@@ -307,7 +318,8 @@ func (v *view) probe(ctx context.Context, timeout time.Duration) error {
 	_, mediationErr := direct(ctx, v, timeout, mediation, &m.Facts, readMediation)
 	return errors.Join(
 		v.advise(login, loginErr), v.advise(appending, appendErr), v.advise(mediation, mediationErr), v.probeRollout(ctx, timeout),
-		v.probeRisk(ctx, timeout, &l.Facts, &a.Facts, &m.Facts, v.probedFinish(nobody, ev, true), v.probedFinish(nobody, ev, false)),
+		v.probeRisk(ctx, timeout, &l.Facts, &a.Facts, &m.Facts, v.probedFinish(nobody, ev, true), v.probedFinish(nobody, ev, false),
+			v.probedAction(nobody, ev)),
 	)
 }
 

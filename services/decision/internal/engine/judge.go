@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/reading"
 	"github.com/keyward/keyward/services/decision/internal/refusal"
+	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 )
 
 // Evidence is what was looked up about the user of a question. A user that does not exist has none.
@@ -152,19 +153,19 @@ func (v *view) login(q service.LoginQuestion, ev Evidence) detect.Detection {
 	in := v.input(q.Question, ev)
 	in.Strategy, in.Source = q.Strategy, q.Source
 	d := v.knowledge.Login(in)
-	v.findRisk(facts.LoginStart, q.Question, ev, &d, nil)
+	v.findRisk(riskfacts.Input{Stage: facts.LoginStart}, q.Question, ev, &d)
 	return d
 }
 
 func (v *view) append(q service.AppendQuestion, ev Evidence) detect.Detection {
 	d := v.knowledge.Append(v.input(q.Question, ev), q.Flags, q.Situation)
-	v.findRisk(facts.AppendStart, q.Question, ev, &d, nil)
+	v.findRisk(riskfacts.Input{Stage: facts.AppendStart}, q.Question, ev, &d)
 	return d
 }
 
 func (v *view) mediation(q service.Question, ev Evidence) detect.Detection {
 	d := v.knowledge.Mediation(q)
-	v.findRisk(facts.MediationStart, q, Evidence{Now: ev.Now, Around: ev.Around}, &d, nil)
+	v.findRisk(riskfacts.Input{Stage: facts.MediationStart}, q, Evidence{Now: ev.Now, Around: ev.Around}, &d)
 	return d
 }
 

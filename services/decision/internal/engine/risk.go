@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/keyward/keyward/core/account"
@@ -14,8 +12,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/contradiction"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/judgement"
 	"github.com/keyward/keyward/services/decision/internal/reading"
-	"github.com/keyward/keyward/services/decision/internal/reasons"
 	"github.com/keyward/keyward/services/decision/internal/riskfacts"
 	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
@@ -55,7 +53,7 @@ func (e *Engine) judge(ctx context.Context, v *view, d *detect.Detection) *Risk 
 	known, memoised, err := ask(ctx, e, v, risky, &d.Facts, v.readRisk)
 	if err == nil {
 		var verdict service.Risk
-		if verdict, err = known.answer.of(d); err == nil {
+		if verdict, err = of(&known.answer, d); err == nil {
 			verdict.Enforced = v.knowledge.Parameters.Risk.Enforced()
 			return &Risk{Verdict: verdict, Answer: known.document, Memoised: memoised}
 		}
@@ -63,16 +61,10 @@ func (e *Engine) judge(ctx context.Context, v *view, d *detect.Detection) *Risk 
 	return &Risk{Verdict: v.unjudged(), Err: err}
 }
 
-// riskAnswer is an answer that equal facts share.
-type riskAnswer struct {
-	service.Risk
-	exclude []int // indexes into the facts' credentials.items
-}
-
 // of returns the answer for the account of a detection.
-func (a *riskAnswer) of(d *detect.Detection) (service.Risk, error) {
+func of(a *judgement.Answer, d *detect.Detection) (service.Risk, error) {
 	r := a.Risk
-	for _, at := range a.exclude {
+	for _, at := range a.Without {
 		if at >= len(d.Items) {
 			return r, fmt.Errorf("answer of %s: exclude has the index %d, and there are %d passkeys", entrypoints[risky], at, len(d.Items))
 		}
@@ -82,11 +74,12 @@ func (a *riskAnswer) of(d *detect.Detection) (service.Risk, error) {
 }
 
 // findRisk adds the facts of risk to those that are detected.
-func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *detect.Detection, end *riskfacts.Finish) {
-	f := &d.Facts
+func (v *view) findRisk(about riskfacts.Input, q service.Question, ev Evidence, d *detect.Detection) {
+	f, end := &d.Facts, about.Finish
 	in := riskfacts.Input{
-		Stage: stage, Project: q.Project, Account: q.Account, Address: q.Client.RemoteAddress, Client: &f.Client, Source: facts.FromBackend,
-		Zone: v.knowledge.Zone, Labels: v.knowledge.Labels, Network: v.network, Now: ev.Now,
+		Stage: about.Stage, Asked: about.Asked, Project: q.Project, Account: q.Account, Address: q.Client.RemoteAddress, Client: &f.Client,
+		Source: facts.FromBackend,
+		Zone:   v.knowledge.Zone, Labels: v.knowledge.Labels, Network: v.network, Now: ev.Now,
 		Finish: end,
 	}
 	in.Place, in.Standing = ev.Around.Place, ev.Around.Standing
@@ -115,75 +108,12 @@ func (v *view) findRisk(stage facts.Stage, q service.Question, ev Evidence, d *d
 	if f.Familiar != nil {
 		f.Environment.AgeHours = new(riskfacts.FirstUsed(&in))
 	}
-	if stage != facts.MediationStart {
+	if about.Stage != facts.MediationStart {
 		v.plan.Add(f, &velocity.Input{Seen: ev.Seen, Events: in.Events, Passkey: end.Used(), Now: ev.Now})
 	}
 }
 
-// readRisk reads an answer. Each reason has to be one that the bundle's data describes.
-func (v *view) readRisk(a *reading.Answer) riskAnswer {
-	r := service.Risk{Rule: a.Text("rule"), Action: service.RiskAction(a.Text("action")), Level: service.RiskLevel(a.Text("level"))}
-	if r.Rule == "" || len(r.Rule) > maxRule {
-		a.Wrong("rule", wantRule)
-	}
-	if !knownRisk(string(r.Action)) {
-		a.Wrong("action", wantRisk)
-	}
-	if !knownLevel(string(r.Level)) {
-		a.Wrong("level", wantLevel)
-	}
-	codes := a.Texts(reasons.Key)
-	r.Reasons = make([]service.RiskReason, len(codes))
-	for i, code := range codes {
-		about, known := v.reasons[code]
-		if !known {
-			a.Wrong("reasons", "reasons of data.keyward.reasons")
-		}
-		r.Reasons[i] = about.Told(code)
-	}
-	slices.SortFunc(r.Reasons, func(a, b service.RiskReason) int { return cmp.Compare(a.Code, b.Code) })
-	r.StepUp, r.RetrySeconds = readStepUp(a, r.Action), a.Whole("retrySeconds")
-	a.Inner("obligations", func(o *reading.Answer) {
-		if o.Given("notifyUser") {
-			r.Obligations.NotifyUser = o.Boolean("notifyUser")
-		}
-		if r.Obligations.MaxSessionSeconds = o.Whole("maxSessionSeconds"); o.Given("userVerification") {
-			r.Obligations.UserVerification = o.Text("userVerification")
-		}
-		if !knownObligation(r.Obligations.UserVerification) {
-			o.Wrong("userVerification", wantObligation)
-		}
-	})
-	return riskAnswer{Risk: r, exclude: a.Wholes("exclude")}
-}
-
-// readStepUp reads the methods of a challenge. Other answers have none.
-func readStepUp(a *reading.Answer, action service.RiskAction) []service.StepUpMethod {
-	if !a.Given("stepUp") {
-		return nil
-	}
-	var methods []service.StepUpMethod
-	for _, name := range a.Texts("stepUp") {
-		if !knownMethod(name) {
-			a.Wrong("stepUp", wantMethod)
-		}
-		if !slices.Contains(methods, service.StepUpMethod(name)) {
-			methods = append(methods, service.StepUpMethod(name))
-		}
-	}
-	if len(methods) > 0 && action != service.RiskChallenge {
-		a.Wrong("stepUp", "empty but for a challenge")
-	}
-	return methods
-}
-
-func knownRisk(text string) bool { return service.RiskAction(text).Known() }
-
-func knownMethod(text string) bool { return service.StepUpMethod(text).Known() }
-
-func knownObligation(text string) bool { return text == "" || text == "required" }
-
-func knownLevel(text string) bool { return service.RiskLevel(text).Known() }
+func (v *view) readRisk(a *reading.Answer) judgement.Answer { return judgement.Read(a, v.reasons) }
 
 // JudgesRisk reports whether the bundle has rules of risk.
 func (e *Engine) JudgesRisk() bool { return e.base.Defines(entrypoints[risky]) }
@@ -208,7 +138,41 @@ func (v *view) finish(q service.FinishQuestion, ev Evidence) detect.Detection {
 	if q.Login != nil {
 		stage = facts.LoginFinish
 	}
-	v.findRisk(stage, q.Question, ev, &d, &riskfacts.Finish{FinishQuestion: &q, Class: v.knowledge.Classify(&q.Passkey)})
+	end := &riskfacts.Finish{FinishQuestion: &q, Class: v.knowledge.Classify(&q.Passkey)}
+	v.findRisk(riskfacts.Input{Stage: stage, Finish: end}, q.Question, ev, &d)
+	return d
+}
+
+// Assess judges how risky it is to let somebody do what is no ceremony. Without rules of risk it is none. The error is a
+// *given.MisfitError of an action that the bundle does not declare, or of a context that it does not allow.
+func (e *Engine) Assess(ctx context.Context, q service.EvaluateQuestion, ev Evidence) (service.Verdict, Basis, error) {
+	v := e.view(q.Project)
+	if err := v.actions.Check(q.Action); err != nil {
+		return service.Verdict{}, Basis{}, err
+	}
+	asked := riskfacts.Asked{Action: q.Action}
+	if q.Context != nil {
+		var err error
+		if asked.Context, err = v.context.Read(q.Context); err != nil {
+			return service.Verdict{}, Basis{}, err
+		}
+	}
+	d := v.assessed(q.Question, ev, asked)
+	judged := e.judge(ctx, v, &d)
+	if judged == nil {
+		judged = unruledRisk()
+	}
+	said := v.verdict(verdict{rule: judged.Verdict.Rule, allow: true}, &d)
+	said.Allow, said.Incomplete = !judged.asks(), !d.Facts.Complete || judged.Err != nil
+	judged.bind(&said, false, ev.Now)
+	return said, Basis{Facts: &d.Facts, Answer: judged.Answer, Memoised: judged.Memoised, Found: &d, Risk: judged}, nil
+}
+
+// assessed finds the facts of what is no ceremony.
+func (v *view) assessed(q service.Question, ev Evidence, asked riskfacts.Asked) detect.Detection {
+	d := v.knowledge.Login(v.input(q, ev))
+	d.Facts.Strategy, d.Facts.Source = "", ""
+	v.findRisk(riskfacts.Input{Stage: facts.Evaluate, Asked: &asked}, q, ev, &d)
 	return d
 }
 
@@ -218,6 +182,11 @@ func (v *view) probedFinish(nobody service.Question, ev Evidence, login bool) *f
 		q.Login = &service.FinishedLogin{Route: event.Local, Counter: service.CounterNone}
 	}
 	d := v.finish(q, ev)
+	return &d.Facts
+}
+
+func (v *view) probedAction(nobody service.Question, ev Evidence) *facts.Facts {
+	d := v.assessed(nobody, ev, riskfacts.Asked{})
 	return &d.Facts
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/keyward/keyward/core/service"
@@ -11,6 +12,14 @@ const (
 	unruledRow    = "none"
 	unruledAnswer = `{"rule":"none","allow":true,"tag":"rollout-allowed","reason":""}`
 )
+
+// unruledRisk is answered to what is no ceremony by a bundle that has no rules of risk.
+func unruledRisk() *Risk {
+	return &Risk{
+		Verdict: service.Risk{Rule: unruledRow, Action: service.RiskAllow, Level: service.RiskLow, Reasons: []service.RiskReason{}},
+		Answer:  json.RawMessage(`{"rule":"none","action":"allow","level":"low","reasons":[]}`),
+	}
+}
 
 func unruled() verdict {
 	return verdict{rule: unruledRow, allow: true, tag: service.TagRolloutAllowed}

@@ -2,7 +2,8 @@ package facts
 
 import (
 	"slices"
-	"strings"
+
+	"github.com/keyward/keyward/services/decision/internal/vocabulary"
 )
 
 // Device is the class of a device.
@@ -30,10 +31,4 @@ var devices = [...]Device{
 func (d Device) Known() bool { return slices.Contains(devices[:], d) }
 
 // KnownDevices returns the names of all classes, for complaints.
-func KnownDevices() string {
-	names := make([]string, len(devices))
-	for i, device := range devices {
-		names[i] = string(device)
-	}
-	return strings.Join(names, ", ")
-}
+func KnownDevices() string { return vocabulary.Listed(devices[:]) }

@@ -4,6 +4,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/keyward/keyward/services/decision/internal/memo"
+	"github.com/keyward/keyward/services/decision/internal/vocabulary"
 )
 
 // inputParts bounds the parts that are kept; each takes about 1 kB.
@@ -52,15 +53,7 @@ func (in *Inputs) part(i int, f *Facts) *ast.Term {
 		return known
 	}
 	made := root.members[i].value(f)
-	sortKeys(made.Value)
+	vocabulary.SortKeys(made.Value)
 	in.parts.Put(key, made)
 	return made
-}
-
-// sortKeys makes objects put their keys in order, which they do when they are first walked and which must not happen while another
-// evaluation reads them.
-func sortKeys(value ast.Value) {
-	if o, ok := value.(ast.Object); ok {
-		o.Foreach(func(_, inner *ast.Term) { sortKeys(inner.Value) })
-	}
 }

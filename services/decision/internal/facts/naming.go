@@ -1,6 +1,9 @@
 package facts
 
-import "github.com/keyward/keyward/services/decision/internal/naming"
+import (
+	"github.com/keyward/keyward/services/decision/internal/given"
+	"github.com/keyward/keyward/services/decision/internal/naming"
+)
 
 // What bundles name.
 type (
@@ -11,6 +14,7 @@ type (
 	Arm         = naming.Arm
 	Assignment  = naming.Assignment
 	Assignments = naming.Assignments
+	Context     = given.Context
 )
 
 // The arms of an experiment, and the one experiment that is not of the bundle.

@@ -3,8 +3,6 @@ package facts
 import (
 	"slices"
 	"strings"
-
-	"github.com/keyward/keyward/services/decision/internal/naming"
 )
 
 // Paths returns the paths of all facts, such as client.os, sorted. One that ends with a dot has members that bundles name.
@@ -26,7 +24,7 @@ func (m *member) paths(above string, all []string) []string {
 		return all
 	case items: // scenarios name passkeys, and not their places
 		return all
-	case arms, names, tallies:
+	case arms, names, tallies, added:
 		return append(all, above+m.name+".")
 	default:
 		return append(all, above+m.name)
@@ -69,19 +67,16 @@ func (m *member) flatten(at string, f *Facts, into map[string]any) {
 	case text:
 		into[at] = m.text(f)
 	case arms:
-		for _, one := range m.arms(f) {
-			into[at+"."+one.Experiment] = string(one.Arm)
-		}
+		m.arms(f).Flat(at, into)
 	case names:
 		for _, one := range m.names(f) {
 			into[at+"."+one.Name] = one.Has
 		}
 	case items:
 	case tallies:
-		into[at+"."+naming.CompleteCounters] = m.tallies(f).Complete
-		for _, one := range m.tallies(f).Counters {
-			into[at+"."+one.Name] = int64(one.Count)
-		}
+		m.tallies(f).Flat(at, into)
+	case added:
+		m.added(f).Flat(at, into)
 	default:
 		for i := range m.members {
 			inner := &m.members[i]

@@ -93,7 +93,9 @@ func (p *Projection) each(s step, at []string, paths [][]string) {
 	}
 }
 
-func (m *member) named() bool { return m.kind == arms || m.kind == names || m.kind == tallies }
+func (m *member) named() bool {
+	return m.kind == arms || m.kind == names || m.kind == tallies || m.kind == added
+}
 
 func (p *Projection) leaf(s step, at []string) {
 	s.at = strings.Join(at, ".")
@@ -163,6 +165,8 @@ func (p *Projection) Append(to []byte, f *Facts) []byte {
 			to = s.items(f).appendKey(to, s.each)
 		case tallies:
 			to = s.tallies(f).AppendKey(to, s.arm, s.cells)
+		case added:
+			to = s.added(f).AppendKey(to, s.arm)
 		}
 	}
 	return to

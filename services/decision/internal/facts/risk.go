@@ -17,9 +17,10 @@ const (
 	AppendStart    Stage = "append-start"
 	LoginFinish    Stage = "login-finish"  // the answer was verified, and nothing has been made of it; of a mediation, too
 	AppendFinish   Stage = "append-finish" // the same
+	Evaluate       Stage = "evaluate"      // of no ceremony: the caller asks about something of its own
 )
 
-// What is to be done, as facts name it.
+// What is to be done, as facts name it; beside what a bundle's data.keyward.actions has names for.
 const (
 	PasskeyLogin  = "passkey-login"
 	PasskeyAppend = "passkey-append"
@@ -27,16 +28,18 @@ const (
 
 // RiskFacts are what tells a request of the account's user from one of somebody else.
 type RiskFacts struct {
-	Stage    Stage     `json:"stage"`
-	Action   string    `json:"action"`
-	Project  Project   `json:"project"`
-	Request  Request   `json:"request"`
-	Familiar *Familiar `json:"familiar,omitempty"` // this, Travel and User: nil of mediation
-	Travel   *Travel   `json:"travel,omitempty"`   // nil in records of before, too
-	User     *User     `json:"user,omitempty"`
-	Used     *Used     `json:"used,omitempty"`     // of LoginFinish alone
-	Created  *Created  `json:"created,omitempty"`  // of AppendFinish alone
-	Velocity *Velocity `json:"velocity,omitempty"` // nil = no rule reads a counter, or it was recorded before there were any
+	Stage        Stage     `json:"stage"`
+	Action       string    `json:"action"`
+	Project      Project   `json:"project"`
+	Request      Request   `json:"request"`
+	Familiar     *Familiar `json:"familiar,omitempty"` // this, Travel and User: nil of mediation
+	Travel       *Travel   `json:"travel,omitempty"`   // nil in records of before, too
+	User         *User     `json:"user,omitempty"`
+	Used         *Used     `json:"used,omitempty"`         // of LoginFinish alone
+	Created      *Created  `json:"created,omitempty"`      // of AppendFinish alone
+	Velocity     *Velocity `json:"velocity,omitempty"`     // nil = no rule reads a counter, or it was recorded before there were any
+	Context      Context   `json:"context,omitempty"`      // this and the next: of Evaluate alone
+	ContextGiven *bool     `json:"contextGiven,omitempty"` // the caller sent one
 }
 
 // Project is which one is asked for.
@@ -145,6 +148,7 @@ type Alerts struct {
 	CounterRegressedHours    int  `json:"counterRegressedHours"`
 	BackupEligibilityHours   int  `json:"backupEligibilityHours"`
 	AuthenticatorStatusHours *int `json:"authenticatorStatusHours,omitempty"` // nil in records of before
+	FraudConfirmedHours      *int `json:"fraudConfirmedHours,omitempty"`      // since somebody told of it; nil in records of before
 }
 
 // Backup says whether a passkey can leave its device.
@@ -264,6 +268,8 @@ func riskMembers() []member {
 				count("backupEligibilityHours", func(f *Facts) int { return f.User.Alerts.BackupEligibilityHours }).in(ladder.Ages()...),
 				count("authenticatorStatusHours", func(f *Facts) int { return *f.User.Alerts.AuthenticatorStatusHours }).in(ladder.Ages()...).
 					when(func(f *Facts) bool { return f.User.Alerts.AuthenticatorStatusHours != nil }),
+				count("fraudConfirmedHours", func(f *Facts) int { return *f.User.Alerts.FraudConfirmedHours }).in(ladder.Ages()...).
+					when(func(f *Facts) bool { return f.User.Alerts.FraudConfirmedHours != nil }),
 			).when(func(f *Facts) bool { return f.User.Alerts != nil }),
 		).when(ofUser),
 		group("used", append(
@@ -280,6 +286,10 @@ func riskMembers() []member {
 		)...).when(func(f *Facts) bool { return ofRisk(f) && f.Created != nil }),
 		named(member{name: "velocity", kind: tallies, tallies: func(f *Facts) *Velocity { return f.Velocity }}).
 			when(func(f *Facts) bool { return ofRisk(f) && f.Velocity != nil }),
+		named(member{name: "context", kind: added, added: func(f *Facts) Context { return f.Context }}).
+			when(func(f *Facts) bool { return ofRisk(f) && len(f.Context) > 0 }),
+		flag("contextGiven", func(f *Facts) bool { return *f.ContextGiven }).
+			when(func(f *Facts) bool { return ofRisk(f) && f.ContextGiven != nil }),
 	}
 }
 

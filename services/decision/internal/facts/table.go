@@ -20,6 +20,7 @@ const (
 	arms    // an object whose keys are the bundle's own
 	names   // the same, of what holds or not
 	tallies // the same, of numbers, and whether they are complete
+	added   // the same, of whatever values the bundle lets callers add
 )
 
 // member is one named value of the facts. The table of all members is what the input of policies, the JSON of records and the keys of
@@ -36,6 +37,7 @@ type member struct {
 	names   func(*Facts) Labels
 	items   func(*Facts) Passkeys
 	tallies func(*Facts) *Velocity
+	added   func(*Facts) Context
 	members []member
 	steps   []int // of an integer that is rounded down to one of them; nil = it is not
 

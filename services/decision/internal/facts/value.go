@@ -53,6 +53,8 @@ func (m *member) value(f *Facts) *ast.Term {
 		return m.items(f).term()
 	case tallies:
 		return m.tallies(f).Term()
+	case added:
+		return m.added(f).Term()
 	default:
 		return ast.NewTerm(m.object(f))
 	}
@@ -90,6 +92,8 @@ func (m *member) appendJSON(to []byte, f *Facts) []byte {
 		return m.items(f).appendJSON(to)
 	case tallies:
 		return m.tallies(f).AppendJSON(to)
+	case added:
+		return m.added(f).AppendJSON(to)
 	}
 	open := len(to)
 	to = append(to, '{')

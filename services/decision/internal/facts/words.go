@@ -2,7 +2,8 @@ package facts
 
 import (
 	"slices"
-	"strings"
+
+	"github.com/keyward/keyward/services/decision/internal/vocabulary"
 )
 
 // Other is what callers and clients name that no table has.
@@ -33,13 +34,7 @@ var classes = [...]Class{
 func (c Class) Known() bool { return slices.Contains(classes[:], c) }
 
 // KnownClasses returns the names of all classes, for complaints.
-func KnownClasses() string {
-	names := make([]string, len(classes))
-	for i, class := range classes {
-		names[i] = string(class)
-	}
-	return strings.Join(names, ", ")
-}
+func KnownClasses() string { return vocabulary.Listed(classes[:]) }
 
 // Listing says why an environment is barred.
 type Listing string

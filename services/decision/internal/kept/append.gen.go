@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 )
 
@@ -85,6 +86,14 @@ func (v *Question) AppendJSON(to []byte) []byte {
 	if v.Finish != nil {
 		to = append(to, `,"finish":`...)
 		to = v.Finish.AppendJSON(to)
+	}
+	if v.Asked != nil {
+		to = append(to, `,"asked":`...)
+		to = v.Asked.AppendJSON(to)
+	}
+	if v.Sighted != nil {
+		to = append(to, `,"sighted":`...)
+		to = appendEventSighted(to, v.Sighted)
 	}
 	if len(to) == start {
 		return append(to, "{}"...)
@@ -745,6 +754,60 @@ func appendServiceFinishedLogin(to []byte, v *service.FinishedLogin) []byte {
 	if v.BackupChanged {
 		to = append(to, `,"backupChanged":`...)
 		to = strconv.AppendBool(to, bool(v.BackupChanged))
+	}
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *Asked) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"action":`...)
+	to = appendText(to, string(v.Action))
+	if v.Resource != nil {
+		to = append(to, `,"resource":`...)
+		to = appendServiceResource(to, v.Resource)
+	}
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+func appendServiceResource(to []byte, v *service.Resource) []byte {
+	start := len(to)
+	to = append(to, `,"type":`...)
+	to = appendText(to, string(v.Type))
+	to = append(to, `,"id":`...)
+	to = appendText(to, string(v.ID))
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+func appendEventSighted(to []byte, v *event.Sighted) []byte {
+	start := len(to)
+	if v.User != "" {
+		to = append(to, `,"user":`...)
+		to = appendText(to, string(v.User))
+	}
+	if v.Environment != "" {
+		to = append(to, `,"environment":`...)
+		to = appendText(to, string(v.Environment))
+	}
+	if v.Address != "" {
+		to = append(to, `,"address":`...)
+		to = appendText(to, string(v.Address))
+	}
+	if v.Network != "" {
+		to = append(to, `,"network":`...)
+		to = appendText(to, string(v.Network))
 	}
 	if len(to) == start {
 		return append(to, "{}"...)

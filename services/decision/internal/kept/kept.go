@@ -35,6 +35,20 @@ type Question struct {
 	Account      *Account                               `json:"account,omitempty"`   // nil = there was no such user, or none was asked about
 	Read         *Read                                  `json:"read,omitempty"`      // nil = no history was looked up, or it could not be
 	Finish       *Finish                                `json:"finish,omitempty"`    // of the end of a ceremony
+	Asked        *Asked                                 `json:"asked,omitempty"`     // of what is no ceremony
+	// What it is counted by, in tokens that name nobody to who has no key of the project; nil in records of before
+	Sighted *event.Sighted `json:"sighted,omitempty"`
+}
+
+// Asked is what was asked about that is no ceremony. What its caller added is in the facts.
+type Asked struct {
+	Action   string            `json:"action"`
+	Resource *service.Resource `json:"resource,omitempty"`
+}
+
+// KeepAsked returns what is kept of what is no ceremony.
+func KeepAsked(q *service.EvaluateQuestion) *Asked {
+	return &Asked{Action: q.Action, Resource: q.Resource}
 }
 
 // Finish is what ended a ceremony. Of a passkey it has what Passkey has not.
@@ -120,6 +134,7 @@ func Keep(q *service.Question, standing Standing) *Question {
 	}{}
 	k := &whole.Question
 	k.Client, k.Environment, k.LookupFailed, k.Frontend = client(q.Client), q.Environment, q.LookupFailed, q.Frontend
+	k.Sighted = q.Sighted
 	if q.Account == nil {
 		return k
 	}

@@ -40,6 +40,13 @@ type Input struct {
 	Standing    Standing       // nil = nothing is known of models of authenticators
 	Now         time.Time
 	Finish      *Finish // of a stage that ends a ceremony
+	Asked       *Asked  // of facts.Evaluate
+}
+
+// Asked is what is asked about that is no ceremony.
+type Asked struct {
+	Action  string        // one that the bundle declares
+	Context facts.Context // nil = the caller sent none
 }
 
 // Finish is what ended a ceremony.
@@ -69,6 +76,7 @@ type whole struct {
 	user     facts.User
 	alerts   facts.Alerts
 	changed  int // how many hours ago the status of an authenticator did
+	fraud    int // how many hours ago fraud was confirmed
 }
 
 // Find finds the facts. Of mediation there is no user yet.
@@ -84,6 +92,9 @@ func Find(in *Input) *facts.RiskFacts {
 		w.familiar, w.travel = familiar(in), travel(in)
 		w.known(in)
 		f.Familiar, f.User, f.Travel = &w.familiar, &w.user, &w.travel
+	}
+	if a := in.Asked; a != nil {
+		f.Action, f.Context, f.ContextGiven = a.Action, a.Context, new(a.Context != nil)
 	}
 	switch end := in.Finish; {
 	case end == nil:
@@ -257,10 +268,10 @@ func (w *whole) known(in *Input) {
 		Status: facts.StatusUnknown, AgeHours: ladder.Never, PasskeyAddedHours: ladder.Never, PasskeyRemovedHours: ladder.Never,
 		Alerts: &w.alerts,
 	}
-	w.changed = last(in, event.AuthenticatorStatusChanged)
+	w.changed, w.fraud = last(in, event.AuthenticatorStatusChanged), fraud(in)
 	w.alerts = facts.Alerts{
 		CounterRegressedHours: last(in, event.PasskeyCounterRegressed), BackupEligibilityHours: last(in, event.PasskeyBackupChanged),
-		AuthenticatorStatusHours: &w.changed,
+		AuthenticatorStatusHours: &w.changed, FraudConfirmedHours: &w.fraud,
 	}
 	if in.Account == nil {
 		u.Labels = facts.NewLabels(in.Labels, nil)
@@ -288,6 +299,23 @@ func last(in *Input, of event.Type) int {
 		return ladder.Never
 	}
 	return since(in.Now, max(0, all[len(all)-1].CreatedMs))
+}
+
+// fraud returns how many hours ago somebody told that the account was used by fraud. Of one decision the newest word counts.
+func fraud(in *Input) int {
+	said := map[ident.DecisionID]*event.Event{}
+	newest := int64(0)
+	for _, e := range in.Events.Of(event.RiskFeedback) { // oldest first
+		if e.Feedback != nil {
+			said[e.Decision] = e
+		}
+	}
+	for _, e := range said {
+		if e.Feedback.Outcome == event.FraudConfirmed {
+			newest = max(newest, e.CreatedMs)
+		}
+	}
+	return since(in.Now, newest)
 }
 
 // since returns how many hours ago something was, in Unix ms; 0 = it has not been, or nobody knows when.

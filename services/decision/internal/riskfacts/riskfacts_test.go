@@ -344,6 +344,66 @@ func TestAlertsAreAsOldAsTheNewestEventOfTheirKind(t *testing.T) {
 // alerts are those of an account that nothing has happened to, but for what is changed.
 func alerts(change func(*facts.Alerts)) *facts.Alerts {
 	a := &facts.Alerts{CounterRegressedHours: ladder.Never, BackupEligibilityHours: ladder.Never, AuthenticatorStatusHours: new(ladder.Never)}
+	a.FraudConfirmedHours = new(ladder.Never)
 	change(a)
 	return a
+}
+
+func TestAConfirmedFraudIsAnAlertUntilItIsTakenBack(t *testing.T) {
+	t.Parallel()
+	said := func(id string, decision ident.DecisionID, outcome event.Outcome, ago time.Duration) event.Event {
+		return event.Event{
+			ID: ident.EventID(id), Type: event.RiskFeedback, CreatedMs: before(ago), Decision: decision, Feedback: &event.Feedback{Outcome: outcome},
+		}
+	}
+	for name, tc := range map[string]struct {
+		events []event.Event
+		want   int
+	}{
+		"nobody said anything":  {nil, ladder.Never},
+		"a suspicion is none":   {[]event.Event{said("pke-1", "dec-1", event.FraudSuspected, day)}, ladder.Never},
+		"somebody confirmed it": {[]event.Event{said("pke-1", "dec-1", event.FraudConfirmed, 2*day)}, 48},
+		"the newest of two decisions": {
+			[]event.Event{said("pke-1", "dec-1", event.FraudConfirmed, 9*day), said("pke-2", "dec-2", event.FraudConfirmed, day)},
+			24,
+		},
+		"it was taken back later": {
+			[]event.Event{said("pke-1", "dec-1", event.FraudConfirmed, 2*day), said("pke-2", "dec-1", event.Legitimate, day)},
+			ladder.Never,
+		},
+		"it was taken back, and was true": {
+			[]event.Event{said("pke-1", "dec-1", event.Legitimate, 2*day), said("pke-2", "dec-1", event.FraudConfirmed, day)},
+			24,
+		},
+		"another decision was legitimate": {
+			[]event.Event{said("pke-1", "dec-1", event.FraudConfirmed, 2*day), said("pke-2", "dec-2", event.Legitimate, day)},
+			48,
+		},
+		"an event of a later version that does not say": {
+			[]event.Event{{ID: "pke-1", Type: event.RiskFeedback, CreatedMs: before(day)}},
+			ladder.Never,
+		},
+	} {
+		if got := *riskfacts.Find(input(tc.events...)).User.Alerts.FraudConfirmedHours; got != tc.want {
+			t.Errorf("%s: %d hours, not %d", name, got, tc.want)
+		}
+	}
+}
+
+func TestWhatIsNoCeremonyIsToldByItsActionAndContext(t *testing.T) {
+	t.Parallel()
+	in := input()
+	in.Stage = facts.Evaluate
+	in.Asked = &riskfacts.Asked{Action: "payment"}
+	if f := riskfacts.Find(in); f.Action != "payment" || f.Context != nil || f.ContextGiven == nil || *f.ContextGiven {
+		t.Errorf("%+v", f)
+	}
+	in.Asked.Context = facts.Context{{Name: "externalScore", Value: int64(80)}}
+	if f := riskfacts.Find(in); len(f.Context) != 1 || !*f.ContextGiven {
+		t.Errorf("%+v", f)
+	}
+	in = input()
+	if f := riskfacts.Find(in); f.Context != nil || f.ContextGiven != nil {
+		t.Errorf("a start knows of a context: %+v", f)
+	}
 }

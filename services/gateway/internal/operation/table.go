@@ -48,6 +48,8 @@ func Backend(s Services) []Row {
 		ofProject("passkeyLoginFinish", s.Ceremony.LoginFinish, judgedBody),
 		ofProject("passkeyMediationStart", s.Ceremony.MediationStart, judgedBody),
 		ofProject("passkeyMediationFinish", s.Ceremony.MediationFinish, judgedBody),
+		ofProject("evaluateRisk", s.evaluate, body),
+		ofProject("tellRiskOutcome", s.Ceremony.TellRiskOutcome, change(riskFeedback)),
 		ofProject("reportStepUp", s.Ceremony.ReportStepUp, change(stepUpReport)),
 		ofProject("redeemStepUp", s.Ceremony.RedeemStepUp, id),
 		ofUser("createSocialAccount", s.Ceremony.CreateSocialAccount, body),
@@ -169,6 +171,10 @@ func identifierPatch(id string, b rest.IdentifierUpdateReq) service.IdentifierPa
 
 func codeCheck(id string, b rest.ChallengeUpdateReq) service.CodeCheck {
 	return service.CodeCheck{ID: ident.CodeID(id), Value: b.Value}
+}
+
+func riskFeedback(id string, b rest.RiskFeedbackReq) service.RiskFeedback {
+	return service.RiskFeedback{Decision: ident.DecisionID(id), Said: b}
 }
 
 func stepUpReport(id string, b rest.StepUpOutcome) service.StepUpReport {

@@ -60,6 +60,12 @@ func fill(t *rapid.T, v reflect.Value, chance func() bool) {
 		}
 		return
 	}
+	if context, ok := v.Addr().Interface().(*facts.Context); ok {
+		if chance() {
+			*context = added(t)
+		}
+		return
+	}
 	switch kind := v.Kind(); {
 	case kind == reflect.Struct:
 		for i := range v.NumField() {
@@ -100,6 +106,32 @@ func counters(t *rapid.T) facts.Velocity {
 		drawn.Counters = append(drawn.Counters, facts.Tally{Name: name, Count: rapid.IntRange(0, largest).Draw(t, "count")})
 	}
 	return drawn
+}
+
+func added(t *rapid.T) facts.Context {
+	drawn := map[string]any{}
+	for _, one := range []struct {
+		name  string
+		value any
+	}{
+		{"amountMinor", rapid.IntRange(0, largest).Draw(t, "amount")},
+		{"channel", rapid.SampledFrom(texts).Draw(t, "channel")},
+		{"device", map[string]any{"managed": rapid.Bool().Draw(t, "managed")}},
+		{"tags", rapid.SampledFrom([][]string{{}, {"a"}, {"a", "b"}}).Draw(t, "tags")},
+	} {
+		if rapid.Bool().Draw(t, one.name) {
+			drawn[one.name] = one.value
+		}
+	}
+	raw, err := json.Marshal(drawn)
+	var context facts.Context
+	if err == nil {
+		err = json.Unmarshal(raw, &context)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return context
 }
 
 func assignments(t *rapid.T) facts.Assignments {

@@ -1,6 +1,8 @@
 package strictyaml
 
 import (
+	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 
@@ -55,4 +57,18 @@ func JSONFields(t reflect.Type) map[string]int {
 func jsonName(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 	return name
+}
+
+// JSON reads a node as a JSON document; nil if there is none.
+func (r *Reader) JSON(n *yaml.Node, what string) json.RawMessage {
+	if n == nil {
+		return nil
+	}
+	var value any
+	err := n.Decode(&value)
+	raw, unwritten := json.Marshal(value)
+	if err = errors.Join(err, unwritten); err != nil {
+		r.Refuse(n, "%s: %v", what, err)
+	}
+	return raw
 }

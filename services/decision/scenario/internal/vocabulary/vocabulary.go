@@ -20,6 +20,15 @@ func Words[T ~string](values ...T) []string {
 
 // The words, by what they are for.
 var (
+	Strategies = Words(
+		rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyMinimize,
+		rest.CrossDeviceAuthenticationStrategyMaximize,
+	)
+	Transports = Words(
+		rest.CredentialTransportBle, "cable", // what hybrid was called before
+		rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc, rest.CredentialTransportSmartCard,
+		rest.CredentialTransportUsb,
+	)
 	DecisionTags = Words(
 		rest.DecisionTagDefaultDeny,
 		rest.DecisionTagDeviceLocalPlatformPasskeyExperiment,

@@ -8,32 +8,23 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/scenario/internal/vocabulary"
 )
 
-var counters = words(service.CounterNone, service.CounterOK, service.CounterRegressed, service.CounterReset)
+var counters = vocabulary.Words(service.CounterNone, service.CounterOK, service.CounterRegressed, service.CounterReset)
 
 // finishOf reads what ended the ceremony: the passkey that was used, or the one that was created, which the account does not have yet.
 func (l *library) finishOf(s *Scenario, scenario *yaml.Node, fields map[string]*yaml.Node) {
 	of := map[facts.Stage]string{facts.LoginFinish: "used", facts.AppendFinish: "created"}[s.Stage]
-	for _, name := range []string{"used", "created"} {
-		if given := fields[name]; given != nil && name != of {
-			l.Refuse(given, "%s is of another stage than %s", name, s.Stage)
-		}
-	}
+	l.refuseAt(s.Stage, fields, slices.DeleteFunc([]string{"used", "created"}, func(name string) bool { return name == of })...)
 	if of == "" {
 		return
-	}
-	if fields[of] == nil {
+	} else if fields[of] == nil {
 		l.Refuse(scenario, "the scenario does not say what was %s", of)
 		return
 	}
-	keys := []string{"passkey", "uv"}
-	if of == "used" {
-		keys = append(keys, "route", "counter", "backupChanged")
-	} else {
-		keys = append(keys, "conditional")
-	}
-	given := l.Object(fields[of], of, keys)
+	keys := map[string][]string{"created": {"conditional"}, "used": {"route", "counter", "backupChanged"}}
+	given := l.Object(fields[of], of, append(keys[of], "passkey", "uv"))
 	s.Finish.UV, s.Finish.Conditional = given["uv"] == nil || l.Boolean(given["uv"], "uv"), l.Boolean(given["conditional"], "conditional")
 	l.finishedWith(s, fields[of], given["passkey"])
 	if of != "used" {
@@ -48,6 +39,28 @@ func (l *library) finishOf(s *Scenario, scenario *yaml.Node, fields map[string]*
 	}
 	said.BackupChanged = l.Boolean(given["backupChanged"], "backupChanged")
 	s.Finish.Login = said
+}
+
+// askedOf reads what is evaluated that is no ceremony. Which actions and members of a context there are is the bundle's affair.
+func (l *library) askedOf(s *Scenario, scenario *yaml.Node, fields map[string]*yaml.Node) {
+	switch about := fields["about"]; {
+	case s.Action != Risk:
+	case s.Stage == facts.Evaluate && about == nil:
+		l.Refuse(scenario, "the scenario does not say what it is about: an action of the bundle")
+	case s.Stage == facts.Evaluate:
+		s.Asked.Action, s.Asked.Context = l.Text(about, "about"), l.JSON(fields["context"], "context")
+	default:
+		l.refuseAt(s.Stage, fields, "about", "context")
+	}
+}
+
+// refuseAt refuses what a stage does not have.
+func (l *library) refuseAt(stage facts.Stage, fields map[string]*yaml.Node, names ...string) {
+	for _, name := range names {
+		if given := fields[name]; given != nil {
+			l.Refuse(given, "%s is of another stage than %s", name, stage)
+		}
+	}
 }
 
 // finishedWith reads which passkey it was: one of the account, or of a creation one that the file names.

@@ -15,11 +15,12 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
+	"github.com/keyward/keyward/services/decision/scenario/internal/vocabulary"
 )
 
 var (
-	routes = words(event.Local, event.CDA, event.SecurityKey)
-	kinds  = words(event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate)
+	routes = vocabulary.Words(event.Local, event.CDA, event.SecurityKey)
+	kinds  = vocabulary.Words(event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate)
 )
 
 // Keys of log entries: those of every type, those of the engine's own types, and those of all types of the wire.
@@ -40,8 +41,10 @@ var (
 		event.EnvironmentForgotten:       {"env"},
 	}
 	wireKeys  = []string{"process", "env", "challenge", "credential", "expires", "proven"}
-	wireTypes = words(slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...)
-	types     = slices.Concat(words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes, countedTypes)
+	wireTypes = vocabulary.Words(
+		slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...,
+	)
+	types = slices.Concat(vocabulary.Words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes, countedTypes)
 )
 
 // Types returns the types that a log entry may have.

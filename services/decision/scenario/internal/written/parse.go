@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/scenario/internal/around"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
+	"github.com/keyward/keyward/services/decision/scenario/internal/vocabulary"
 )
 
 // Keys of the format.
@@ -27,7 +28,7 @@ var (
 	sharedKeys = []string{"name", "action", "now", "client", "env", "user", "passkeys", "process", "parameters", "log", "expect"}
 	actionKeys = map[string][]string{
 		Login: {"strategy", "source"}, Append: {"flags", "situation"}, Mediation: {}, Rollout: {"about", "identifier", "invitation", "flags"},
-		Risk: {"stage", "reasons", "used", "created", "velocity"},
+		Risk: {"stage", "reasons", "used", "created", "velocity", "about", "context"},
 	}
 	userKeys       = []string{"status", "absent", "lookupFailed", "created", "labels"}
 	credentialKeys = []string{
@@ -38,21 +39,14 @@ var (
 
 // Words of the format.
 var (
-	stages     = words(facts.LoginStart, facts.AppendStart, facts.MediationStart, facts.LoginFinish, facts.AppendFinish)
-	abouts     = []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage}
-	statuses   = words(account.StatusActive, account.StatusPending, account.StatusDisabled)
-	strategies = words(
-		rest.CrossDeviceAuthenticationStrategyStandard, rest.CrossDeviceAuthenticationStrategyMinimize,
-		rest.CrossDeviceAuthenticationStrategyMaximize,
+	stages = vocabulary.Words(
+		facts.LoginStart, facts.AppendStart, facts.MediationStart, facts.LoginFinish, facts.AppendFinish, facts.Evaluate,
 	)
-	sources     = words(event.Sources()...)
+	abouts      = []string{service.RolloutLogin, service.RolloutAppend, service.RolloutManage}
+	statuses    = vocabulary.Words(account.StatusActive, account.StatusPending, account.StatusDisabled)
+	sources     = vocabulary.Words(event.Sources()...)
 	attachments = []string{"platform", "cross-platform", ""}
-	trusts      = words(account.TrustNone, account.TrustSelf, account.TrustUnverified, account.TrustVerified)
-	transports  = words(
-		rest.CredentialTransportBle, "cable", // what hybrid was called before
-		rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc, rest.CredentialTransportSmartCard,
-		rest.CredentialTransportUsb,
-	)
+	trusts      = vocabulary.Words(account.TrustNone, account.TrustSelf, account.TrustUnverified, account.TrustVerified)
 )
 
 // The two words that env has beside names.
@@ -72,14 +66,6 @@ const (
 var unclear = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 var aaguidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
-func words[T ~string](values ...T) []string {
-	list := make([]string, len(values))
-	for i, v := range values {
-		list[i] = string(v)
-	}
-	return list
-}
 
 // library is what the scenarios of a file share.
 type library struct {
@@ -155,13 +141,16 @@ func (l *library) scenario(n *yaml.Node) Scenario {
 	private := s.Question.Client.PrivateMode
 	s.Question.Environment = environment(l.Text(fields["env"], "env"), private != nil && *private)
 	l.accountOf(&s, fields)
-	s.Strategy = rest.CrossDeviceAuthenticationStrategy(l.Choice(fields["strategy"], "strategy", strategies))
+	s.Strategy = rest.CrossDeviceAuthenticationStrategy(l.Choice(fields["strategy"], "strategy", vocabulary.Strategies))
 	s.Source = event.Source(l.Choice(fields["source"], "source", sources))
 	l.flagsOf(&s, fields["flags"])
-	s.Rollout.Action = cmp.Or(l.Choice(fields["about"], "about", abouts), service.RolloutLogin)
+	if s.Action != Risk {
+		s.Rollout.Action = cmp.Or(l.Choice(fields["about"], "about", abouts), service.RolloutLogin)
+	}
 	s.Rollout.Identifier, s.Rollout.Invitation = l.Text(fields["identifier"], "identifier"), l.Text(fields["invitation"], "invitation")
 	s.Stage = facts.Stage(cmp.Or(l.Choice(fields["stage"], "stage", stages), string(facts.LoginStart)))
 	l.finishOf(&s, n, fields)
+	l.askedOf(&s, n, fields)
 	s.Situation = l.Text(fields["situation"], "situation")
 	s.Parameters = l.severities(fields["reasons"], l.parameters(fields["parameters"]))
 	l.velocityOf(&s, fields["velocity"])
@@ -318,7 +307,7 @@ func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passke
 	}
 	p.provider = l.provider(fields)
 	for _, t := range l.List(fields["transports"], "transports") {
-		c.Transports = append(c.Transports, l.Choice(t, "transport", transports))
+		c.Transports = append(c.Transports, l.Choice(t, "transport", vocabulary.Transports))
 	}
 	c.BackupEligible = l.Boolean(fields["backupEligible"], "backupEligible")
 	c.BackupState = l.Boolean(fields["backupState"], "backupState")

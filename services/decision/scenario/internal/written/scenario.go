@@ -41,9 +41,10 @@ type Scenario struct {
 	Source       event.Source
 	Flags        rest.PasskeyIntelFlags
 	Situation    string
-	Rollout      service.RolloutQuestion // of a rollout, but for the question that all have
-	Stage        facts.Stage             // of risk
-	Finish       service.FinishQuestion  // of a stage that ends a ceremony, but for the question that all have
+	Rollout      service.RolloutQuestion  // of a rollout, but for the question that all have
+	Stage        facts.Stage              // of risk
+	Finish       service.FinishQuestion   // of a stage that ends a ceremony, but for the question that all have
+	Asked        service.EvaluateQuestion // of the stage evaluate, but for the question that all have
 	Parameters   []Parameter
 	Lists        *around.Lists // of the file; nil = it has none
 	Networks     around.Networks
