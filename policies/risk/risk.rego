@@ -97,16 +97,22 @@ step_up(action) := [] if action != "challenge"
 # scope: rule
 excluded := [i |
 	input.stage == "login-start"
-	some i
-	refused(input.credentials.items[i])
+	some i in refused
 ]
 
 # METADATA
-# title: The use of the passkey would be refused
+# title: The passkeys whose use would be refused
+# description: Each value is named, so that no other tells one account from another where answers are remembered.
 # scope: rule
-refused(passkey) if denied(passkey.aaguid)
+refused contains i if {
+	some i
+	denied(input.credentials.items[i].aaguid)
+}
 
-refused(passkey) if passkey.status == "revoked"
+refused contains i if {
+	some i
+	input.credentials.items[i].status == "revoked"
+}
 
 # METADATA
 # title: After how long it is worth trying again

@@ -363,3 +363,17 @@ func TestAFinishIsJudgedByWhatEndedIt(t *testing.T) {
 		t.Errorf("facts %s\n%s", basis.Facts.AppendJSON(nil), diff)
 	}
 }
+
+// A passkey as a whole has hours of its own, by which hardly any two accounts are alike.
+func TestOfPasskeysTheDefaultBundleReadsNamedValues(t *testing.T) {
+	t.Parallel()
+	read := []string{}
+	for _, path := range defaultEngine(t, Options{}).MemoPaths()[ActionRisk] {
+		if strings.HasPrefix(path, "credentials.items") {
+			read = append(read, path)
+		}
+	}
+	if diff := cmp.Diff([]string{"credentials.items[].aaguid", "credentials.items[].status"}, read); diff != "" {
+		t.Error(diff)
+	}
+}
