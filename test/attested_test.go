@@ -116,6 +116,7 @@ func TestAnAdministratorNeedsAKeyThatItsMakerVouchesForAndThatIsNotRevoked(t *te
 		cfg.Decision.PoliciesDir, cfg.NATS.Addr = bundle, "127.0.0.1:0"
 		cfg.Decision.Metadata.Source, cfg.Decision.Metadata.Root = c.blob, c.root
 	})
+	countsWhole(t, st, clock)
 	addProject(t, st.natsAddress(t), vouched, vouchedSecret)
 	askForAttestation(t, st.natsAddress(t), vouched)
 	s := scene{client{st.base, vouched, vouchedSecret}, clock}

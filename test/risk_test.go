@@ -251,11 +251,7 @@ func TestRiskIsJudgedOverHTTPAsItsScenariosSay(t *testing.T) {
 	st := shape{name: "one process"}.startAt(t, clock.now, func(c *settings.Config) {
 		c.Decision.PoliciesDir, c.Decision.Files.CityDB, c.NATS.Addr = bundle, cities, "127.0.0.1:0"
 	})
-	anybody := caller{person: st.newPerson(t), address: berlin}
-	eventually(t, "what is counted is not whole", func() bool {
-		clock.goOn(2 * time.Hour) // names that are no user's are counted since the start
-		return !strings.Contains(anybody.start(t).header.Get("X-Keyward-Risk"), "incomplete")
-	})
+	countsWhole(t, st, clock)
 	for i, name := range names {
 		id := scenarioProject(i)
 		secret := fmt.Sprintf("corbado1_e2eSecretOfScene%020d", i)
@@ -267,6 +263,16 @@ func TestRiskIsJudgedOverHTTPAsItsScenariosSay(t *testing.T) {
 		})
 		t.Run(name, func(t *testing.T) { all[name].tell(t, scene{c, clock}) }) // one after another: they share the clock
 	}
+}
+
+// countsWhole waits until nothing is missing from what is counted.
+func countsWhole(t *testing.T, st *stack, clock *movingClock) {
+	t.Helper()
+	anybody := caller{person: st.newPerson(t), address: berlin}
+	eventually(t, "what is counted is not whole", func() bool {
+		clock.goOn(2 * time.Hour) // names that are no user's are counted since the start
+		return !strings.Contains(anybody.start(t).header.Get("X-Keyward-Risk"), "incomplete")
+	})
 }
 
 func scenarioProject(i int) string { return fmt.Sprintf("pro-%d", 100+i) }
