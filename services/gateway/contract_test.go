@@ -24,6 +24,7 @@ import (
 
 // useCases are the methods of services that operations ask for, where the two are not called alike.
 var useCases = map[string]string{
+	"createAuthEvent":        "ReportAuthEvent",
 	"createChallenge":        "CreateCode",
 	"updateChallenge":        "CheckCode",
 	"listPasskeyChallenges":  "ListChallenges",

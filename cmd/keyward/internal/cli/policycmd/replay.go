@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/decisionscmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd/internal/scored"
 	"github.com/keyward/keyward/services/decision/replay"
 )
 
@@ -27,6 +28,7 @@ type policyReplay struct {
 	examples int
 	json     bool
 	exitCode bool
+	score    bool
 }
 
 func newPolicyReplay(terminal command.Terminal) *cobra.Command {
@@ -41,10 +43,14 @@ user's events are counted again as they were then, and the client is looked at a
 what a record has not enough for is told apart and counted. Without --bundle each
 decision is judged by the revision that made it, and no answer may differ.
 
+With --score it counts instead how frauds and the rest were judged, or with --bundle would
+be, by what callers have told became of decisions, and how well each reason does.
+
 The server is found through --data-dir or --nats-url; nothing is changed there. The
 exit code is 0 also if answers differ, unless --exit-code is given.`,
 		Example: `  keyward policy replay --bundle policies --since 24h
-  keyward policy replay --exit-code`,
+  keyward policy replay --exit-code
+  keyward policy replay --score --since 0 --bundle policies`,
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return r.do(cmd, terminal) },
 	}
@@ -56,6 +62,7 @@ exit code is 0 also if answers differ, unless --exit-code is given.`,
 	cmd.Flags().IntVar(&r.examples, "examples", 3, "most examples of each change")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the summary as JSON")
 	cmd.Flags().BoolVar(&r.exitCode, "exit-code", false, "exit with 1 if any answer differs, cannot be judged, or has no revision any more")
+	cmd.Flags().BoolVar(&r.score, "score", false, "count how well frauds were told from what was legitimate, by what callers told of it")
 	command.ServerFlags(cmd.Flags())
 	return cmd
 }
@@ -64,6 +71,9 @@ func (r *policyReplay) do(cmd *cobra.Command, terminal command.Terminal) error {
 	opts, err := r.options(cmd)
 	if err != nil {
 		return err
+	}
+	if r.score {
+		return scored.Run(cmd, terminal, opts, r.json)
 	}
 	var bar *progressbar.ProgressBar
 	if command.IsTerminal(terminal.Err) {
