@@ -151,8 +151,24 @@ func tellAllTypes(t *testing.T, st *stack) {
 	)
 	as[rest.GenericRsp](t, gone.call(t, http.MethodDelete, "/v2/users/"+gone.id, nil))
 	rollout(t, st)
+	changeStatus(t, st, p, created.ID)
 	// A decision about nobody.
 	p.call(t, http.MethodPost, "/v2/passkey/mediation/start", map[string]any{"processID": p.nextProcess(), "clientInformation": mac("")})
+}
+
+// changeStatus tells of an authenticator what the pass over all passkeys does, which looks once a minute.
+func changeStatus(t *testing.T, st *stack, p *person, credential string) {
+	t.Helper()
+	calls := remote.NewEventsClient(st.jetStream(t).Conn(), rpc.Within(time.Minute))
+	if _, err := calls.Append(t.Context(), event.Event{
+		ID: ident.NewEventID(), Project: ident.ProjectID(p.project), User: ident.UserID(p.id), Type: event.AuthenticatorStatusChanged,
+		CreatedMs: time.Now().UnixMilli(), Credential: credential,
+		Authenticator: &event.Authenticator{
+			AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", Before: "ok", Status: "revoked", Level: 1, Number: 7, Reports: []string{"REVOKED"},
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // rollout asks the decision service, as another service does.

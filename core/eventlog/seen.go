@@ -13,7 +13,7 @@ import (
 )
 
 // Seen implements historycache.Log.
-func (l *Log) Seen(ctx context.Context, from time.Time, visit func(event.Event) error) (since int64, err error) {
+func (l *Log) Seen(ctx context.Context, from time.Time, visit func(event.Event) error) (since, first int64, err error) {
 	return batch.Seen(ctx, l.js, from, visit)
 }
 

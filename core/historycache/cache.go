@@ -26,8 +26,9 @@ import (
 type Log interface {
 	Read(ctx context.Context, project ident.ProjectID, user ident.UserID, from uint64) (events []event.Event, next uint64, err error)
 	Offers(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error)
-	// Seen hands events of all users that may be counted to visit, from a time on, and returns since when none is missing, in Unix ms.
-	Seen(ctx context.Context, from time.Time, visit func(event.Event) error) (since int64, err error)
+	// Seen hands events of all users that may be counted to visit, from a time on, and returns since when none is missing, in Unix ms,
+	// and when the first was stored that there ever was: 0 if it is gone, and the end of time if there was none.
+	Seen(ctx context.Context, from time.Time, visit func(event.Event) error) (since, first int64, err error)
 }
 
 // Deps is what a Cache works on. All but Redis are required.

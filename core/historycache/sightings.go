@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -40,13 +41,14 @@ type seen struct {
 	log    *slog.Logger
 	queue  chan entry.Sighted
 	lostMs atomic.Int64 // when something last found no room, or could not be written
+	began  int64        // Unix ms: since when something is taken up
 }
 
 // seenQueue bounds what is on its way.
 const seenQueue = 4096
 
 func newSeen(clock func() time.Time, log *slog.Logger) *seen {
-	return &seen{clock: clock, log: log, queue: make(chan entry.Sighted, seenQueue)}
+	return &seen{clock: clock, log: log, queue: make(chan entry.Sighted, seenQueue), began: clock().UnixMilli()}
 }
 
 // ReadWith is Read, and reads sets of sightings in the same round trip; of no user, those alone. What of them cannot be read is no error:
@@ -183,18 +185,29 @@ func (c *Cache) makeWhole(ctx context.Context) error {
 		found := sighting.Since{Logged: began.UnixMilli(), Unknown: began.UnixMilli()}
 		limited, cancel := context.WithTimeout(ctx, entry.RebuildLimit)
 		defer cancel()
-		since, err := c.log.Seen(limited, began.Add(-Horizon), adder(limited, add))
+		since, first, err := c.log.Seen(limited, began.Add(-Horizon), adder(limited, add))
 		switch {
 		case err == nil:
-			found.Logged = since
-			if since == 0 { // the log has never held anything, so neither has anything else been
-				found.Unknown = 0
-			}
+			found = sighting.Since{Logged: since, Unknown: c.unknownSince(began.UnixMilli(), first)}
 		case limited.Err() == nil || ctx.Err() != nil:
 			return sighting.Since{}, err
 		}
 		return found, nil
 	})
+}
+
+// unknownSince returns since when no name of nobody is missing, of sets that are looked after now, by when the log got its first event.
+func (c *Cache) unknownSince(now, first int64) int64 {
+	switch {
+	case first == math.MaxInt64: // where there is nobody, nobody has tried names
+		return 0
+	case c.alone == nil: // what others took up may be lost
+		return now
+	case first >= c.seen.began:
+		return 0
+	default:
+		return c.seen.began
+	}
 }
 
 // adder adds what was seen some at a time.

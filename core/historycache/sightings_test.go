@@ -370,3 +370,30 @@ func TestSetsAreReadInTheRoundTripOfTheHistory(t *testing.T) {
 		t.Errorf("10 reads take %d round trips", sent.n)
 	}
 }
+
+func TestNamesOfNobodyAreMissingSinceTheyCouldBeTakenUp(t *testing.T) {
+	t.Parallel()
+	began := time.Now().UnixMilli()
+	sinceItBegan := func(since, looked int64) bool { return since >= began && since <= looked }
+	for name, c := range map[string]struct {
+		first int64
+		since func(since, looked int64) bool
+	}{
+		"an installation that is new": {began + time.Hour.Milliseconds(), func(since, _ int64) bool { return since == 0 }},
+		"one that was there before":   {began - time.Hour.Milliseconds(), sinceItBegan},
+		"one whose beginning is gone": {0, sinceItBegan},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldOf(t, DefaultConfig(), nil, nil, func(l *memoryLog) {
+				l.first = c.first
+				l.append(l.events, refused(someone.User, office))
+			})
+			w.whole(t, w.one)
+			read := w.mustSee(t, w.one, someone.User, office)
+			if !c.since(read.Since.Unknown, time.Now().UnixMilli()) {
+				t.Errorf("missing before %d, and it began at %d", read.Since.Unknown, began)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +86,12 @@ type world struct {
 
 func newWorld(tb testing.TB, config Config, client redis.UniversalClient, lose func(...entry.Owner)) *world {
 	tb.Helper()
+	return newWorldOf(tb, config, client, lose, func(*memoryLog) {})
+}
+
+// newWorldOf is newWorld with a log that holds something before anybody asks.
+func newWorldOf(tb testing.TB, config Config, client redis.UniversalClient, lose func(...entry.Owner), fill func(*memoryLog)) *world {
+	tb.Helper()
 	settings := bus.DefaultConfig()
 	settings.DataDir = tb.TempDir()
 	b, err := bus.Open(tb.Context(), settings, slog.New(slog.DiscardHandler))
@@ -97,6 +104,7 @@ func newWorld(tb testing.TB, config Config, client redis.UniversalClient, lose f
 		tb.Fatal(err)
 	}
 	log := &memoryLog{events: map[entry.Owner][]event.Event{}, offers: map[entry.Owner][]event.Event{}}
+	fill(log)
 	w := &world{memoryLog: log, lose: lose, client: client}
 	w.one = w.open(tb, config, epochs, client)
 	if client != nil {
@@ -139,6 +147,7 @@ type memoryLog struct {
 	mu             sync.Mutex
 	events, offers map[entry.Owner][]event.Event
 	reads          int
+	first          int64 // when the first event was stored
 }
 
 func (l *memoryLog) Read(_ context.Context, project ident.ProjectID, user ident.UserID, from uint64) ([]event.Event, uint64, error) {
@@ -158,7 +167,7 @@ func (l *memoryLog) Offers(_ context.Context, project ident.ProjectID, user iden
 	return all, nil
 }
 
-func (l *memoryLog) Seen(_ context.Context, from time.Time, visit func(event.Event) error) (int64, error) {
+func (l *memoryLog) Seen(_ context.Context, from time.Time, visit func(event.Event) error) (since, first int64, err error) {
 	l.mu.Lock()
 	var all []event.Event
 	for _, events := range l.events {
@@ -166,16 +175,16 @@ func (l *memoryLog) Seen(_ context.Context, from time.Time, visit func(event.Eve
 	}
 	l.mu.Unlock()
 	if len(all) == 0 {
-		return 0, nil
+		return 0, math.MaxInt64, nil
 	}
 	for i := range all {
 		if all[i].CreatedMs >= from.UnixMilli() {
 			if err := visit(all[i]); err != nil {
-				return 0, err
+				return 0, 0, err
 			}
 		}
 	}
-	return from.UnixMilli(), nil
+	return from.UnixMilli(), l.first, nil
 }
 
 func (l *memoryLog) append(to map[entry.Owner][]event.Event, e event.Event) {

@@ -18,8 +18,8 @@ const (
 	perSet      = 300
 )
 
-// Sets keeps sets of sightings, within a bound: if there is more, what was asked for least lately goes, and that nothing is missing is then
-// said of what comes later alone. It is safe for concurrent use.
+// Sets keeps sets of sightings, within a bound: if there is more, the set that was used least lately goes, and that nothing is missing is
+// then said of what happened after its newest sighting alone. It is safe for concurrent use.
 type Sets struct {
 	most  int64 // bytes, about
 	clock func() time.Time
@@ -121,6 +121,7 @@ func (s *Sets) add(key sighting.Key, one sighting.Sighting) {
 	if there {
 		return
 	}
+	s.order.MoveToFront(element)
 	in.members, in.told = slices.Insert(in.members, at, one), nil
 	s.taken += perSighting
 	if over := len(in.members) - sighting.Cap; over > 0 {
@@ -130,12 +131,14 @@ func (s *Sets) add(key sighting.Key, one sighting.Sighting) {
 	s.makeRoom()
 }
 
-// makeRoom drops what was asked for least lately: from now on only what comes is known not to be missing.
+// makeRoom drops what was used least lately: only what happened after that is known not to be missing.
 func (s *Sets) makeRoom() {
 	for s.taken > s.most && s.order.Len() > 1 {
-		s.drop(s.order.Back())
-		nowMs := s.clock().UnixMilli()
-		s.since = sighting.Since{Logged: max(s.since.Logged, nowMs), Unknown: max(s.since.Unknown, nowMs)}
+		oldest := s.order.Back()
+		for _, one := range oldest.Value.(*set).members { //nolint:forcetypeassert // nothing else is in it
+			s.since = sighting.Since{Logged: max(s.since.Logged, one.Ms+1), Unknown: max(s.since.Unknown, one.Ms+1)}
+		}
+		s.drop(oldest)
 	}
 }
 
@@ -202,7 +205,7 @@ func (s *Sets) Rebuild(
 	}
 	s.drawn++
 	mine := s.drawn
-	s.whole, s.since = 0, sighting.Since{}
+	s.whole, s.since.Logged = 0, 0 // names of nobody that were dropped are found nowhere
 	s.mu.Unlock()
 	since, err := find(ctx, func(ctx context.Context, all ...entry.Sighted) error { return s.See(ctx, 0, false, all...) })
 	if err != nil {
