@@ -39,6 +39,14 @@ func operations(t *testing.T) map[string][]string {
 	return all
 }
 
+// prefixOf is what comes before a path of the document.
+func prefixOf(path string) string {
+	if strings.HasPrefix(path, "/access/") {
+		return ""
+	}
+	return "/v2"
+}
+
 // addProject creates a second tenant as an operator would, through NATS.
 func addProject(t *testing.T, natsURL string, id ident.ProjectID, secret string) {
 	t.Helper()
@@ -99,9 +107,13 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 		"POST /passkey/mediation/start":   map[string]any{"processID": "x", "clientInformation": mac("")},
 		"POST /passkey/verifySignedData":  map[string]any{"signedPasskeyData": o.signed},
 		"POST /passkeys/verifySignedData": map[string]any{"signedPasskeyData": o.signed},
+		// Who has it in another project is judged as somebody without a history.
+		"POST /risk/evaluate":         map[string]any{"userID": o.id, "action": "payment", "clientInformation": mac(o.handle)},
+		"POST /access/v1/evaluation":  paymentOf(o.id),
+		"POST /access/v1/evaluations": map[string]any{"evaluations": []any{paymentOf(o.id), paymentOf("owner@example.com")}},
 	}
 	// Tests of their own tell of these.
-	elsewhere := []string{"GET /events/stream", "GET /.well-known/jwks"}
+	elsewhere := []string{"GET /events/stream", "GET /.well-known/jwks", "GET /.well-known/authzen-configuration"}
 	tried := 0
 	for path, methods := range operations(t) {
 		for _, method := range methods {
@@ -115,7 +127,7 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 			}
 			tried++
 			t.Run(name, func(t *testing.T) {
-				a := intruder.call(t, method, "/v2"+o.fill(path), body)
+				a := intruder.call(t, method, prefixOf(path)+o.fill(path), body)
 				if own {
 					if a.status != 200 || slices.ContainsFunc(o.names, func(name string) bool { return strings.Contains(string(a.body), name) }) ||
 						strings.Contains(string(a.body), `"success"`) {
@@ -123,7 +135,7 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 					}
 					return
 				}
-				if strings.Contains(path, "{stepUpID}") {
+				if strings.Contains(path, "{stepUpID}") || strings.Contains(path, "{decisionID}") {
 					if e := a.fault(t, 404); e.Error.Type != rest.ErrorTypeNotFound {
 						t.Errorf("type %s", e.Error.Type)
 					}
@@ -137,7 +149,7 @@ func TestNoRouteGivesAProjectAnythingOfAnother(t *testing.T) {
 					t.Errorf("more is said than that it does not exist: %+v", e.Error)
 				}
 			})
-			anonymous := client{base: st.base}.call(t, method, "/v2"+o.fill(path), body)
+			anonymous := client{base: st.base}.call(t, method, prefixOf(path)+o.fill(path), body)
 			anonymous.fault(t, 401)
 		}
 	}
@@ -252,7 +264,8 @@ func (s *stack) newOwner(t *testing.T) *owner {
 	process := p.nextProcess()
 	body := p.loginFinishBody(t, process, p.loginStart(t, process).AssertionOptions)
 	body["signPasskeyData"] = true
-	finished := as[rest.PasskeyLoginFinishRsp](t, p.call(t, "POST", "/v2/passkey/login/finish", body))
+	answered := p.call(t, "POST", "/v2/passkey/login/finish", body)
+	finished := as[rest.PasskeyLoginFinishRsp](t, answered)
 	if finished.SignedPasskeyData == nil {
 		t.Fatal("nothing was signed")
 	}
@@ -277,6 +290,7 @@ func (s *stack) newOwner(t *testing.T) *owner {
 			"secretID":           secrets.Secrets[0].ID,
 			"challengeID":        code.ChallengeID,
 			"stepUpID":           "stu-1",
+			"decisionID":         answered.header.Get("X-Keyward-Decision-ID"),
 		},
 		names: []string{
 			p.id, "owner", "471147", identifier.IdentifierID, social.SocialAccountID, session.LongSessionID, token.ID,
@@ -330,6 +344,7 @@ func (o *owner) bodies(t *testing.T) map[string]any {
 			"challengeType": "email_otp", "identifierValue": "owner@example.com", "clientInformation": mac(""),
 		},
 		"POST /risk/stepUps/{stepUpID}":                  map[string]any{"method": "totp", "outcome": "passed"},
+		"POST /risk/decisions/{decisionID}/feedback":     map[string]any{"outcome": "fraud-confirmed"},
 		"PATCH /users/{userID}/challenges/{challengeID}": map[string]any{"value": "123456"},
 		"POST /users/{userID}/authEvents": map[string]any{
 			"username": "m", "eventType": "login", "method": "password",

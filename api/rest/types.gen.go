@@ -7,6 +7,27 @@ import (
 	"encoding/json"
 )
 
+// Defines values for AccessSemantic.
+const (
+	AccessSemanticDenyOnFirstDeny     AccessSemantic = "deny_on_first_deny"
+	AccessSemanticExecuteAll          AccessSemantic = "execute_all"
+	AccessSemanticPermitOnFirstPermit AccessSemantic = "permit_on_first_permit"
+)
+
+// Valid indicates whether the value is a known member of the AccessSemantic enum.
+func (e AccessSemantic) Valid() bool {
+	switch e {
+	case AccessSemanticDenyOnFirstDeny:
+		return true
+	case AccessSemanticExecuteAll:
+		return true
+	case AccessSemanticPermitOnFirstPermit:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AppType.
 const (
 	AppTypeEmpty  AppType = "empty"
@@ -1159,6 +1180,151 @@ type AAGUIDDetails struct {
 	IconDark  string `json:"iconDark"`
 	IconLight string `json:"iconLight"`
 	Name      string `json:"name"`
+}
+
+// AccessAction defines model for AccessAction.
+type AccessAction struct {
+	// Name One of those that the policy declares in data.keyward.actions.
+	//
+	// Examples: payment
+	Name DeclaredAction `json:"name"`
+}
+
+// AccessConfiguration defines model for AccessConfiguration.
+type AccessConfiguration struct {
+	// AccessEvaluationEndpoint Examples: https://keyward.example.com/access/v1/evaluation
+	AccessEvaluationEndpoint string `json:"access_evaluation_endpoint"`
+
+	// AccessEvaluationsEndpoint Examples: https://keyward.example.com/access/v1/evaluations
+	AccessEvaluationsEndpoint string `json:"access_evaluations_endpoint"`
+
+	// PolicyDecisionPoint Examples: https://keyward.example.com
+	PolicyDecisionPoint string `json:"policy_decision_point"`
+}
+
+// AccessContext defines model for AccessContext.
+type AccessContext struct {
+	// ClientInformation What the client said of itself. An absent key means unknown, not false. Unknown keys are ignored.
+	ClientInformation *ClientInformation `json:"clientInformation,omitempty"`
+
+	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
+	//
+	// Examples: {"amountMinor":4990,"externalScore":12}
+	Context *RiskContext `json:"context,omitempty"`
+}
+
+// AccessDecisionContext Of what was judged all but the error, and of what was not the error alone.
+type AccessDecisionContext struct {
+	Error *AccessError `json:"error,omitempty"`
+
+	// ID dec-<number>; keyward policy explain tells why.
+	ID *string `json:"id,omitempty"`
+
+	// Keyward How the request was judged. Of starts and finishes only with `include=risk`.
+	Keyward *Risk `json:"keyward,omitempty"`
+
+	// ReasonAdmin For administrators, never for the user.
+	ReasonAdmin *AccessReason `json:"reason_admin,omitempty"`
+}
+
+// AccessError defines model for AccessError.
+type AccessError struct {
+	Message string `json:"message"`
+
+	// Status The HTTP status that the question would have had by itself.
+	Status int32 `json:"status"`
+}
+
+// AccessEvaluationReq defines model for AccessEvaluationReq.
+type AccessEvaluationReq struct {
+	Action  AccessAction   `json:"action"`
+	Context *AccessContext `json:"context,omitempty"`
+
+	// Resource What it is done to. It is recorded, and rules do not read it.
+	Resource AccessResource `json:"resource"`
+
+	// Subject Who wants to do it.
+	Subject AccessSubject `json:"subject"`
+}
+
+// AccessEvaluationRsp defines model for AccessEvaluationRsp.
+type AccessEvaluationRsp struct {
+	// Context Of what was judged all but the error, and of what was not the error alone.
+	Context AccessDecisionContext `json:"context"`
+
+	// Decision Whether it may go forward.
+	Decision bool `json:"decision"`
+}
+
+// AccessEvaluationsReq Examples: {"action":{"name":"payment"},"resource":{"id":"0815","type":"account"},"subject":{"id":"usr-1","type":"user"}}
+type AccessEvaluationsReq struct {
+	Action      *AccessAction     `json:"action,omitempty"`
+	Context     *AccessContext    `json:"context,omitempty"`
+	Evaluations *[]AccessQuestion `json:"evaluations,omitempty"`
+	Options     *AccessOptions    `json:"options,omitempty"`
+
+	// Resource What it is done to. It is recorded, and rules do not read it.
+	Resource *AccessResource `json:"resource,omitempty"`
+
+	// Subject Who wants to do it.
+	Subject *AccessSubject `json:"subject,omitempty"`
+}
+
+// AccessEvaluationsRsp `evaluations`, or, if there were none in the request, `decision` and `context`.
+type AccessEvaluationsRsp struct {
+	// Context Of what was judged all but the error, and of what was not the error alone.
+	Context     *AccessDecisionContext `json:"context,omitempty"`
+	Decision    *bool                  `json:"decision,omitempty"`
+	Evaluations *[]AccessEvaluationRsp `json:"evaluations,omitempty"`
+}
+
+// AccessOptions defines model for AccessOptions.
+type AccessOptions struct {
+	// EvaluationsSemantic After which answer nothing more is judged. Without it all are.
+	EvaluationsSemantic *AccessSemantic `json:"evaluations_semantic,omitempty"`
+}
+
+// AccessQuestion One of several evaluations. What it does not say, the request says for all.
+type AccessQuestion struct {
+	Action  *AccessAction  `json:"action,omitempty"`
+	Context *AccessContext `json:"context,omitempty"`
+
+	// Resource What it is done to. It is recorded, and rules do not read it.
+	Resource *AccessResource `json:"resource,omitempty"`
+
+	// Subject Who wants to do it.
+	Subject *AccessSubject `json:"subject,omitempty"`
+}
+
+// AccessReason For administrators, never for the user.
+type AccessReason struct {
+	// En Action, level and what is wrong.
+	En string `json:"en"`
+}
+
+// AccessResource What it is done to. It is recorded, and rules do not read it.
+type AccessResource struct {
+	// ID Examples: 0815
+	ID string `json:"id"`
+
+	// Type Examples: account
+	Type string `json:"type"`
+}
+
+// AccessSemantic After which answer nothing more is judged. Without it all are.
+type AccessSemantic string
+
+// AccessSubject Who wants to do it.
+type AccessSubject struct {
+	// ID A user ID, usr-<number>; anything else is taken for an identifier: an email address, a phone number or a user name.
+	//
+	// Examples: usr-4693224802260150919
+	ID string `json:"id"`
+
+	// Type Always user.
+	//
+	// Examples: user
+	Type string `json:"type"`
 }
 
 // AppType defines model for AppType.

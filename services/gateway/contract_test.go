@@ -44,6 +44,9 @@ var useCases = map[string]string{
 	"listWebhookEndpoints":   "ListWebhooks",
 	"updateWebhookEndpoint":  "UpdateWebhook",
 	"deleteWebhookEndpoint":  "DeleteWebhook",
+	"evaluateAccess":         "EvaluateRisk",
+	"evaluateAccesses":       "EvaluateRisk",
+	"getAccessConfiguration": "", // none
 }
 
 // useCase names the method that an operation asks for.
@@ -103,6 +106,9 @@ func TestEveryOperationOfTheDocumentIsRoutedAndAnswersAsTheDocumentSays(t *testi
 			}
 			checkHeaders(t, op, a)
 			calls := s.services.Calls()[before:]
+			if useCase(op) == "" && len(calls) == 0 {
+				return
+			}
 			if len(calls) != 1 || !strings.HasSuffix(calls[0].Method, "."+useCase(op)) ||
 				string(calls[0].RequestID) != a.header.Get("X-Request-ID") ||
 				calls[0].Seed != "" {
@@ -200,7 +206,7 @@ func TestEveryOperationPassesOnWhatItsServiceSays(t *testing.T) {
 	t.Parallel()
 	s := serve(t, setup{cfg: generous()})
 	for _, op := range s.document.Operations {
-		if !op.AnswersJSON("200") {
+		if !op.AnswersJSON("200") || useCase(op) == "" {
 			continue
 		}
 		for status, err := range map[int]error{
@@ -265,7 +271,7 @@ func TestEveryRouteUnderV2IsInTheDocument(t *testing.T) {
 		if strings.HasPrefix(r, "/") {
 			t.Fatalf("route without a method: %s", r)
 		}
-		if strings.Contains(r, " /v2") || strings.Contains(r, " /.well-known") {
+		if strings.Contains(r, " /v2") || strings.Contains(r, " /.well-known") || strings.Contains(r, " /access") {
 			routed[r] = true
 		}
 	}

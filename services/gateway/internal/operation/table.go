@@ -49,6 +49,8 @@ func Backend(s Services) []Row {
 		ofProject("passkeyMediationStart", s.Ceremony.MediationStart, judgedBody),
 		ofProject("passkeyMediationFinish", s.Ceremony.MediationFinish, judgedBody),
 		ofProject("evaluateRisk", s.evaluate, body),
+		ofProject("evaluateAccess", s.evaluateAccess, body),
+		ofProject("evaluateAccesses", s.evaluateAccesses, body),
 		ofProject("tellRiskOutcome", s.Ceremony.TellRiskOutcome, change(riskFeedback)),
 		ofProject("reportStepUp", s.Ceremony.ReportStepUp, change(stepUpReport)),
 		ofProject("redeemStepUp", s.Ceremony.RedeemStepUp, id),
@@ -92,6 +94,7 @@ func Backend(s Services) []Row {
 		ofWebhook("listWebhookDeadLetters", s.Webhooks.ListWebhookDeadLetters, list),
 		ofWebhook("replayWebhookDeadLetters", s.Webhooks.ReplayWebhookDeadLetters, body),
 		Plain("getKeys", s.Keys),
+		Plain("getAccessConfiguration", accessConfiguration),
 		Plain("streamEvents", s.Stream),
 	}
 }
