@@ -165,12 +165,7 @@ func (s *stack) gateways() []client {
 	return all
 }
 
-func startApp(t *testing.T, cfg settings.Config) *app.App {
-	t.Helper()
-	return startAppAt(t, cfg, testLog(t), nil)
-}
-
-// startAppAt is startApp with a log and a clock; nil is the machine's clock.
+// startAppAt starts a process with a log and a clock; nil is the machine's clock.
 func startAppAt(t *testing.T, cfg settings.Config, log *slog.Logger, now func() time.Time) *app.App {
 	t.Helper()
 	a, err := app.Start(t.Context(), cfg, app.Options{Log: log, Out: io.Discard, Now: now})

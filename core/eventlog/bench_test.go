@@ -204,7 +204,8 @@ func BenchmarkRebuild(b *testing.B) {
 				ctx, stop := context.WithCancel(b.Context())
 				var running sync.WaitGroup
 				running.Go(func() { s.Run(ctx) })
-				for complete := false; !complete; time.Sleep(10 * time.Millisecond) {
+				looks := time.NewTicker(10 * time.Millisecond)
+				for complete := false; !complete; <-looks.C {
 					keys := sighting.Keys(project, named.Name("", "", "198.18.0.1"), sighting.Bad)
 					read, err := s.ReadWith(b.Context(), project, "", "", keys[:1])
 					if err != nil {
@@ -212,6 +213,7 @@ func BenchmarkRebuild(b *testing.B) {
 					}
 					complete = read.Since.Covers(sighting.TypesOf(sighting.LoginRefused), time.Hour, time.Now())
 				}
+				looks.Stop()
 				stop()
 				running.Wait()
 			}

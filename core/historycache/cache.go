@@ -98,7 +98,10 @@ func New(deps Deps, config Config) (*Cache, error) {
 	}
 	c := &Cache{log: deps.Log, metrics: m, filling: make(map[entry.Shelf]bool)}
 	c.seen = newSeen(deps.Clock, deps.Logger)
-	c.epochs = epochs.New(deps.Epochs, deps.Clock, epochs.Config{Lease: config.Lease, Poll: config.Poll}, m.Bumps.Inc)
+	c.epochs = epochs.New(deps.Epochs, deps.Clock, epochs.Config{Lease: config.Lease, Poll: config.Poll}, func() {
+		m.Bumps.Inc()
+		c.seen.doubt()
+	})
 	if deps.Redis == nil {
 		c.alone = inmemory.New(config.TTL, config.Memory, deps.Clock, m)
 		c.kept, c.sets = c.alone, inmemory.NewSets(config.Memory/partOfSets, deps.Clock)

@@ -42,13 +42,16 @@ type seen struct {
 	queue  chan entry.Sighted
 	lostMs atomic.Int64 // when something last found no room, or could not be written
 	began  int64        // Unix ms: since when something is taken up
+	doubts chan struct{}
 }
 
 // seenQueue bounds what is on its way.
 const seenQueue = 4096
 
 func newSeen(clock func() time.Time, log *slog.Logger) *seen {
-	return &seen{clock: clock, log: log, queue: make(chan entry.Sighted, seenQueue), began: clock().UnixMilli()}
+	return &seen{
+		clock: clock, log: log, queue: make(chan entry.Sighted, seenQueue), began: clock().UnixMilli(), doubts: make(chan struct{}, 1),
+	}
 }
 
 // ReadWith is Read, and reads sets of sightings in the same round trip; of no user, those alone. What of them cannot be read is no error:
@@ -121,6 +124,15 @@ func (c *Cache) SeeUnknown(e event.Event) {
 	}
 }
 
+// doubt has it looked soon whether sets are whole, since an epoch was raised: at a start, for one, when nobody should be told for a second
+// that something may be missing.
+func (s *seen) doubt() {
+	select {
+	case s.doubts <- struct{}{}:
+	default:
+	}
+}
+
 func (s *seen) lost() { s.lostMs.Store(s.clock().UnixMilli()) }
 
 // seeUnknown writes what SeeUnknown was told, until ctx ends.
@@ -145,9 +157,11 @@ func (c *Cache) seeUnknown(ctx context.Context) {
 	}
 }
 
-// checkPause is how often it is looked whether sets are whole, and retryPause how long until it is tried again to make them so.
+// checkPause is how often it is looked whether sets are whole, soonPause how long until it is after a doubt, and retryPause until it is
+// tried again to make them so.
 const (
 	checkPause = time.Second
+	soonPause  = 50 * time.Millisecond
 	retryPause = 10 * time.Second
 )
 
@@ -159,6 +173,9 @@ func (c *Cache) keepWhole(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-c.seen.doubts:
+			next.Reset(soonPause)
+			continue
 		case <-next.C:
 		}
 		pause := checkPause

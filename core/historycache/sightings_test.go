@@ -180,9 +180,11 @@ func (w *world) losing(t *testing.T, all func(context.Context)) {
 		}
 	})
 	said := 0
+	slowly := time.NewTicker(100 * time.Millisecond) // over more than two losses
+	defer slowly.Stop()
 	for i := range events {
+		<-slowly.C
 		w.mustAdd(t, w.one, refused(ident.UserID(fmt.Sprint("usr-", i+1)), office))
-		time.Sleep(100 * time.Millisecond) // over more than two losses
 		for range 20 {
 			read := w.mustSee(t, w.two, someone.User, office)
 			if !complete(&read) {

@@ -349,7 +349,7 @@ func (c *Config) sessionSettings() []Setting {
 }
 
 func (c *Config) decisionSettings() []Setting {
-	return []Setting{
+	return slices.Concat([]Setting{
 		{
 			Section: "Decisions",
 			Key:     "policies",
@@ -358,6 +358,51 @@ func (c *Config) decisionSettings() []Setting {
 			Note: "A change of its files is picked up while running. A bundle that does not compile or fails its own tests is refused and the " +
 				"last good one stays.",
 		},
+	}, c.fileSettings(), []Setting{
+		{
+			Section: "Decisions", Key: "lookup_timeout", Value: value.Duration{P: &c.Decision.LookupTimeout},
+			Doc:  "How long reading a user's account and history may take, and storing what a login start offers; then the safe default answers.",
+			Note: "It takes milliseconds, but while the log changes its leader nobody answers. Less than call_timeout, or the caller has left.",
+		},
+		{
+			Section: "Decisions", Key: "policy_timeout", Value: value.Duration{P: &c.Decision.EvalTimeout},
+			Doc: "How long the evaluation of a policy may take; then the safe default answers.",
+		},
+		{
+			Section: "Decisions", Key: "policy_poll", Value: value.Duration{P: &c.Decision.Poll},
+			Doc:  "How often the files of policies are compared with what answers, beside the notices that the system sends of changes.",
+			Note: "Not every change sends one: a link above the directory that is swapped, a file behind a link, a file system of the network.",
+		},
+		{
+			Section: "Decisions", Key: "policy_check_timeout", Value: value.Duration{P: &c.Decision.CheckTimeout},
+			Doc: "How long the check of a changed bundle may take, all its tests included; at least 1s.",
+		},
+		{
+			Section: "Decisions", Key: "policy_retry_longest", Value: value.Duration{P: &c.Decision.RetryLongest},
+			Doc:  "The longest wait before a bundle is checked again whose check ran out of time or memory; at least 1s.",
+			Note: "What the check lacked may be there later. Waits begin at policy_poll and double. A bundle that is refused waits for a change.",
+		},
+		{
+			Section: "Decisions", Key: "policy_check_memory", Value: value.Bytes[int64]{P: &c.Decision.CheckMemory},
+			Doc:  "How much memory the process that checks a changed bundle may take; at least 256MiB.",
+			Note: "A check runs as keyward policy check, beside the server, which goes on with the last good bundle whatever the rules do.",
+		},
+		{
+			Section: "Decisions", Key: "policy_memo", Value: value.Int{P: &c.Decision.MemoEntries},
+			Doc:  "How many answers of the policy are remembered, for facts that agree on everything its rules read; 0 turns it off.",
+			Note: "An entry takes about 1 kB. A changed bundle starts with none. The metrics keyward_policy_memo_* show what it brings.",
+		},
+		{
+			Section: "Decisions", Key: "decisions_queue", Value: value.Int{P: &c.Decision.RecordQueue},
+			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
+			Note: "What waits when the process is killed is lost: SIGTERM records it first.",
+		},
+	})
+}
+
+// fileSettings are of what decisions are made from beside the policy.
+func (c *Config) fileSettings() []Setting {
+	return []Setting{
 		{
 			Section: "Decisions", Key: "lists_dir", Value: value.Text{P: &c.Decision.Files.ListsDir},
 			Doc: "The directory of the files that lists of the policy name; empty = there are none.",
@@ -403,44 +448,6 @@ func (c *Config) decisionSettings() []Setting {
 			Section: "Decisions", Key: "mds_grace", Value: value.Duration{P: &c.Decision.Metadata.Grace},
 			Doc: "How long a blob may be overdue, by the day on which it says that there is another one, before readiness says degraded; it is " +
 				"used all the same.",
-		},
-		{
-			Section: "Decisions", Key: "lookup_timeout", Value: value.Duration{P: &c.Decision.LookupTimeout},
-			Doc:  "How long reading a user's account and history may take, and storing what a login start offers; then the safe default answers.",
-			Note: "It takes milliseconds, but while the log changes its leader nobody answers. Less than call_timeout, or the caller has left.",
-		},
-		{
-			Section: "Decisions", Key: "policy_timeout", Value: value.Duration{P: &c.Decision.EvalTimeout},
-			Doc: "How long the evaluation of a policy may take; then the safe default answers.",
-		},
-		{
-			Section: "Decisions", Key: "policy_poll", Value: value.Duration{P: &c.Decision.Poll},
-			Doc:  "How often the files of policies are compared with what answers, beside the notices that the system sends of changes.",
-			Note: "Not every change sends one: a link above the directory that is swapped, a file behind a link, a file system of the network.",
-		},
-		{
-			Section: "Decisions", Key: "policy_check_timeout", Value: value.Duration{P: &c.Decision.CheckTimeout},
-			Doc: "How long the check of a changed bundle may take, all its tests included; at least 1s.",
-		},
-		{
-			Section: "Decisions", Key: "policy_retry_longest", Value: value.Duration{P: &c.Decision.RetryLongest},
-			Doc:  "The longest wait before a bundle is checked again whose check ran out of time or memory; at least 1s.",
-			Note: "What the check lacked may be there later. Waits begin at policy_poll and double. A bundle that is refused waits for a change.",
-		},
-		{
-			Section: "Decisions", Key: "policy_check_memory", Value: value.Bytes[int64]{P: &c.Decision.CheckMemory},
-			Doc:  "How much memory the process that checks a changed bundle may take; at least 256MiB.",
-			Note: "A check runs as keyward policy check, beside the server, which goes on with the last good bundle whatever the rules do.",
-		},
-		{
-			Section: "Decisions", Key: "policy_memo", Value: value.Int{P: &c.Decision.MemoEntries},
-			Doc:  "How many answers of the policy are remembered, for facts that agree on everything its rules read; 0 turns it off.",
-			Note: "An entry takes about 1 kB. A changed bundle starts with none. The metrics keyward_policy_memo_* show what it brings.",
-		},
-		{
-			Section: "Decisions", Key: "decisions_queue", Value: value.Int{P: &c.Decision.RecordQueue},
-			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
-			Note: "What waits when the process is killed is lost: SIGTERM records it first.",
 		},
 	}
 }

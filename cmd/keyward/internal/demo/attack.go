@@ -110,7 +110,7 @@ func (a *attack) settle(ctx context.Context) error {
 			err = v.AppendFinish(ctx, process, start.AttestationOptions)
 		}
 		if err == nil {
-			_, err = signIn(ctx, v)
+			err = signIn(ctx, v)
 		}
 		return err
 	})
@@ -126,23 +126,19 @@ func (a *attack) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// signIn is a login with a passkey; false if it was not offered, or refused.
-func signIn(ctx context.Context, v *visitor.Visitor) (bool, error) {
+// signIn is a login with a passkey, if it is offered; that it is refused is no error.
+func signIn(ctx context.Context, v *visitor.Visitor) error {
 	process := v.Arrive()
 	start, err := v.LoginStart(ctx, process, rest.CrossDeviceAuthenticationStrategyStandard)
 	if err != nil || !start.LoginAllow {
-		return false, err
+		return err
 	}
-	return passed(v.LoginFinish(ctx, process, start.AssertionOptions))
-}
-
-// passed tells a refusal of what was asked from what went wrong.
-func passed(err error) (bool, error) {
+	err = v.LoginFinish(ctx, process, start.AssertionOptions)
 	var refused *client.Fault
 	if errors.As(err, &refused) && (refused.Status == http.StatusForbidden || refused.Status == http.StatusBadRequest) {
-		return false, nil
+		return nil
 	}
-	return err == nil, err
+	return err
 }
 
 // mistypes tells of a password that was wrong.
@@ -174,14 +170,13 @@ func (a *attack) peopleSignIn(ctx context.Context, copies map[int]*visitor.Visit
 			case n < 21:
 				there.Browser = visitor.SafariOnMac()
 			}
-			if _, err := signIn(ctx, &there); err != nil {
+			if err := signIn(ctx, &there); err != nil {
 				return err
 			}
 			v.Visits = there.Visits
 		}
 		if c := copies[i]; c != nil {
-			_, err := signIn(ctx, c)
-			return err
+			return signIn(ctx, c)
 		}
 		return nil
 	})

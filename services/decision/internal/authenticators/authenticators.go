@@ -91,12 +91,12 @@ func Check(source string) error {
 	}
 	u, err := url.Parse(source)
 	if err != nil {
-		return errors.New("must be off, the path of a file, or https://...")
+		return errors.New("must be off, the path of a file, or an https URL")
 	}
 	host := net.ParseIP(u.Hostname())
 	local := u.Hostname() == "localhost" || host != nil && host.IsLoopback()
 	if u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !local) {
-		return errors.New("must be off, the path of a file, or https://...")
+		return errors.New("must be off, the path of a file, or an https URL")
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (s *Source) Err() error {
 
 // Run gets metadata until ctx ends: it looks at a file once a pause, and asks an address once a day, sooner after a failure.
 func (s *Source) Run(ctx context.Context, pause time.Duration) {
-	wait, failures := time.Duration(0), 0
+	failures := 0
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -146,14 +146,15 @@ func (s *Source) Run(ctx context.Context, pause time.Duration) {
 			timer.Reset(pause)
 			continue
 		}
+		wait := day
 		if err := s.Fetch(ctx); err != nil {
 			wait = min(firstPause<<min(failures, 10), longestPause)
 			failures++
 		} else {
-			wait, failures = day, 0
+			failures = 0
 		}
-		const tenth = 10 // so that not all processes ask at once
-		timer.Reset(wait + rand.N(wait/tenth))
+		const tenth = 10                       // so that not all processes ask at once
+		timer.Reset(wait + rand.N(wait/tenth)) //nolint:gosec // no secret
 	}
 }
 

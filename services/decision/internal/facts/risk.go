@@ -213,8 +213,7 @@ func riskMembers() []member {
 		word("stage", func(f *Facts) Stage { return f.Stage }).when(ofRisk),
 		word("action", func(f *Facts) string { return f.Action }).when(ofRisk),
 		group("project", word("id", func(f *Facts) string { return f.Project.ID })).when(ofRisk),
-		group(
-			"request",
+		group("request",
 			word("family", func(f *Facts) string { return f.Request.Family }),
 			word("scope", func(f *Facts) string { return f.Request.Scope }),
 			count("hourUTC", func(f *Facts) int { return f.Request.HourUTC }),
@@ -237,8 +236,7 @@ func riskMembers() []member {
 			count("asn", func(f *Facts) int { return f.Request.ASN }).when(located),
 			flags("lists", func(f *Facts) Labels { return f.Request.Lists }).when(func(f *Facts) bool { return len(f.Request.Lists) > 0 }),
 		).when(ofRisk),
-		group(
-			"familiar",
+		group("familiar",
 			word("environment", func(f *Facts) Familiarity { return f.Familiar.Environment }),
 			word("network", func(f *Facts) Familiarity { return f.Familiar.Network }),
 			word("country", func(f *Facts) Familiarity { return f.Familiar.Country }).
@@ -246,8 +244,7 @@ func riskMembers() []member {
 			word("asn", func(f *Facts) Familiarity { return f.Familiar.ASN }).when(func(f *Facts) bool { return f.Familiar.ASN != "" }),
 			count("successes", func(f *Facts) int { return f.Familiar.Successes }).in(ladder.Counts()...),
 		).when(func(f *Facts) bool { return ofRisk(f) && f.Familiar != nil }),
-		group(
-			"travel",
+		group("travel",
 			flag("located", func(f *Facts) bool { return f.Travel.Located }),
 			count("distanceKm", func(f *Facts) int { return f.Travel.DistanceKm }).in(ladder.Distances()...),
 			count("hours", func(f *Facts) int { return f.Travel.Hours }).in(ladder.Ages()...),
