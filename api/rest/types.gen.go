@@ -1210,7 +1210,7 @@ type AccessContext struct {
 	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
 	//
 	// Examples: {"amountMinor":4990,"externalScore":12}
-	Context *RiskContext `json:"context,omitempty"`
+	Context RiskContext `json:"context,omitempty"`
 }
 
 // AccessDecisionContext Of what was judged all but the error, and of what was not the error alone.
@@ -1536,7 +1536,9 @@ type CnameUpdateReq struct {
 // ConnectToken defines model for ConnectToken.
 type ConnectToken struct {
 	ConnectTokenStatus ConnectTokenStatus `json:"connectTokenStatus"`
-	Data               ConnectTokenData   `json:"data"`
+
+	// Data context is judged with the login or creation that a frontend begins with a token of passkey-login or passkey-append; others have none. Of answers only that to the creation of a token has it.
+	Data ConnectTokenData `json:"data"`
 
 	// Expires Unix seconds.
 	Expires int64  `json:"expires"`
@@ -1549,13 +1551,19 @@ type ConnectToken struct {
 
 // ConnectTokenCreateReq defines model for ConnectTokenCreateReq.
 type ConnectTokenCreateReq struct {
+	// Data context is judged with the login or creation that a frontend begins with a token of passkey-login or passkey-append; others have none. Of answers only that to the creation of a token has it.
 	Data                 ConnectTokenData `json:"data"`
 	MaxLifetimeInSeconds *int32           `json:"maxLifetimeInSeconds,omitempty"`
 	Type                 ConnectTokenType `json:"type"`
 }
 
-// ConnectTokenData defines model for ConnectTokenData.
+// ConnectTokenData context is judged with the login or creation that a frontend begins with a token of passkey-login or passkey-append; others have none. Of answers only that to the creation of a token has it.
 type ConnectTokenData struct {
+	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
+	//
+	// Examples: {"amountMinor":4990,"externalScore":12}
+	Context RiskContext `json:"context,omitempty"`
+
 	// DisplayName Needed for passkey-append.
 	DisplayName *string `json:"displayName,omitempty"`
 	Identifier  string  `json:"identifier"`
@@ -1908,6 +1916,11 @@ type PasskeyAppendFinishReq struct {
 	// ClientInformation What the client said of itself. An absent key means unknown, not false. Unknown keys are ignored.
 	ClientInformation ClientInformation `json:"clientInformation"`
 
+	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
+	//
+	// Examples: {"amountMinor":4990,"externalScore":12}
+	Context RiskContext `json:"context,omitempty"`
+
 	// ProcessID Ties login start, login finish, events and append start of one journey.
 	ProcessID        ProcessID `json:"processID"`
 	SendNotification *bool     `json:"sendNotification,omitempty"`
@@ -1929,6 +1942,11 @@ type PasskeyAppendFinishRsp struct {
 type PasskeyAppendStartReq struct {
 	// ClientInformation What the client said of itself. An absent key means unknown, not false. Unknown keys are ignored.
 	ClientInformation ClientInformation `json:"clientInformation"`
+
+	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
+	//
+	// Examples: {"amountMinor":4990,"externalScore":12}
+	Context           RiskContext       `json:"context,omitempty"`
 	PasskeyIntelFlags PasskeyIntelFlags `json:"passkeyIntelFlags"`
 
 	// ProcessID Ties login start, login finish, events and append start of one journey.
@@ -2108,6 +2126,11 @@ type PasskeyLoginFinishReq struct {
 	// ClientInformation What the client said of itself. An absent key means unknown, not false. Unknown keys are ignored.
 	ClientInformation ClientInformation `json:"clientInformation"`
 
+	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
+	//
+	// Examples: {"amountMinor":4990,"externalScore":12}
+	Context RiskContext `json:"context,omitempty"`
+
 	// ProcessID Ties login start, login finish, events and append start of one journey.
 	ProcessID       ProcessID `json:"processID"`
 	SignPasskeyData *bool     `json:"signPasskeyData,omitempty"`
@@ -2129,7 +2152,12 @@ type PasskeyLoginFinishRsp struct {
 // PasskeyLoginStartReq defines model for PasskeyLoginStartReq.
 type PasskeyLoginStartReq struct {
 	// ClientInformation What the client said of itself. An absent key means unknown, not false. Unknown keys are ignored.
-	ClientInformation                 ClientInformation                 `json:"clientInformation"`
+	ClientInformation ClientInformation `json:"clientInformation"`
+
+	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
+	//
+	// Examples: {"amountMinor":4990,"externalScore":12}
+	Context                           RiskContext                       `json:"context,omitempty"`
 	CrossDeviceAuthenticationStrategy CrossDeviceAuthenticationStrategy `json:"crossDeviceAuthenticationStrategy"`
 
 	// ProcessID Ties login start, login finish, events and append start of one journey.
@@ -2177,6 +2205,11 @@ type PasskeyMediationFinishReq struct {
 	// ClientInformation What the client said of itself. An absent key means unknown, not false. Unknown keys are ignored.
 	ClientInformation ClientInformation `json:"clientInformation"`
 
+	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
+	//
+	// Examples: {"amountMinor":4990,"externalScore":12}
+	Context RiskContext `json:"context,omitempty"`
+
 	// ProcessID Ties login start, login finish, events and append start of one journey.
 	ProcessID       ProcessID `json:"processID"`
 	SignPasskeyData *bool     `json:"signPasskeyData,omitempty"`
@@ -2197,6 +2230,11 @@ type PasskeyMediationFinishRsp struct {
 type PasskeyMediationStartReq struct {
 	// ClientInformation What the client said of itself. An absent key means unknown, not false. Unknown keys are ignored.
 	ClientInformation ClientInformation `json:"clientInformation"`
+
+	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
+	//
+	// Examples: {"amountMinor":4990,"externalScore":12}
+	Context RiskContext `json:"context,omitempty"`
 
 	// ProcessID Ties login start, login finish, events and append start of one journey.
 	ProcessID *ProcessID `json:"processID,omitempty"`
@@ -2351,7 +2389,7 @@ type RiskEvaluateReq struct {
 	// Context What the caller alone knows, at most 4 KiB of JSON. The policy says in schemas/context.jsonschema which members there are, and which values each may have; those of the default policy are externalScore, trustedDevice, passwordCompromised, amountMinor, aal and channel. Anything else is 400, and names the field.
 	//
 	// Examples: {"amountMinor":4990,"externalScore":12}
-	Context *RiskContext `json:"context,omitempty"`
+	Context RiskContext `json:"context,omitempty"`
 
 	// Identifier In the place of userID: an email address, a phone number or a user name. One of the two is given.
 	Identifier *string `json:"identifier,omitempty"`

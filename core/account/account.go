@@ -127,6 +127,16 @@ func (a *Account) Lost(credentialID []byte) bool {
 		slices.ContainsFunc(a.Deleted, func(t Tombstone) bool { return bytes.Equal(t.CredentialID, credentialID) })
 }
 
+// Passkey returns the passkey with a WebAuthn credential ID, or nil.
+func (a *Account) Passkey(credentialID []byte) *Credential {
+	for i := range a.Credentials {
+		if bytes.Equal(a.Credentials[i].CredentialID, credentialID) {
+			return &a.Credentials[i]
+		}
+	}
+	return nil
+}
+
 // Passkeys returns the passkeys with the given row IDs, in that order. What was registered under another RP ID is left out: no
 // authenticator would find it.
 func (a *Account) Passkeys(ids []ident.CredentialID, rpID string) []*Credential {

@@ -150,6 +150,20 @@ func Renamed(err error, from, to string) error {
 	return &g
 }
 
+// Below returns err with its fields called as members of what the caller called name. What is no fault stays what it is.
+func Below(name string, err error) error {
+	var f *Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	g := *f
+	g.Validation = slices.Clone(f.Validation)
+	for i := range g.Validation {
+		g.Validation[i].Field = name + "." + g.Validation[i].Field
+	}
+	return &g
+}
+
 // Field reports one field at fault: 400 validation_error.
 func Field(field, format string, args ...any) *Fault {
 	return Fields(FieldError{Field: field, Message: fmt.Sprintf(format, args...)})

@@ -6,14 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
 	"github.com/keyward/keyward/core/fault"
 )
+
+func TestAFieldBelowAnotherIsNamedWithIt(t *testing.T) {
+	t.Parallel()
+	original := fault.Fields(fault.FieldError{Field: "context"}, fault.FieldError{Field: "context.aal"})
+	got := fault.As(fault.Below("data", fmt.Errorf("x: %w", original)))
+	fields := []string{got.Validation[0].Field, got.Validation[1].Field, original.Validation[0].Field}
+	if !slices.Equal(fields, []string{"data.context", "data.context.aal", "context"}) {
+		t.Errorf("%+v, of %+v", got, original)
+	}
+	if other := errors.New("no"); !errors.Is(fault.Below("data", other), other) || fault.Below("data", nil) != nil {
+		t.Error("what is no fault does not stay what it is")
+	}
+}
 
 func TestEveryErrorBecomesAFaultThatTellsNoSecret(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
@@ -226,6 +227,21 @@ type RiskFeedback struct {
 	Said     rest.RiskFeedbackReq `json:"said"`
 }
 
+// Explanations is the part of the decision service that tells why a decision was made.
+//
+//keyward:service decision
+type Explanations interface {
+	// ExplainDecision explains a decision of the project by its record. Records are written in the background: 404 if none is there
+	// (yet), or it is of another project.
+	//
+	//keyward:repeatable
+	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)
+	// RecordedRisk tells how a decision of the project was judged for risk. 404 as above.
+	//
+	//keyward:repeatable
+	RecordedRisk(context.Context, ForProject[ident.DecisionID]) (RecordedRisk, error)
+}
+
 // RecordedRisk is what the record of a decision tells of how it was judged for risk.
 type RecordedRisk struct {
 	User        ident.UserID        `json:"user,omitempty"` // empty: it was about nobody
@@ -239,9 +255,8 @@ type RecordedRisk struct {
 // EvaluateQuestion asks how risky it is to let a user do something that is no ceremony.
 type EvaluateQuestion struct {
 	Question
-	Action   string          `json:"action"`             // one that the policy declares
-	Context  json.RawMessage `json:"context,omitempty"`  // what the caller alone knows, as the policy describes it; nil = nothing
-	Resource *Resource       `json:"resource,omitempty"` // what it is done to, for the record; no fact
+	Action   string    `json:"action"`             // one that the policy declares
+	Resource *Resource `json:"resource,omitempty"` // what it is done to, for the record; no fact
 }
 
 // Resource is what something is done to, in the caller's words.

@@ -19,7 +19,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
@@ -457,6 +456,7 @@ type Question struct {
 	Frontend     bool                   `json:"frontend,omitempty"` // the client speaks for itself: no backend vouches for what it says
 	Process      string                 `json:"process,omitempty"`
 	RequestID    ident.RequestID        `json:"requestID,omitempty"`
+	Context      json.RawMessage        `json:"context,omitempty"` // what the caller alone knows, as the policy describes it; nil = nothing
 }
 
 // LoginQuestion asks whether to offer a passkey login.
@@ -568,25 +568,15 @@ type Decision interface {
 	//
 	//keyward:repeatable
 	Evaluate(context.Context, EvaluateQuestion) (Verdict, error)
+	// CheckContext reports whether what a caller adds to a question is what the policy takes in a project. Questions with what it does not
+	// take are judged as if nothing had been added: a policy may have changed since it was asked. 400 context, and what is below it.
+	//
+	//keyward:repeatable
+	CheckContext(context.Context, ForProject[json.RawMessage]) (Empty, error)
 	// Labels returns the names that the policy declares as labels of a project's users, sorted.
 	//
 	//keyward:repeatable
 	Labels(context.Context, ForProject[Empty]) ([]string, error)
-}
-
-// Explanations is the part of the decision service that tells why a decision was made.
-//
-//keyward:service decision
-type Explanations interface {
-	// ExplainDecision explains a decision of the project by its record. Records are written in the background: 404 if none is there
-	// (yet), or it is of another project.
-	//
-	//keyward:repeatable
-	ExplainDecision(context.Context, ForProject[ident.DecisionID]) (frontend.TrialDecision, error)
-	// RecordedRisk tells how a decision of the project was judged for risk. 404 as above.
-	//
-	//keyward:repeatable
-	RecordedRisk(context.Context, ForProject[ident.DecisionID]) (RecordedRisk, error)
 }
 
 // EventReader reads a user's history: what is in the cache if that can be trusted, otherwise the log.

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -96,9 +97,8 @@ func (s *Service) Evaluate(ctx context.Context, q service.EvaluateQuestion) (ser
 	q.AccountStamp = "" // the account has just been read
 	found := s.lookUp(ctx, p, q.Question, start, false)
 	v, basis, err := p.Assess(ctx, q, found.Evidence)
-	var misfit *given.MisfitError
-	if errors.As(err, &misfit) {
-		return v, fault.Field(misfit.Field, "%s", misfit.Message)
+	if misfit := refused(err); misfit != nil {
+		return v, misfit
 	}
 	asked := found.keep(&q.Question)
 	asked.Asked = kept.KeepAsked(&q)
@@ -107,6 +107,20 @@ func (s *Service) Evaluate(ctx context.Context, q service.EvaluateQuestion) (ser
 		files: found.Around.Revisions,
 	}, &v)
 	return v, nil
+}
+
+// CheckContext implements service.Decision.
+func (s *Service) CheckContext(_ context.Context, of service.ForProject[json.RawMessage]) (service.Empty, error) {
+	return service.Empty{}, refused(s.active.Load().CheckContext(of.Project, of.Body))
+}
+
+// refused is the fault of a question that does not fit; nil if err is none of that kind.
+func refused(err error) error {
+	var misfit *given.MisfitError
+	if errors.As(err, &misfit) {
+		return fault.Field(misfit.Field, "%s", misfit.Message)
+	}
+	return nil
 }
 
 // Labels implements service.Decision. It never returns an error.

@@ -488,6 +488,7 @@ func DecisionMethods(decision service.Decision, explanations service.Explanation
 		rpc.Bind("rollout", decision.Rollout),
 		rpc.Bind("finish", decision.Finish),
 		rpc.Bind("evaluate", decision.Evaluate),
+		rpc.Bind("check-context", decision.CheckContext),
 		rpc.Bind("labels", decision.Labels),
 		rpc.Bind("explain-decision", explanations.ExplainDecision),
 		rpc.Bind("recorded-risk", explanations.RecordedRisk),
@@ -511,6 +512,7 @@ func NewDecisionClient(conn *nats.Conn, limits rpc.Limits) DecisionClient {
 		"rollout",
 		"finish",
 		"evaluate",
+		"check-context",
 		"labels",
 		"explain-decision",
 		"recorded-risk",
@@ -534,6 +536,9 @@ func (c DecisionClient) Finish(ctx context.Context, req service.FinishQuestion) 
 }
 func (c DecisionClient) Evaluate(ctx context.Context, req service.EvaluateQuestion) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "evaluate", req)
+}
+func (c DecisionClient) CheckContext(ctx context.Context, req service.ForProject[json.RawMessage]) (service.Empty, error) {
+	return rpc.Call[service.Empty](ctx, c.calls, "check-context", req)
 }
 func (c DecisionClient) Labels(ctx context.Context, req service.ForProject[service.Empty]) ([]string, error) {
 	return rpc.Call[[]string](ctx, c.calls, "labels", req)

@@ -366,6 +366,9 @@ func (f Decision) Finish(ctx context.Context, req service.FinishQuestion) (servi
 func (f Decision) Evaluate(ctx context.Context, req service.EvaluateQuestion) (service.Verdict, error) {
 	return answer[service.Verdict](ctx, f.Recording, "Decision.Evaluate", req)
 }
+func (f Decision) CheckContext(ctx context.Context, req service.ForProject[json.RawMessage]) (service.Empty, error) {
+	return answer[service.Empty](ctx, f.Recording, "Decision.CheckContext", req)
+}
 func (f Decision) Labels(ctx context.Context, req service.ForProject[service.Empty]) ([]string, error) {
 	return answer[[]string](ctx, f.Recording, "Decision.Labels", req)
 }

@@ -63,6 +63,7 @@ func (s *Service) ConnectAppendStart(
 	if err != nil {
 		return rsp, err
 	}
+	st.Question.Context = token.Context
 	open, err := s.rollout(ctx, st.Question, c.process, service.RolloutAppend, token.Identifier)
 	if err != nil {
 		return rsp, err
@@ -147,7 +148,10 @@ func (s *Service) vouchedFor(ctx context.Context, c *connectCall, token connectt
 			}
 			continue
 		}
-		who, err = s.name(ctx, c, token.Identifier, func(st *connectState) { vouched(st); st.AppendToken = token.ID })
+		who, err = s.name(ctx, c, token.Identifier, func(st *connectState) {
+			vouched(st)
+			st.AppendToken, st.Context = token.ID, token.Context
+		})
 		if err != nil || who.known {
 			return who, err
 		}
@@ -230,9 +234,9 @@ func (s *Service) ConnectAppendFinish(
 		return rsp, err
 	}
 	done, err := s.passkeys.AppendFinish(
-		ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyAppendFinishReq]{Project: c.project.ID, Body: rest.PasskeyAppendFinishReq{
 			UserID: string(c.process.User), ProcessID: c.process.ID, AttestationResponse: req.Body.AttestationResponse,
-			ClientInformation: c.process.Client,
+			ClientInformation: c.process.Client, Context: c.state.Context,
 		}},
 	)
 	if err != nil {

@@ -6,6 +6,7 @@ package connect
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/keyward/keyward/api/frontend"
@@ -85,9 +86,10 @@ type Environments interface {
 	Visit(project.Project, rest.ClientInformation) (environments.Visit, error)
 }
 
-// Decision says for whom passkeys are switched on.
+// Decision says for whom passkeys are switched on, and what of a token's context the policy takes.
 type Decision interface {
 	Rollout(context.Context, service.RolloutQuestion) (service.Verdict, error)
+	CheckContext(context.Context, service.ForProject[json.RawMessage]) (service.Empty, error)
 }
 
 // Events records what clients tell.

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/connecttoken"
 	"github.com/keyward/keyward/services/ceremony/internal/process"
 	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
@@ -86,10 +87,11 @@ func (s *Service) ConnectLoginStart(
 	if err != nil {
 		return rsp, err
 	}
-	identifier, err := s.loginIdentifier(ctx, c, req.Body)
+	token, err := s.loginToken(ctx, c, req.Body)
 	if err != nil {
 		return rsp, err
 	}
+	identifier := token.Identifier
 	st, err := s.passkeys.Begin(reqctx.WithFrontend(ctx), c.project.ID, c.process.Client, c.process.ID)
 	if err != nil {
 		return rsp, err
@@ -103,7 +105,8 @@ func (s *Service) ConnectLoginStart(
 		rsp.Body = noLogin(identifier, rolloutError(open))
 		return rsp, nil
 	}
-	who, err := s.name(ctx, &c, identifier, nil)
+	st.Question.Context = token.Context
+	who, err := s.name(ctx, &c, identifier, func(st *connectState) { st.Context = token.Context })
 	if err != nil {
 		return rsp, err
 	}
@@ -111,19 +114,21 @@ func (s *Service) ConnectLoginStart(
 	return s.startConnectLogin(ctx, c, st, how, who, identifier)
 }
 
-// loginIdentifier returns whom a login is of: what a backend says in a connect token, which this spends, comes before what was typed.
-func (s *Service) loginIdentifier(ctx context.Context, c connectCall, body frontend.ConnectLoginStartReq) (string, error) {
+// loginToken returns whom a login is of: what a backend says in a connect token, which this spends, comes before what was typed, of which
+// there is no more than the identifier.
+func (s *Service) loginToken(ctx context.Context, c connectCall, body frontend.ConnectLoginStartReq) (said connecttoken.Token, err error) {
 	if !body.Source.Valid() {
-		return "", fault.Field("source", "must be a valid value")
+		return said, fault.Field("source", "must be a valid value")
 	}
 	if secret := text(body.LoginConnectToken); secret != "" {
 		token, err := s.tokens.Redeem(ctx, c.project.ID, secret, rest.ConnectTokenTypePasskeyLogin, s.now())
-		return token.Identifier, fault.At(fieldLoginToken, err)
+		return token, fault.At(fieldLoginToken, err)
 	}
 	if strings.TrimSpace(body.Identifier) == "" {
-		return "", fault.Field("identifier", "cannot be blank")
+		return said, fault.Field("identifier", "cannot be blank")
 	}
-	return body.Identifier, nil
+	said.Identifier = body.Identifier
+	return said, nil
 }
 
 // startConnectLogin asks for a decision on the user, or on the decoy.
@@ -187,6 +192,7 @@ func unknownError(c connectCall, who named) *frontend.RequestError {
 func (s *Service) ConnectLoginFinish(
 	ctx context.Context, req service.ForVisit[frontend.ConnectLoginFinishReq],
 ) (rsp service.Answered[frontend.ConnectLoginFinishRsp], err error) {
+	ctx = reqctx.WithFrontend(ctx)
 	c, err := s.connectCall(ctx, req.Visit)
 	if err != nil {
 		return rsp, err
@@ -216,7 +222,7 @@ func (s *Service) finishNamed(ctx context.Context, c connectCall, answer string)
 	done, err := s.passkeys.LoginFinish(
 		ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: c.project.ID, Body: rest.PasskeyLoginFinishReq{
 			UserID: string(c.process.User), ProcessID: c.process.ID, AssertionResponse: answer, ClientInformation: c.process.Client,
-			SignPasskeyData: &signed,
+			SignPasskeyData: &signed, Context: c.state.Context,
 		}},
 	)
 	if err != nil {

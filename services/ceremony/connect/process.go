@@ -38,6 +38,9 @@ type connectState struct {
 	IdentifierType account.IdentifierType `json:"identifierType,omitempty"`
 	AppendToken    ident.ConnectTokenID   `json:"appendToken,omitempty"` // to be spent when the passkey is created
 
+	// Context is what the backend has said in the token that the login or the creation was begun with.
+	Context json.RawMessage `json:"context,omitempty"`
+
 	// Named counts how often somebody was named. It makes each time a write, also when the process stays nobody's.
 	Named int `json:"named,omitempty"`
 	// Told says that the client has been told that there is such a user: it was given options, or a backend vouches for the user. Before

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -39,6 +40,9 @@ func (s *Service) CreateConnectToken(ctx context.Context, req service.ForProject
 	if err := checkConnectToken(req.Body); err != nil {
 		return rest.ConnectToken{}, err
 	}
+	if err := s.checkContext(ctx, req); err != nil {
+		return rest.ConnectToken{}, err
+	}
 	lifetime := time.Duration(connectTokenLifetime) * time.Second
 	if req.Body.MaxLifetimeInSeconds != nil {
 		lifetime = time.Duration(*req.Body.MaxLifetimeInSeconds) * time.Second
@@ -46,7 +50,7 @@ func (s *Service) CreateConnectToken(ctx context.Context, req service.ForProject
 	now := s.now()
 	t := connecttoken.Token{
 		Project: req.Project, Type: req.Body.Type, Identifier: req.Body.Data.Identifier, Status: rest.ConnectTokenStatusInitial,
-		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(lifetime).UnixMilli(),
+		Context: req.Body.Data.Context, CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(lifetime).UnixMilli(),
 	}
 	if req.Body.Data.DisplayName != nil {
 		t.DisplayName = *req.Body.Data.DisplayName
@@ -57,7 +61,7 @@ func (s *Service) CreateConnectToken(ctx context.Context, req service.ForProject
 		return rest.ConnectToken{}, err
 	}
 	answer := connectTokenOf(t)
-	answer.Secret = &secret
+	answer.Secret, answer.Data.Context = &secret, t.Context
 	return answer, nil
 }
 
@@ -94,6 +98,18 @@ func checkConnectToken(body rest.ConnectTokenCreateReq) error {
 		return fault.Fields(wrong...)
 	}
 	return nil
+}
+
+// checkContext refuses what a backend adds to the ceremonies of a token if the policy does not take it.
+func (s *Service) checkContext(ctx context.Context, req service.ForProject[rest.ConnectTokenCreateReq]) error {
+	if req.Body.Data.Context == nil {
+		return nil
+	}
+	if t := req.Body.Type; t != rest.ConnectTokenTypePasskeyAppend && t != rest.ConnectTokenTypePasskeyLogin {
+		return fault.Field("data.context", "is of tokens that start a ceremony: passkey-append and passkey-login")
+	}
+	_, err := s.decision.CheckContext(ctx, service.ForProject[json.RawMessage]{Project: req.Project, Body: req.Body.Data.Context})
+	return fault.Below("data", err)
 }
 
 // UpdateConnectToken implements service.ConnectTokens. A consumed token stays consumed.

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/sighting"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/envhandle"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
@@ -82,6 +83,11 @@ func (s *Service) Recall(p project.Project, client rest.ClientInformation) servi
 // Device is where a ceremony takes place.
 type Device struct {
 	OS, OSVersion, Browser, BrowserVersion string
+}
+
+// Detected is the device that a ceremony was begun on, as far as its start found out.
+func Detected(r challenge.Record) Device {
+	return Device{OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion}
 }
 
 // Sighting is what an environment is remembered by.

@@ -85,8 +85,8 @@ func (s *Service) EvaluateRisk(
 	}
 	q := service.EvaluateQuestion{Question: service.Question{
 		Project: p.ID, Account: &a, Client: asked.Client, Environment: s.deps.Environments.Recall(p, asked.Client), Process: asked.Process,
-		RequestID: reqctx.RequestID(ctx),
-	}, Action: asked.Action, Context: asked.Context, Resource: asked.Resource}
+		RequestID: reqctx.RequestID(ctx), Context: asked.Context,
+	}, Action: asked.Action, Resource: asked.Resource}
 	q.Sighted = environments.Sighted(&p, "", q.Environment, asked.Client)
 	said, err := s.deps.Decision.Evaluate(ctx, q)
 	if err != nil {

@@ -2,6 +2,7 @@ package passkeys
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -45,7 +46,7 @@ func (s *Service) AppendStart(
 	if body.Situation != nil {
 		situation = *body.Situation
 	}
-	st, err := s.start(ctx, req.Project, body.UserID, body.ClientInformation, body.ProcessID)
+	st, err := s.start(ctx, req.Project, body.UserID, body.ClientInformation, body.ProcessID, body.Context)
 	if err != nil {
 		return rsp, err
 	}
@@ -148,7 +149,7 @@ func (s *Service) AppendFinish(
 ) (rsp service.Finished[rest.PasskeyAppendFinishRsp], err error) {
 	defer func() { s.calls.Finished("append-finish", err) }()
 	body := req.Body
-	p, user, err := s.named(ctx, req.Project, body.UserID)
+	p, user, err := s.named(ctx, req.Project, body.UserID, body.Context)
 	if err != nil {
 		return rsp, err
 	}
@@ -170,8 +171,8 @@ func (s *Service) AppendFinish(
 		return rsp, s.RefuseCreation(ctx, attempt, err)
 	}
 	created, err := s.FinishCreation(ctx, Creation{
-		Project: p, Account: a, Taken: taken, Answer: answer, Client: body.ClientInformation, Field: FieldAttestation,
-		Where: environments.SightingOf(body.ClientInformation, detected(taken.Record)),
+		Project: p, Account: a, Taken: taken, Answer: answer, Client: body.ClientInformation, Added: body.Context, Field: FieldAttestation,
+		Where: environments.SightingOf(body.ClientInformation, environments.Detected(taken.Record)),
 	})
 	if err != nil {
 		return rsp, err
@@ -188,6 +189,7 @@ type Creation struct {
 	Taken   challenge.Taken
 	Answer  *protocol.ParsedCredentialCreationData
 	Client  rest.ClientInformation
+	Added   json.RawMessage       // what the caller added
 	Name    string                // the user's own for the passkey, if any
 	Field   string                // of the request, where the answer came in
 	Where   environments.Sighting // zero: nothing is to be remembered of the environment
@@ -233,10 +235,11 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	s.describe(&passkey, c.Taken.Record, c.Client)
 	passkey.Name, passkey.Attestation = c.Name, said
 	asked := s.finishQuestion(ctx, c.Project, &c.Account, c.Taken.Record, c.Client)
-	asked.Passkey, asked.UV, asked.Conditional = passkey, passkey.UserVerified, c.Taken.Kind == event.KindConditionalCreate
+	asked.Context, asked.Passkey, asked.UV = c.Added, passkey, passkey.UserVerified
+	asked.Conditional = c.Taken.Kind == event.KindConditionalCreate
 	judged := s.risk.Finish(ctx, asked)
 	done := c.Taken.Record.Event(s.now(), c.Account.ID, event.AppendCompleted, passkey.ID)
-	environments.Tell(&done, &c.Project, c.Client, detected(c.Taken.Record), s.addresses)
+	environments.Tell(&done, &c.Project, c.Client, environments.Detected(c.Taken.Record), s.addresses)
 	environments.Locate(&done, judged.Place)
 	done.Kind, done.Route, done.Attachment, done.UV = c.Taken.Kind, passkey.CreatedBy(), passkey.Attachment, &passkey.UserVerified
 	err = s.risk.Pass(ctx, risk.Withheld{
@@ -268,7 +271,7 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 
 // describe fills in what the authenticator does not know.
 func (s *Service) describe(c *account.Credential, r challenge.Record, client rest.ClientInformation) {
-	d := environments.DeviceOf(client, detected(r))
+	d := environments.DeviceOf(client, environments.Detected(r))
 	nowMs := s.now().UnixMilli()
 	c.ID = r.PasskeyID()
 	c.Username = r.Username

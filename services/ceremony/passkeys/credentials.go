@@ -1,7 +1,6 @@
 package passkeys
 
 import (
-	"bytes"
 	"context"
 	"errors"
 
@@ -23,7 +22,7 @@ func (s *Service) ListCredentials(ctx context.Context, req service.ForUser[servi
 	if err != nil {
 		return rest.CredentialList{}, err
 	}
-	page, paging, err := listing.Apply(a.Credentials, req.Body, credentialFields(a.ID), "created:asc")
+	page, paging, err := listing.Apply(a.Credentials, req.Body, reply.CredentialFields(a.ID), "created:asc")
 	if err != nil {
 		return rest.CredentialList{}, err
 	}
@@ -32,17 +31,6 @@ func (s *Service) ListCredentials(ctx context.Context, req service.ForUser[servi
 		credentials[i] = s.CredentialOf(c)
 	}
 	return rest.CredentialList{Credentials: credentials, Paging: rest.Paging(paging)}, nil
-}
-
-func credentialFields(user ident.UserID) map[string]listing.Field[account.Credential] {
-	return map[string]listing.Field[account.Credential]{
-		"userID":      listing.String(func(account.Credential) string { return string(user) }),
-		"created":     listing.Time(func(c account.Credential) int64 { return c.CreatedMs }),
-		"status":      listing.String(func(account.Credential) string { return string(rest.CredentialStatusActive) }),
-		"backupState": listing.Bool(func(c account.Credential) bool { return c.BackupState }),
-		"browserName": listing.String(func(c account.Credential) string { return c.CreatedBrowser }),
-		"osName":      listing.String(func(c account.Credential) string { return c.CreatedOS }),
-	}
 }
 
 // DeleteCredential implements service.Users.
@@ -68,16 +56,6 @@ func (s *Service) Remove(ctx context.Context, req service.ForUser[ident.Credenti
 	change := service.Change{ChangedMs: nowMs, CreatedMs: gone.CreatedMs}
 	err = errors.Join(err, s.enrolment.Statements.Forget(ctx, req.Project, req.User, &gone))
 	return change, errors.Join(err, s.index.MarkDeleted(ctx, req.Project, gone.CredentialID, entry))
-}
-
-// find returns the account's credential with a WebAuthn credential ID, or nil.
-func find(a *account.Account, credentialID []byte) *account.Credential {
-	for i := range a.Credentials {
-		if bytes.Equal(a.Credentials[i].CredentialID, credentialID) {
-			return &a.Credentials[i]
-		}
-	}
-	return nil
 }
 
 // CredentialOf is a passkey as backends know it.

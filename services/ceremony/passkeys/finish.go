@@ -2,6 +2,7 @@ package passkeys
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -26,13 +27,18 @@ import (
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
-// named finds the project and the user that the end of a ceremony names.
-func (s *Service) named(ctx context.Context, in ident.ProjectID, user string) (project.Project, ident.UserID, error) {
+// named finds the project and the user that the end of a ceremony names, unless the policy does not take what the caller added.
+func (s *Service) named(
+	ctx context.Context, in ident.ProjectID, user string, added json.RawMessage,
+) (project.Project, ident.UserID, error) {
 	p, err := tenant.Of(ctx, s.projects, in)
 	if err != nil {
 		return project.Project{}, "", err
 	}
 	id, err := userID(user)
+	if err == nil {
+		err = s.risk.CheckContext(ctx, in, added)
+	}
 	return p, id, err
 }
 
@@ -59,6 +65,7 @@ type assertion struct {
 	answer       *protocol.ParsedCredentialAssertionData
 	client       rest.ClientInformation
 	process      string
+	added        json.RawMessage // by the caller
 	discoverable bool
 	signed       bool // the caller wants signed passkey data
 	seen         environments.Sighting
@@ -73,7 +80,7 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	if err != nil {
 		return rest.PasskeyData{}, fault.At(FieldAssertion, err)
 	}
-	passkey := *find(&f.account, f.answer.RawID)
+	passkey := *f.account.Passkey(f.answer.RawID)
 	use, err := party.Verify(f.account, f.taken.Record, f.discoverable, f.answer)
 	if err != nil {
 		s.tellBackupChange(ctx, f, passkey, err)
@@ -82,8 +89,8 @@ func (s *Service) finishAssertion(ctx context.Context, f assertion) (rest.Passke
 	route := relyingparty.Route(passkey, use.Attachment, f.taken.Route)
 	done := f.taken.Record.Event(s.now(), f.account.ID, event.LoginCompleted, passkey.ID)
 	done.Route, done.Process = route, f.process
-	environments.Tell(&done, &f.project, f.client, detected(f.taken.Record), s.addresses)
-	f.seen = environments.SightingOf(f.client, detected(f.taken.Record))
+	environments.Tell(&done, &f.project, f.client, environments.Detected(f.taken.Record), s.addresses)
+	f.seen = environments.SightingOf(f.client, environments.Detected(f.taken.Record))
 	done.UV, done.Use = &use.UserVerified, &event.Use{Counter: use.Counter, BackedUp: use.BackupState, Seen: f.seen.Seen()}
 	known, counted, err := s.end(ctx, f, done, passkey)
 	if err != nil {
@@ -157,7 +164,7 @@ func (s *Service) end(
 // keepUse keeps counter and use of a passkey of a login that the policy does not let pass: a copy of its key is found all the same.
 func (s *Service) keepUse(ctx context.Context, f assertion, done event.Event) {
 	keep := func(a *account.Account) error {
-		if c := find(a, f.answer.RawID); c != nil {
+		if c := a.Passkey(f.answer.RawID); c != nil {
 			c.SignCount, c.LastUsedMs = max(c.SignCount, done.Use.Counter), max(c.LastUsedMs, done.CreatedMs)
 		}
 		return nil
@@ -187,11 +194,11 @@ func (s *Service) judgeLogin(ctx context.Context, f assertion, done *event.Event
 	if f.asked.Login != nil && f.asked.Login.Counter == counter {
 		return
 	}
-	passkey := *find(&a, f.answer.RawID)
+	passkey := *a.Passkey(f.answer.RawID)
 	said := &service.FinishedLogin{Route: done.Route, Counter: counter, BackupChanged: passkey.BackupState != done.Use.BackedUp}
 	passkey.BackupState = done.Use.BackedUp
 	*f.asked = s.finishQuestion(ctx, f.project, &a, f.taken.Record, f.client)
-	f.asked.Passkey, f.asked.UV, f.asked.Login = passkey, *done.UV, said
+	f.asked.Context, f.asked.Passkey, f.asked.UV, f.asked.Login = f.added, passkey, *done.UV, said
 	*f.judged = s.risk.Finish(ctx, *f.asked)
 	environments.Locate(done, f.judged.Place)
 }
@@ -225,7 +232,7 @@ func (s *Service) recordUse(
 		if err := a.Active(); err != nil {
 			return err
 		}
-		c := find(a, f.answer.RawID)
+		c := a.Passkey(f.answer.RawID)
 		if c == nil {
 			return fault.At(FieldAssertion, refusal.ErrDeleted)
 		}
@@ -257,7 +264,7 @@ func (s *Service) tellBackupChange(ctx context.Context, f assertion, passkey acc
 func (s *Service) suspicion(f assertion, t event.Type, passkey ident.CredentialID) event.Event {
 	e := f.taken.Record.Event(s.now(), f.account.ID, t, passkey)
 	e.Process = f.process
-	environments.Tell(&e, &f.project, f.client, detected(f.taken.Record), s.addresses)
+	environments.Tell(&e, &f.project, f.client, environments.Detected(f.taken.Record), s.addresses)
 	return e
 }
 
@@ -285,10 +292,6 @@ func (s *Service) Active(ctx context.Context, project ident.ProjectID, user iden
 		err = a.Active()
 	}
 	return a, err
-}
-
-func detected(r challenge.Record) environments.Device {
-	return environments.Device{OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion}
 }
 
 // sign returns signed passkey data of a login that has just succeeded, or nil if nobody wants it.

@@ -28,7 +28,7 @@ func (s *Service) LoginStart(
 	ctx context.Context, req service.ForProject[rest.PasskeyLoginStartReq],
 ) (rsp service.Judged[rest.PasskeyLoginStartRsp], err error) {
 	defer func() { s.calls.Started("login-start", rsp.Body.LoginAllow, err) }()
-	st, err := s.start(ctx, req.Project, req.Body.UserID, req.Body.ClientInformation, req.Body.ProcessID)
+	st, err := s.start(ctx, req.Project, req.Body.UserID, req.Body.ClientInformation, req.Body.ProcessID, req.Body.Context)
 	if err != nil {
 		return rsp, err
 	}
@@ -160,7 +160,7 @@ func (s *Service) LoginFinish(
 ) (rsp service.Finished[rest.PasskeyLoginFinishRsp], err error) {
 	defer func() { s.calls.Finished("login-finish", err) }()
 	body := req.Body
-	p, user, err := s.named(ctx, req.Project, body.UserID)
+	p, user, err := s.named(ctx, req.Project, body.UserID, body.Context)
 	if err != nil {
 		return rsp, err
 	}
@@ -180,7 +180,7 @@ func (s *Service) LoginFinish(
 		return rsp, err
 	}
 	attempt.unspent = taken.EndsByEvent()
-	if find(&a, answer.RawID) == nil {
+	if a.Passkey(answer.RawID) == nil {
 		return rsp, fault.At(FieldAssertion, s.notTheirs(ctx, p, a, answer.RawID))
 	}
 	if taken.StepUp != "" {
@@ -188,10 +188,10 @@ func (s *Service) LoginFinish(
 		if _, err := s.proofs.Passkeys(ctx, &a, p.RPID, taken.StepUp); err != nil {
 			return rsp, err
 		}
-		defer func() { err = s.proofs.Proven(ctx, &a, taken.StepUp, find(&a, answer.RawID), err) }()
+		defer func() { err = s.proofs.Proven(ctx, &a, taken.StepUp, a.Passkey(answer.RawID), err) }()
 	}
 	login := assertion{
-		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID,
+		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, added: body.Context,
 		asked: new(service.FinishQuestion), judged: new(service.Verdict), signed: body.SignPasskeyData != nil && *body.SignPasskeyData,
 	}
 	data, err := s.finishAssertion(ctx, login)

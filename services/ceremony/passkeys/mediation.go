@@ -30,6 +30,9 @@ func (s *Service) MediationStart(
 	if err != nil {
 		return rsp, err
 	}
+	if err := s.with(ctx, &st, req.Body.Context); err != nil {
+		return rsp, err
+	}
 	verdict, err := s.decision.Mediation(ctx, st.Question)
 	if err != nil {
 		return rsp, err
@@ -53,6 +56,9 @@ func (s *Service) MediationFinish(
 	defer func() { s.calls.Finished("mediation-finish", err) }()
 	body := req.Body
 	p, err := tenant.Of(ctx, s.projects, req.Project)
+	if err == nil {
+		err = s.risk.CheckContext(ctx, req.Project, body.Context)
+	}
 	if err != nil {
 		return rsp, err
 	}
@@ -89,7 +95,8 @@ func (s *Service) MediationFinish(
 	}
 	login := assertion{
 		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true,
-		asked: new(service.FinishQuestion), judged: new(service.Verdict), signed: body.SignPasskeyData != nil && *body.SignPasskeyData,
+		added: body.Context, asked: new(service.FinishQuestion), judged: new(service.Verdict),
+		signed: body.SignPasskeyData != nil && *body.SignPasskeyData,
 	}
 	data, err := s.finishAssertion(ctx, login)
 	if err != nil {
@@ -122,7 +129,7 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 	if err != nil {
 		return account.Account{}, false, err
 	}
-	if find(&a, credentialID) != nil {
+	if a.Passkey(credentialID) != nil {
 		return a, false, nil
 	}
 	// The account is the truth: a deletion that was interrupted before it reached the index is still a deletion.

@@ -54,7 +54,7 @@ func (s *Service) RefuseCreation(ctx context.Context, a Attempt, err error) erro
 		return unspent
 	}
 	owner, _, unread := s.accounts.Get(ctx, a.Project.ID, a.User)
-	if unread != nil || find(&owner, a.Passkey) != nil || errors.Is(err, challenge.ErrUsed) && s.underWay(ctx, a) {
+	if unread != nil || owner.Passkey(a.Passkey) != nil || errors.Is(err, challenge.ErrUsed) && s.underWay(ctx, a) {
 		return err
 	}
 	// Whoever creates passkeys has proven to be the user, so that each answer is one fact.
@@ -147,7 +147,7 @@ func (s *Service) refused(a Attempt, t event.Type, why error, more string) event
 		e.ID = challenge.EventID(ident.ChallengeID(strings.Join([]string{string(a.Project.ID), string(a.User), a.Process, more}, "/")), t)
 	}
 	e.Kind = r.Kind
-	environments.Tell(&e, &a.Project, a.Client, detected(r), s.addresses)
+	environments.Tell(&e, &a.Project, a.Client, environments.Detected(r), s.addresses)
 	e.Refused = &event.Refused{Reason: fault.Words(why), Step: relyingparty.StepOf(why)}
 	if len(a.Passkey) <= relyingparty.MaxCredentialID {
 		e.Refused.Passkey = base64.RawURLEncoding.EncodeToString(a.Passkey)

@@ -2,6 +2,7 @@ package passkeys
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"github.com/keyward/keyward/api/rest"
@@ -28,7 +29,7 @@ type Start struct {
 
 // Start looks up the user and the environment; see Look.
 func (s *Service) start(
-	ctx context.Context, projectID ident.ProjectID, user string, client rest.ClientInformation, process string,
+	ctx context.Context, projectID ident.ProjectID, user string, client rest.ClientInformation, process string, added json.RawMessage,
 ) (Start, error) {
 	st, err := s.Begin(ctx, projectID, client, process)
 	if err != nil {
@@ -38,7 +39,16 @@ func (s *Service) start(
 	if err != nil {
 		return Start{}, err
 	}
+	if err := s.with(ctx, &st, added); err != nil {
+		return Start{}, err
+	}
 	return st, s.Look(ctx, &st, id)
+}
+
+// with puts what the caller added into the question, unless the policy does not take it.
+func (s *Service) with(ctx context.Context, st *Start, added json.RawMessage) error {
+	st.Question.Context = added
+	return s.risk.CheckContext(ctx, st.Project.ID, added)
 }
 
 // Look makes a call that of a user. One who does not exist is a fault. An account that cannot be read is left to the policy, whose answer

@@ -3,6 +3,7 @@ package decisions
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"github.com/keyward/keyward/api/rest"
@@ -107,6 +108,11 @@ func (d *Service) RecordedRisk(_ context.Context, of service.ForProject[ident.De
 		return service.RecordedRisk{}, fault.NotFound("no such decision is recorded (yet)")
 	}
 	return d.OnRecorded(of.Body)
+}
+
+// CheckContext implements service.Decision. Everything is taken.
+func (*Service) CheckContext(context.Context, service.ForProject[json.RawMessage]) (service.Empty, error) {
+	return service.Empty{}, nil
 }
 
 // Labels implements service.Decision.

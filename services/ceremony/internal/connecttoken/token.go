@@ -2,6 +2,8 @@
 package connecttoken
 
 import (
+	"encoding/json"
+
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
 )
@@ -13,6 +15,7 @@ type Token struct {
 	Type        rest.ConnectTokenType   `json:"type"`
 	Identifier  string                  `json:"identifier"`
 	DisplayName string                  `json:"displayName,omitempty"`
+	Context     json.RawMessage         `json:"context,omitempty"` // what the backend alone knows of the ceremonies that it starts
 	Status      rest.ConnectTokenStatus `json:"status"`
 	Process     string                  `json:"process,omitempty"` // the one that has bound it
 	SecretHash  []byte                  `json:"secretHash"`        // SHA-256 of the secret, which is random and long

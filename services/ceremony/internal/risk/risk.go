@@ -5,11 +5,16 @@ package risk
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/patience"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 )
@@ -17,6 +22,7 @@ import (
 // Decision judges. The decision service is one.
 type Decision interface {
 	Finish(context.Context, service.FinishQuestion) (service.Verdict, error)
+	CheckContext(context.Context, service.ForProject[json.RawMessage]) (service.Empty, error)
 }
 
 // Judge asks.
@@ -26,6 +32,23 @@ type Judge struct {
 	StepUps  StepUps
 	Unjudged prometheus.Counter
 	Log      *slog.Logger
+}
+
+// CheckContext refuses what a caller adds to a request if the policy does not take it: 400. Where that cannot be found out, it is left to
+// the judgement, and so is what a backend wrote into a frontend's token: it was checked then.
+func (j *Judge) CheckContext(ctx context.Context, project ident.ProjectID, added json.RawMessage) error {
+	if added == nil || reqctx.Frontend(ctx) {
+		return nil
+	}
+	err := j.Patience.Wait(ctx, func(ctx context.Context) error {
+		_, err := j.Decision.CheckContext(ctx, service.ForProject[json.RawMessage]{Project: project, Body: added})
+		return err
+	})
+	if err == nil || errors.Is(err, fault.TypeValidationError) {
+		return err
+	}
+	j.Log.WarnContext(ctx, "the context of a request was not checked", "project", project, "error", err)
+	return nil
 }
 
 // Finish returns how risky it is to take an answer. Without a judgement the verdict has no Risk.

@@ -2,6 +2,7 @@ package risk_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/patience"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
 )
@@ -20,6 +23,41 @@ type deciding func(context.Context) (service.Verdict, error)
 
 func (d deciding) Finish(ctx context.Context, _ service.FinishQuestion) (service.Verdict, error) {
 	return d(ctx)
+}
+
+func (d deciding) CheckContext(ctx context.Context, _ service.ForProject[json.RawMessage]) (service.Empty, error) {
+	_, err := d(ctx)
+	return service.Empty{}, err
+}
+
+func TestWhatACallerAddsIsRefusedByThePolicyAlone(t *testing.T) {
+	t.Parallel()
+	misfit := fault.Field("context.aal", "must be a whole number from 1 to 3")
+	for name, c := range map[string]struct {
+		added json.RawMessage
+		page  bool
+		said  error
+		want  error
+	}{
+		"nothing was added":                 {nil, false, misfit, nil},
+		"it fits":                           {json.RawMessage(`{"aal":1}`), false, nil, nil},
+		"it does not fit":                   {json.RawMessage(`{"aal":4}`), false, misfit, misfit},
+		"it does not fit any more":          {json.RawMessage(`{"aal":4}`), true, misfit, nil},
+		"nobody can tell whether it fits":   {json.RawMessage(`{"aal":1}`), false, fault.Unavailable(time.Second, "no"), nil},
+		"the decision service has a defect": {json.RawMessage(`{"aal":1}`), false, errors.New("no"), nil},
+	} {
+		judge := risk.Judge{
+			Decision: deciding(func(context.Context) (service.Verdict, error) { return service.Verdict{}, c.said }),
+			Patience: patience.New(time.Minute), Log: slog.New(slog.DiscardHandler),
+		}
+		ctx := t.Context()
+		if c.page {
+			ctx = reqctx.WithFrontend(ctx)
+		}
+		if err := judge.CheckContext(ctx, "pro-1", c.added); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestACeremonyGoesItsWayWhateverTheDecisionServiceDoes(t *testing.T) {

@@ -62,16 +62,12 @@ func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	return &d.Facts, v.plan.Again(r.Counted, r.Facts, &d.Facts)
 }
 
-// risk finds the facts of a finish, or of what is no ceremony. What its caller added stands in the facts.
+// risk finds the facts of a finish, or of what is no ceremony.
 func (r *Recorded) risk(v *view) detect.Detection {
 	if r.Question.Asked == nil {
 		return v.finish(r.Finish(), r.Evidence())
 	}
-	asked := riskfacts.Asked{Action: r.Question.Asked.Action}
-	if was := r.Facts.RiskFacts; was != nil && was.ContextGiven != nil && *was.ContextGiven {
-		asked.Context = append(facts.Context{}, was.Context...)
-	}
-	return v.assessed(r.asked(), r.Evidence(), asked)
+	return v.assessed(r.asked(), r.Evidence(), riskfacts.Asked{Action: r.Question.Asked.Action})
 }
 
 func (r *Recorded) asked() service.Question { return r.Question.Restore(r.Project, r.User, r.Process) }

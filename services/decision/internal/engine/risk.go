@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/contradiction"
 	"github.com/keyward/keyward/services/decision/internal/detect"
@@ -82,7 +83,7 @@ func (v *view) findRisk(about riskfacts.Input, q service.Question, ev Evidence, 
 		Zone:   v.knowledge.Zone, Labels: v.knowledge.Labels, Network: v.network, Now: ev.Now,
 		Finish: end,
 	}
-	in.Place, in.Standing = ev.Around.Place, ev.Around.Standing
+	in.Place, in.Standing, in.Context = ev.Around.Place, ev.Around.Standing, v.added(q.Context)
 	in.Agent, in.Contradicts = contradiction.Find(&d.Client.Agent, &v.knowledge.Clients.Agents, &q.Client)
 	in.Lists, _ = v.listed(&q.Client, ev.Around, q.Environment) // Detect has looked at the error
 	if q.Frontend {
@@ -150,14 +151,12 @@ func (e *Engine) Assess(ctx context.Context, q service.EvaluateQuestion, ev Evid
 	if err := v.actions.Check(q.Action); err != nil {
 		return service.Verdict{}, Basis{}, err
 	}
-	asked := riskfacts.Asked{Action: q.Action}
 	if q.Context != nil {
-		var err error
-		if asked.Context, err = v.context.Read(q.Context); err != nil {
+		if err := e.CheckContext(q.Project, q.Context); err != nil {
 			return service.Verdict{}, Basis{}, err
 		}
 	}
-	d := v.assessed(q.Question, ev, asked)
+	d := v.assessed(q.Question, ev, riskfacts.Asked{Action: q.Action})
 	judged := e.judge(ctx, v, &d)
 	if judged == nil {
 		judged = unruledRisk()
@@ -166,6 +165,24 @@ func (e *Engine) Assess(ctx context.Context, q service.EvaluateQuestion, ev Evid
 	said.Allow, said.Incomplete = !judged.asks(), !d.Facts.Complete || judged.Err != nil
 	judged.bind(&said, false, ev.Now)
 	return said, Basis{Facts: &d.Facts, Answer: judged.Answer, Memoised: judged.Memoised, Found: &d, Risk: judged}, nil
+}
+
+// CheckContext reports whether what a caller adds to a question is what the bundle allows. The error is a *given.MisfitError.
+func (e *Engine) CheckContext(project ident.ProjectID, raw []byte) error {
+	_, err := e.view(project).context.Read(raw)
+	return err
+}
+
+// added is what a caller added to a question. What does not fit is unknown: it did when it was checked, and another bundle answers since.
+func (v *view) added(raw []byte) facts.Context {
+	if raw == nil {
+		return nil
+	}
+	read, err := v.context.Read(raw)
+	if err != nil {
+		return nil
+	}
+	return read
 }
 
 // assessed finds the facts of what is no ceremony.

@@ -38,7 +38,7 @@ type RiskFacts struct {
 	Used         *Used     `json:"used,omitempty"`         // of LoginFinish alone
 	Created      *Created  `json:"created,omitempty"`      // of AppendFinish alone
 	Velocity     *Velocity `json:"velocity,omitempty"`     // nil = no rule reads a counter, or it was recorded before there were any
-	Context      Context   `json:"context,omitempty"`      // this and the next: of Evaluate alone
+	Context      Context   `json:"context,omitempty"`      // of the caller; this and the next: in records of before of Evaluate alone
 	ContextGiven *bool     `json:"contextGiven,omitempty"` // the caller sent one
 }
 

@@ -39,14 +39,14 @@ type Input struct {
 	Place       place.Place    // that the address is in
 	Standing    Standing       // nil = nothing is known of models of authenticators
 	Now         time.Time
-	Finish      *Finish // of a stage that ends a ceremony
-	Asked       *Asked  // of facts.Evaluate
+	Finish      *Finish       // of a stage that ends a ceremony
+	Asked       *Asked        // of facts.Evaluate
+	Context     facts.Context // nil = the caller added none
 }
 
 // Asked is what is asked about that is no ceremony.
 type Asked struct {
-	Action  string        // one that the bundle declares
-	Context facts.Context // nil = the caller sent none
+	Action string // one that the bundle declares
 }
 
 // Finish is what ended a ceremony.
@@ -77,6 +77,7 @@ type whole struct {
 	alerts   facts.Alerts
 	changed  int // how many hours ago the status of an authenticator did
 	fraud    int // how many hours ago fraud was confirmed
+	given    bool
 }
 
 // Find finds the facts. Of mediation there is no user yet.
@@ -93,8 +94,9 @@ func Find(in *Input) *facts.RiskFacts {
 		w.known(in)
 		f.Familiar, f.User, f.Travel = &w.familiar, &w.user, &w.travel
 	}
+	f.Context, w.given, f.ContextGiven = in.Context, in.Context != nil, &w.given
 	if a := in.Asked; a != nil {
-		f.Action, f.Context, f.ContextGiven = a.Action, a.Context, new(a.Context != nil)
+		f.Action = a.Action
 	}
 	switch end := in.Finish; {
 	case end == nil:

@@ -390,7 +390,7 @@ func TestAConfirmedFraudIsAnAlertUntilItIsTakenBack(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoCeremonyIsToldByItsActionAndContext(t *testing.T) {
+func TestARequestIsToldByItsActionAndContext(t *testing.T) {
 	t.Parallel()
 	in := input()
 	in.Stage = facts.Evaluate
@@ -398,12 +398,12 @@ func TestWhatIsNoCeremonyIsToldByItsActionAndContext(t *testing.T) {
 	if f := riskfacts.Find(in); f.Action != "payment" || f.Context != nil || f.ContextGiven == nil || *f.ContextGiven {
 		t.Errorf("%+v", f)
 	}
-	in.Asked.Context = facts.Context{{Name: "externalScore", Value: int64(80)}}
+	in.Context = facts.Context{{Name: "externalScore", Value: int64(80)}}
 	if f := riskfacts.Find(in); len(f.Context) != 1 || !*f.ContextGiven {
 		t.Errorf("%+v", f)
 	}
-	in = input()
-	if f := riskfacts.Find(in); f.Context != nil || f.ContextGiven != nil {
-		t.Errorf("a start knows of a context: %+v", f)
+	in.Stage, in.Asked = facts.LoginStart, nil
+	if f := riskfacts.Find(in); f.Action != facts.PasskeyLogin || len(f.Context) != 1 || !*f.ContextGiven {
+		t.Errorf("a start with a context: %+v", f)
 	}
 }

@@ -43,6 +43,7 @@ func travel(in *Input) facts.Travel {
 // Recorded puts in the place of what was found of places that which had been found when they were known.
 func Recorded(f, was *facts.RiskFacts) {
 	f.Request.Located, f.Travel = was.Request.Located, was.Travel
+	f.Context, f.ContextGiven = was.Context, was.ContextGiven
 	if f.Familiar != nil && was.Familiar != nil {
 		f.Familiar.Country, f.Familiar.ASN = was.Familiar.Country, was.Familiar.ASN
 	}

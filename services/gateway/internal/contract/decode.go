@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -102,6 +103,7 @@ type reader struct {
 	*shape
 	into     reflect.Type // without the pointer
 	pointer  bool
+	raw      bool // an object that is kept as it came: others know its members
 	members  map[string]member
 	required uint64 // one bit for each required member
 	item     *reader
@@ -121,6 +123,9 @@ func newReader(s *shape, into reflect.Type) *reader {
 	}
 	switch kind := r.into.Kind(); s.kind {
 	case kindObject:
+		if r.raw = r.into == reflect.TypeFor[stdjson.RawMessage]() && len(s.properties) == 0; r.raw {
+			return r
+		}
 		return r.withMembers()
 	case kindArray:
 		if kind != reflect.Slice {
@@ -186,6 +191,9 @@ func (r *reader) read(from *jsontext.Decoder, into reflect.Value) bool {
 	}
 	switch r.kind {
 	case kindObject:
+		if r.raw {
+			return readRaw(from, into)
+		}
 		return r.readObject(from, into)
 	case kindArray:
 		return r.readArray(from, into)
@@ -209,6 +217,16 @@ func (r *reader) read(from *jsontext.Decoder, into reflect.Value) bool {
 		into.SetInt(n)
 		return err == nil && r.takesInteger(n)
 	}
+}
+
+// readRaw keeps a copy: what the tokenizer returns is good until it is asked for more.
+func readRaw(from *jsontext.Decoder, into reflect.Value) bool {
+	if from.PeekKind() != '{' {
+		return false
+	}
+	raw, err := from.ReadValue()
+	into.SetBytes(bytes.Clone(raw))
+	return err == nil
 }
 
 func (r *reader) readObject(from *jsontext.Decoder, into reflect.Value) bool {

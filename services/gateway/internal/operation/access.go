@@ -157,9 +157,7 @@ func accessAsked(asked rest.AccessQuestion) (e service.RiskEvaluation, err error
 		if about.ClientInformation != nil {
 			e.Client = *about.ClientInformation
 		}
-		if about.Context != nil {
-			e.Context = *about.Context
-		}
+		e.Context = about.Context
 	}
 	return e, nil
 }

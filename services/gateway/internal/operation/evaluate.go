@@ -16,7 +16,7 @@ var errUnjudged = errors.New("an evaluation was answered without a judgement")
 func (s Services) evaluate(
 	ctx context.Context, q service.ForProject[rest.RiskEvaluateReq],
 ) (rsp service.Judged[rest.RiskEvaluateRsp], err error) {
-	asked := service.RiskEvaluation{Action: q.Body.Action, Client: q.Body.ClientInformation}
+	asked := service.RiskEvaluation{Action: q.Body.Action, Client: q.Body.ClientInformation, Context: q.Body.Context}
 	if q.Body.UserID != nil {
 		asked.User = ident.UserID(*q.Body.UserID)
 	}
@@ -25,9 +25,6 @@ func (s Services) evaluate(
 	}
 	if q.Body.ProcessID != nil {
 		asked.Process = *q.Body.ProcessID
-	}
-	if q.Body.Context != nil {
-		asked.Context = *q.Body.Context
 	}
 	said, err := s.Ceremony.EvaluateRisk(ctx, service.ForProject[service.RiskEvaluation]{Project: q.Project, Body: asked})
 	if err != nil {

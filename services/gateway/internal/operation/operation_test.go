@@ -45,11 +45,8 @@ func TestTheTableHasTheOperationsOfTheDocuments(t *testing.T) {
 	}
 }
 
-// slow are the operations whose bodies hold objects with names that callers or bundles choose. They are rare, or no ceremony, so each body
-// is checked in full.
-var slow = []string{
-	"createChallenge", "createWebhookEndpoint", "updateWebhookEndpoint", "evaluateRisk", "evaluateAccess", "evaluateAccesses",
-}
+// slow are the operations whose bodies hold objects with names that callers choose. They are rare, so each body is checked in full.
+var slow = []string{"createChallenge", "createWebhookEndpoint", "updateWebhookEndpoint"}
 
 func TestEveryBodyIsCheckedWhileItIsRead(t *testing.T) {
 	t.Parallel()
