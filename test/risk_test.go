@@ -157,8 +157,8 @@ func (a caller) report(t *testing.T, status string) {
 	}))
 }
 
-// judgedAs holds the header of an answer to what it should say of risk. That something may be missing from what is counted is said on a busy
-// machine now and then, and is no part of it.
+// judgedAs holds the header of an answer to what it should say of risk. That something may be missing from what is counted is said on a
+// busy machine now and then, and is no part of it.
 func judgedAs(t *testing.T, a answer, want string) {
 	t.Helper()
 	if got := risk(a); got != want {

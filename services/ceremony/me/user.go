@@ -220,7 +220,7 @@ func (s *Service) CurrentUserPasskeyAppendFinish(
 		return service.Empty{}, err
 	}
 	_, err = s.passkeys.AppendFinish(
-		ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: who.Project.ID, Body: rest.PasskeyAppendFinishReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyAppendFinishReq]{Project: who.Project.ID, Body: rest.PasskeyAppendFinishReq{
 			UserID: string(who.User), ProcessID: processOfVisitor(who), AttestationResponse: req.Body.AttestationResponse,
 			ClientInformation: environments.ClientOf(req.Visit, req.Body.ClientInformation),
 		}},

@@ -158,7 +158,7 @@ func (s *Service) PasskeyLoginFinish(ctx context.Context, req service.ForVisit[f
 	}
 	user := t.state.User
 	done, err := s.passkeys.LoginFinish(
-		ctx, service.ForProject[rest.PasskeyLoginFinishReq]{Project: t.project.ID, Body: rest.PasskeyLoginFinishReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyLoginFinishReq]{Project: t.project.ID, Body: rest.PasskeyLoginFinishReq{
 			UserID: string(user), ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 		}},
 	)
@@ -187,7 +187,7 @@ func (s *Service) PasskeyMediationFinish(ctx context.Context, req service.ForVis
 		return processAnswer{}, signin.ErrPlace
 	}
 	done, err := s.passkeys.MediationFinish(
-		ctx, service.ForProject[rest.PasskeyMediationFinishReq]{Project: t.project.ID, Body: rest.PasskeyMediationFinishReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyMediationFinishReq]{Project: t.project.ID, Body: rest.PasskeyMediationFinishReq{
 			ProcessID: t.process.ID, AssertionResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 		}},
 	)

@@ -274,7 +274,7 @@ func (s *Service) PasskeyAppendFinish(ctx context.Context, req service.ForVisit[
 		return processAnswer{}, signin.ErrPlace
 	}
 	done, err := s.passkeys.AppendFinish(
-		ctx, service.ForProject[rest.PasskeyAppendFinishReq]{Project: t.project.ID, Body: rest.PasskeyAppendFinishReq{
+		reqctx.WithFrontend(ctx), service.ForProject[rest.PasskeyAppendFinishReq]{Project: t.project.ID, Body: rest.PasskeyAppendFinishReq{
 			UserID: string(t.state.User), ProcessID: t.process.ID, AttestationResponse: req.Body.SignedChallenge, ClientInformation: t.client(),
 		}},
 	)

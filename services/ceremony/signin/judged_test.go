@@ -1,0 +1,56 @@
+package signin_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+)
+
+// A page learns of no finish that the policy bars, or asks for more, why that is, and opens no step-up: its own login is the further proof.
+func TestPagesAreToldNothingOfHowAFinishWasJudged(t *testing.T) {
+	t.Parallel()
+	for _, action := range []service.RiskAction{service.RiskChallenge, service.RiskDeny} {
+		t.Run(string(action), func(t *testing.T) {
+			t.Parallel()
+			st, d := ceremonytest.New(t), authenticator.Phone()
+			user := member(t, st, d, emailOf(ceremonytest.Email))
+			login, form := begin(t, st), begin(t, st, mediating)
+			login.logIn(t, ceremonytest.Email, frontend.BlockTypePasskeyVerify)
+			creation := begin(t, st)
+			creation.signUp(t, frontend.BlockTypePasskeyAppend, emailOf("grace@example.com"))
+			before := sessionsOf(t, st, user)
+			st.Decision.Mu.Lock()
+			st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
+				return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Rule: "R2", Risk: &service.Risk{
+					Rule: "R2", Action: action, Level: service.RiskHigh, Enforced: true, StepUp: []service.StepUpMethod{service.StepUpCaller},
+				}}, nil
+			}
+			st.Decision.Mu.Unlock()
+			untold := func(what string, err error) {
+				t.Helper()
+				f := fault.As(err)
+				if errors.Is(err, fault.TypeStepUpRequired) || errors.Is(err, fault.TypeRiskDenied) || f.Status != 400 {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			signed := frontend.PasskeyFinishReq{SignedChallenge: d.Get(t, login.request(t).Challenge)}
+			untold("a login", try(t, login, login.PasskeyLoginFinish, signed))
+			signed.SignedChallenge = d.Get(t, *dataOf(t, form.body.Data.AsBlockLoginInit).ConditionalUIChallenge)
+			do(t, form, form.PasskeyMediationFinish, signed, frontend.BlockTypeLoginInit)
+			signed.SignedChallenge = authenticator.Phone().Create(t, creation.creation(t).Challenge)
+			untold("a creation", try(t, creation, creation.PasskeyAppendFinish, signed))
+			if n := sessionsOf(t, st, user); n != before {
+				t.Errorf("%d sessions more", n-before)
+			}
+			if opened := st.Events.OfType(event.StepUpStarted); len(opened) != 0 {
+				t.Errorf("opened %+v", opened)
+			}
+		})
+	}
+}
