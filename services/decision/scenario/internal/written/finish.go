@@ -41,16 +41,20 @@ func (l *library) finishOf(s *Scenario, scenario *yaml.Node, fields map[string]*
 	s.Finish.Login = said
 }
 
-// askedOf reads what is evaluated that is no ceremony. Which actions and members of a context there are is the bundle's affair.
+// askedOf reads what is evaluated that is no ceremony, and what its caller alone knows. Which actions and members of a context there are is
+// the bundle's affair.
 func (l *library) askedOf(s *Scenario, scenario *yaml.Node, fields map[string]*yaml.Node) {
+	if s.Action != Risk {
+		return
+	}
+	s.Question.Context = l.JSON(fields["context"], "context")
 	switch about := fields["about"]; {
-	case s.Action != Risk:
 	case s.Stage == facts.Evaluate && about == nil:
 		l.Refuse(scenario, "the scenario does not say what it is about: an action of the bundle")
 	case s.Stage == facts.Evaluate:
-		s.Asked.Action, s.Asked.Context = l.Text(about, "about"), l.JSON(fields["context"], "context")
+		s.Asked.Action = l.Text(about, "about")
 	default:
-		l.refuseAt(s.Stage, fields, "about", "context")
+		l.refuseAt(s.Stage, fields, "about")
 	}
 }
 
