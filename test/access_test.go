@@ -47,8 +47,8 @@ func prefixOf(path string) string {
 	return "/v2"
 }
 
-// addProject creates a second tenant as an operator would, through NATS.
-func addProject(t *testing.T, natsURL string, id ident.ProjectID, secret string) {
+// projectsAt are the projects as an operator changes them, through NATS.
+func projectsAt(t *testing.T, natsURL string) *project.Store {
 	t.Helper()
 	cfg := bus.DefaultConfig()
 	cfg.URL, cfg.StartTimeout = natsURL, 5*patience
@@ -56,7 +56,7 @@ func addProject(t *testing.T, natsURL string, id ident.ProjectID, secret string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	t.Cleanup(b.Close)
 	kv, err := b.Bucket(t.Context(), bus.ProjectsBucket)
 	if err != nil {
 		t.Fatal(err)
@@ -65,11 +65,17 @@ func addProject(t *testing.T, natsURL string, id ident.ProjectID, secret string)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return store
+}
+
+// addProject creates a second tenant as an operator would, through NATS.
+func addProject(t *testing.T, natsURL string, id ident.ProjectID, secret string) {
+	t.Helper()
 	p, err := project.New(id, "other", "localhost", "Other", []string{origin}, secret, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Create(t.Context(), p); err != nil {
+	if err := projectsAt(t, natsURL).Create(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 }

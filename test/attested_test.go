@@ -3,7 +3,6 @@ package test
 import (
 	"encoding/base64"
 	"encoding/pem"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
-	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/metadata/metadatatest"
@@ -66,22 +64,7 @@ func (c *certifier) says(t *testing.T, number int, reports ...any) {
 // askForAttestation has a project ask for it.
 func askForAttestation(t *testing.T, natsURL string, id ident.ProjectID) {
 	t.Helper()
-	cfg := bus.DefaultConfig()
-	cfg.URL, cfg.StartTimeout = natsURL, 5*patience
-	b, err := bus.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	kv, err := b.Bucket(t.Context(), bus.ProjectsBucket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := project.NewStore(t.Context(), kv, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Change(t.Context(), id, func(p *project.Project) error {
+	if err := projectsAt(t, natsURL).Change(t.Context(), id, func(p *project.Project) error {
 		p.Attestation.Conveyance = project.ConveyDirect
 		return nil
 	}); err != nil {

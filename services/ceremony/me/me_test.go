@@ -490,3 +490,33 @@ func TestWhatDoesHarmTakesARecentLoginIfTheProjectSaysSo(t *testing.T) {
 		})
 	}
 }
+
+// The list of passkeys learns of no creation that the policy bars, or asks for more, why that is, and opens no step-up.
+func TestThePageIsToldNothingOfHowACreationWasJudged(t *testing.T) {
+	t.Parallel()
+	for _, action := range []service.RiskAction{service.RiskChallenge, service.RiskDeny} {
+		t.Run(string(action), func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			in, d := st.OpenSession(t), authenticator.Phone()
+			start := startMine(t, st, d, in.Session)
+			st.Decision.Mu.Lock()
+			st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
+				return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Rule: "R2", Risk: &service.Risk{
+					Rule: "R2", Action: action, Level: service.RiskHigh, Enforced: true, StepUp: []service.StepUpMethod{service.StepUpCaller},
+				}}, nil
+			}
+			st.Decision.Mu.Unlock()
+			err := finishMine(t, st, d, in.Session, d.Create(t, start.Body.AttestationOptions))
+			if f := fault.As(err); err == nil || f.Status != http.StatusBadRequest || f.Type != fault.TypeValidationError {
+				t.Errorf("got %v", err)
+			}
+			if left := mine(t, st, in.Session); len(left) != 0 {
+				t.Errorf("kept %+v", left)
+			}
+			if opened := st.Events.OfType(event.StepUpStarted); len(opened) != 0 {
+				t.Errorf("opened %+v", opened)
+			}
+		})
+	}
+}
