@@ -169,14 +169,19 @@ const (
 func (c *Cache) keepWhole(ctx context.Context) {
 	next := time.NewTimer(0)
 	defer next.Stop()
+	soon := false // doubts that go on and on do not put it off
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.seen.doubts:
-			next.Reset(soonPause)
+			if !soon {
+				next.Reset(soonPause)
+			}
+			soon = true
 			continue
 		case <-next.C:
+			soon = false
 		}
 		pause := checkPause
 		c.forgetAgain(ctx)

@@ -399,3 +399,27 @@ func TestNamesOfNobodyAreMissingSinceTheyCouldBeTakenUp(t *testing.T) {
 		})
 	}
 }
+
+func TestDoubtsThatGoOnDoNotKeepSetsFromBeingLookedAfter(t *testing.T) {
+	t.Parallel()
+	inEachShape(t, func(t *testing.T, w *world) {
+		done := make(chan struct{})
+		var doubting sync.WaitGroup
+		doubting.Go(func() {
+			often := time.NewTicker(time.Millisecond)
+			defer often.Stop()
+			for {
+				select {
+				case <-done:
+					return
+				case <-often.C:
+					w.one.seen.doubt()
+					w.two.seen.doubt()
+				}
+			}
+		})
+		defer doubting.Wait()
+		defer close(done)
+		w.whole(t, w.two)
+	})
+}
