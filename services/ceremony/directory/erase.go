@@ -41,6 +41,9 @@ func (s *Service) Erase(ctx context.Context, project ident.ProjectID, user ident
 	}
 	limited, cancel := context.WithTimeout(ctx, eraseLimit)
 	defer cancel()
+	if err := s.outbox.Caught(limited, account.Ref{Project: project, User: user}); err != nil {
+		return goesOn(err)
+	}
 	if err := s.finishErasure(limited, a); err != nil {
 		return goesOn(err)
 	}

@@ -75,5 +75,5 @@ func (s *Service) finish(ctx context.Context, ref account.Ref) error {
 	if len(a.Unannounced) > 0 {
 		s.repaired.WithLabelValues("announcement").Inc()
 	}
-	return s.outbox.Announce(ctx, a)
+	return s.outbox.Tell(ctx, a)
 }

@@ -45,7 +45,7 @@ func (s *Service) Remove(ctx context.Context, req service.ForUser[ident.Credenti
 	tidings.Credential = string(req.Body)
 	nowMs := tidings.CreatedMs
 	var gone account.Credential
-	a, _, err := s.outbox.Apply(ctx, tidings, func(a *account.Account) (err error) {
+	a, err := s.outbox.Change(ctx, tidings, func(a *account.Account) (err error) {
 		gone, err = enrolment.Bury(a, req.Body, nowMs, nowMs-2*s.challengeTTL.Milliseconds())
 		return err
 	})

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/core/account"
@@ -24,17 +25,9 @@ func (s *Store) NewEvent(project ident.ProjectID, user ident.UserID, t event.Typ
 }
 
 // Change changes an account and tells of it. The event is stored with the change, so that no crash separates the two; when change has
-// returned without error, the event is in the log too. An error may mean that the account has been changed and its event is late, in which
-// case it is a 503.
+// returned without error, both are on disk, and the log has the event, or gets it next: see Announce. An error may mean that the account
+// has been changed and its event is late, in which case it is a 503.
 func (s *Store) Change(ctx context.Context, tidings event.Event, change func(*account.Account) error) (account.Account, error) {
-	a, _, err := s.Apply(ctx, tidings, change)
-	return a, err
-}
-
-// Apply is change; it says too where in the log the event is.
-func (s *Store) Apply(
-	ctx context.Context, tidings event.Event, change func(*account.Account) error,
-) (account.Account, service.Appended, error) {
 	a, err := s.accounts.Update(ctx, tidings.Project, tidings.User, func(a *account.Account) error {
 		s.Untold(a)
 		if len(a.Unannounced) >= maxUnannounced {
@@ -49,10 +42,9 @@ func (s *Store) Apply(
 		return nil
 	})
 	if err != nil {
-		return account.Account{}, service.Appended{}, err
+		return account.Account{}, err
 	}
-	appended, err := s.publish(ctx, a)
-	return a, appended, err
+	return a, s.Announce(ctx, a)
 }
 
 // Note puts an event with an account that is being changed, unless too many are there already; Announce tells of it.
@@ -64,30 +56,46 @@ func Note(a *account.Account, tidings event.Event) {
 
 // Announce appends what the account has to tell, oldest first, and removes it from the account, at once or a moment later. That the log has
 // them is what counts: events that cannot be removed are appended once more later, under the same IDs.
+//
+// The account is stored with its events by then. So while Run runs, nobody waits for those that no decision reads: they are on their way
+// when Announce has returned, before whatever this store appends of the user next.
 func (s *Store) Announce(ctx context.Context, a account.Account) error {
-	_, err := s.publish(ctx, a)
-	return err
+	if len(a.Unannounced) == 0 {
+		return nil
+	}
+	read := func(e event.Event) bool { return !e.Type.OfAccount() }
+	if !slices.ContainsFunc(a.Unannounced, read) && s.telling.later(refOf(&a), func() { s.tellLater(ctx, a) }) {
+		return nil
+	}
+	return s.Tell(ctx, a)
 }
 
-// publish is announce; it says too where in the log the last of the events is.
-func (s *Store) publish(ctx context.Context, a account.Account) (last service.Appended, err error) {
+// Tell is Announce for who waits until the log has what the account has to tell.
+func (s *Store) Tell(ctx context.Context, a account.Account) error {
+	if err := s.Caught(ctx, refOf(&a)); err != nil {
+		return err
+	}
+	return s.tell(ctx, a)
+}
+
+func (s *Store) tell(ctx context.Context, a account.Account) error {
 	if len(a.Unannounced) == 0 {
-		return service.Appended{}, nil
+		return nil
 	}
 	ref := refOf(&a)
 	for _, e := range a.Unannounced {
 		if s.settling.has(ref, e.ID) {
 			continue
 		}
-		if last, err = s.Append(ctx, e); err != nil {
-			return service.Appended{}, err
+		if _, err := s.put(ctx, e); err != nil {
+			return err
 		}
 	}
 	if s.settling.later(ref, a.Unannounced) {
-		return last, nil
+		return nil
 	}
 	_ = s.settle(ctx, ref, ids(a.Unannounced)) // told by it; the log has them
-	return last, nil
+	return nil
 }
 
 // How often and how soon the append of an event is tried again: the passkey has been stored or used by then, and the challenge cannot be
@@ -97,14 +105,24 @@ const (
 	appendPause    = 50 * time.Millisecond
 )
 
-// Append puts an event into the log. The event's ID makes repetition harmless.
+// Append puts an event into the log, after those of the user's account that are on their way. The event's ID makes repetition harmless.
 func (s *Store) Append(ctx context.Context, e event.Event) (service.Appended, error) {
+	if err := s.Caught(ctx, account.Ref{Project: e.Project, User: e.User}); err != nil {
+		return service.Appended{}, err
+	}
+	return s.put(ctx, e)
+}
+
+func (s *Store) put(ctx context.Context, e event.Event) (service.Appended, error) {
 	return again(ctx, s, func() (service.Appended, error) { return s.events.Append(ctx, e) })
 }
 
-// Conclude puts an event into the log that completes a login, if the user has no newer one than what it was judged by. The attempt makes
-// repetition harmless.
+// Conclude is Append for an event that completes a login: it is put into the log if the user has no newer one than what it was judged by.
+// The attempt makes repetition harmless.
 func (s *Store) Conclude(ctx context.Context, c service.Conclusion) (service.Concluded, error) {
+	if err := s.Caught(ctx, account.Ref{Project: c.Event.Project, User: c.Event.User}); err != nil {
+		return service.Concluded{}, err
+	}
 	return again(ctx, s, func() (service.Concluded, error) { return s.events.Conclude(ctx, c) })
 }
 

@@ -108,10 +108,11 @@ func (s *settling) gone(ref account.Ref, t *told) {
 	}
 }
 
-// Run removes from accounts what has been told, a moment later, until ctx ends; then it removes what is left and returns. Without it, who
-// tells of a change removes it at once.
+// Run tells of changes for which nobody waits, and removes from accounts what has been told, a moment later, until ctx ends; then it does
+// what is left and returns. Without it, who makes a change tells of it and removes it at once.
 func (s *Store) Run(ctx context.Context) {
 	s.settling.run(true)
+	s.telling.run(true)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -119,6 +120,7 @@ func (s *Store) Run(ctx context.Context) {
 			s.settleAll(ctx, s.settling.due(false))
 		}
 	}
+	s.telling.run(false)
 	s.settling.run(false)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleDrain)
 	defer cancel()
