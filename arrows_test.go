@@ -104,11 +104,12 @@ var arrows = []struct {
 	{"services/ceremony/internal/readmodel/internal/listdb", "core api " + stored("session connecttoken")},
 	{"services/ceremony/internal/relyingparty", "core " + stored("challenge")},
 	{"services/ceremony/internal/session", "core api"},
-	{"services/ceremony/internal/risk", "core api " + stored("attestation challenge relyingparty")},
+	{"services/ceremony/internal/risk", "core api " + stored("attestation challenge relyingparty tidings")},
 	{"services/ceremony/internal/refusal", "core " + stored("challenge relyingparty")},
 	{"services/ceremony/internal/stepup", "core"},
 	{"services/ceremony/internal/signin", "core api " + stored("code process")},
 	{"services/ceremony/internal/tenant", "core"},
+	{"services/ceremony/internal/tidings", "core " + stored("challenge")},
 	{
 		"services/ceremony/ceremonytest",
 		"core api services/ceremony. services/ceremony/sessions services/ceremony/signing services/ceremony/delivery",

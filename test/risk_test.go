@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/place/mmdbtest"
 	"github.com/keyward/keyward/policies/policiestest"
@@ -510,4 +511,44 @@ func first(t *testing.T, s scene) {
 	ada.create(t)
 	s.clock.goOn(50 * time.Minute)
 	judgedAs(t, ada.login(t), `allow;level=low;enforced=?0;reasons="fresh-account"`)
+}
+
+// TestSubscribersAreToldHowStartsAreJudged follows what is told of a person in a private window, where that is barred.
+func TestSubscribersAreToldHowStartsAreJudged(t *testing.T) {
+	t.Parallel()
+	for _, s := range shapes() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			bundle := bundleWith(t, map[string]any{project1: map[string]any{"parameters": map[string]any{
+				"risk": map[string]any{"severities": map[string]any{"private-window": 4}},
+			}}})
+			st := s.start(t, func(c *settings.Config) { c.Decision.PoliciesDir = bundle })
+			ada := caller{person: st.newPerson(t), address: berlin}
+			ada.create(t)
+			told := ada.followEvents(t, "?userID="+ada.id+"&type=risk-decided", "")
+			as[rest.PasskeyLoginStartRsp](t, ada.start(t)) // of what is allowed nothing is told
+			ada.says = map[string]any{"privateMode": true}
+			asked := ada.start(t)
+			process := ada.nextProcess()
+			creation := ada.askForAppend(t, process, ada.body(process)["clientInformation"].(map[string]any))
+			if !creation.AppendAllow {
+				t.Fatalf("it is observed alone: %+v", creation)
+			}
+			evaluated := ada.evaluated(t, map[string]any{"action": "payment", "clientInformation": ada.body("")["clientInformation"]})
+			got := map[string]event.Event{}
+			for len(got) < 3 {
+				e := told.next().event
+				got[e.Risk.Stage] = e
+			}
+			for stage, decision := range map[string]string{
+				"login-start": asked.header.Get("X-Keyward-Decision-ID"), "append-start": "", "evaluate": evaluated.Risk.DecisionID,
+			} {
+				e := got[stage]
+				if e.Type != event.RiskDecided || e.Risk.Action != "deny" || e.Risk.Level != "high" || e.Risk.Enforced || e.Ceremony != "" ||
+					!slices.Contains(e.Risk.Reasons, "private-window") || decision != "" && string(e.Decision) != decision || e.Decision == "" {
+					t.Errorf("of the %s: %+v %+v", stage, e, e.Risk)
+				}
+			}
+		})
+	}
 }

@@ -34,7 +34,7 @@ const (
 	NewEnvironment Type = "new-environment"
 	// NewCountry: The user logged in with a passkey, or created one, in a country where the account is not known to have succeeded before. The first success of an account is in no new country, nor is any that nobody can locate.
 	NewCountry Type = "new-country"
-	// RiskDecided: A ceremony that was finished was judged for risk to be more than allowed, or of a high level, whether or not the policy enforces that.
+	// RiskDecided: A start, a finish or an evaluation was judged for risk to be more than allowed, or of a high level, whether or not the policy enforces that. Of a start or an evaluation, at which nothing is written, it comes a moment later, at most 64 of a user and hour; it has no ceremony then.
 	RiskDecided Type = "risk-decided"
 	// RiskFeedback: A caller told what became of what a decision was about.
 	RiskFeedback Type = "risk-feedback"

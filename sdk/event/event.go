@@ -156,7 +156,7 @@ type Codes struct {
 
 // Risk is how a ceremony that was finished was judged.
 type Risk struct {
-	Stage    string   `json:"stage"`             // login-finish or append-finish
+	Stage    string   `json:"stage"`             // login-start, append-start, login-finish, append-finish or evaluate
 	Action   string   `json:"action"`            // allow, review, challenge or deny
 	Level    string   `json:"level"`             // low, medium or high
 	Reasons  []string `json:"reasons,omitempty"` // their names, sorted

@@ -136,17 +136,6 @@ func Locate(e *event.Event, at place.Place) {
 	}
 }
 
-// NewCountry is the event of a ceremony that was completed at a place in a country where the account had not succeeded before.
-func NewCountry(done event.Event, id ident.EventID, at place.Place) event.Event {
-	e := event.Event{
-		ID: id, Project: done.Project, User: done.User, Type: event.NewCountry, CreatedMs: done.CreatedMs, Process: done.Process,
-		Environment: done.Environment, Credential: done.Credential, Challenge: done.Challenge, Ceremony: done.Ceremony, Client: done.Client,
-		Origin: done.Origin,
-	}
-	Locate(&e, at)
-	return e
-}
-
 // Sighted names what a question is counted by; with a user, one that there is not.
 func Sighted(p *project.Project, user string, in service.Environment, client rest.ClientInformation) *event.Sighted {
 	environment := in.ID

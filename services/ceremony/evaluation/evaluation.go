@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/address"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
@@ -97,6 +98,15 @@ func (s *Service) EvaluateRisk(
 		Sighted: environments.Sighted(&p, string(a.ID), q.Environment, asked.Client),
 	}); err != nil {
 		return answer, err
+	}
+	if known {
+		environment := q.Environment.ID
+		if !q.Environment.Known {
+			environment = ""
+		}
+		s.deps.Told.Observe(ctx, risk.Tidings(ctx, risk.Judgement{Stage: risk.Evaluate, Verdict: said, Event: event.Event{
+			Project: p.ID, User: a.ID, CreatedMs: s.deps.Now().UnixMilli(), Process: asked.Process, Environment: environment,
+		}})...)
 	}
 	return service.Judged[service.Empty]{
 		Decision: said.Decision, PolicyRevision: said.PolicyRevision, Incomplete: said.Incomplete, Risk: said.Risk,

@@ -31,6 +31,8 @@ type Records interface {
 // Told is where events go. The outbox is one.
 type Told interface {
 	Append(context.Context, event.Event) (service.Appended, error)
+	// Observe is not waited for.
+	Observe(context.Context, ...event.Event)
 }
 
 // Log is the log of passkey events. eventlog.Store is one.

@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
+	"github.com/keyward/keyward/services/ceremony/internal/tidings"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
@@ -91,10 +92,14 @@ func (s *Service) JudgeAppend(
 		}
 		return s.decision.Append(ctx, asked)
 	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
+	if err != nil {
+		return verdict, err
+	}
+	s.tellOfStart(ctx, st, risk.AppendStart, verdict.Verdict)
 	if st.Account != nil && s.enrolment.Full(st.Account) {
 		verdict.Allow = false
 	}
-	return verdict, err
+	return verdict, nil
 }
 
 // offerAppend returns creation options as JSON.
@@ -247,7 +252,7 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 		Event: done, Data: s.passkeyData(c.Account.ID, passkey, rest.CeremonyType(passkey.CreatedBy()), c.Taken.ID), Client: c.Client,
 		Statement: statement,
 	})
-	risk.Tell(ctx, s.tell, risk.Finish{Stage: risk.AppendFinish, Event: done, Verdict: judged, Refused: err})
+	s.outbox.Report(ctx, risk.Tidings(ctx, risk.Judgement{Stage: risk.AppendFinish, Event: done, Verdict: judged, Refused: err})...)
 	if err != nil {
 		return Created{}, err
 	}
@@ -265,7 +270,7 @@ func (s *Service) finishCreation(ctx context.Context, c Creation) (Created, erro
 	if err != nil {
 		return Created{}, err
 	}
-	s.tellOfCountry(ctx, done, judged)
+	s.outbox.Report(ctx, tidings.Of(done, tidings.Shown{NewCountry: judged.NewCountry})...)
 	return Created{Passkey: passkey, Event: done, Sequence: appended.Sequence, Judged: judged}, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 
 	"github.com/go-webauthn/webauthn/protocol"
 
@@ -23,6 +22,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+	"github.com/keyward/keyward/services/ceremony/internal/tidings"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
@@ -116,7 +116,9 @@ func (s *Service) pass(ctx context.Context, f assertion, done event.Event, passk
 	return s.risk.Pass(ctx, risk.Withheld{
 		Project: f.project.ID, Account: f.account, Process: f.process, Record: f.taken.Record, Verdict: *f.judged, Passkey: passkey, Event: done,
 		Data: s.loginData(f, passkey, done.Route), Client: f.client,
-		Login: &risk.WithheldLogin{CredentialID: f.answer.RawID, Discoverable: f.discoverable, Signed: f.signed},
+		Login: &risk.WithheldLogin{
+			CredentialID: f.answer.RawID, Discoverable: f.discoverable, Signed: f.signed, BackupChanged: f.asked.Login.BackupChanged,
+		},
 	})
 }
 
@@ -139,7 +141,7 @@ func (s *Service) end(
 		return f.account.Relate(known, done, f.seen.At(done.Environment, done.CreatedMs)), nil
 	})
 	err = fault.At(FieldAssertion, err)
-	risk.Tell(ctx, s.tell, risk.Finish{Stage: risk.LoginFinish, Event: done, Verdict: *f.judged, Refused: err})
+	s.outbox.Report(ctx, risk.Tidings(ctx, risk.Judgement{Stage: risk.LoginFinish, Event: done, Verdict: *f.judged, Refused: err})...)
 	if risk.Refused(err) {
 		s.keepUse(ctx, f, done)
 	} else if err != nil && !errors.Is(err, refusal.ErrCloned) {
@@ -150,7 +152,7 @@ func (s *Service) end(
 	}
 	regressed := s.suspicion(f, event.PasskeyCounterRegressed, passkey)
 	regressed.Counter = &event.Counter{Stored: stored, Received: done.Use.Counter}
-	s.tell(ctx, regressed)
+	s.outbox.Report(ctx, regressed)
 	if counted == relyingparty.NoLonger {
 		return known, counted, err
 	}
@@ -176,17 +178,11 @@ func (s *Service) keepUse(ctx context.Context, f assertion, done event.Event) {
 
 // tellOfLogin tells subscribers what a login that is completed has shown of its passkey and of where it was made.
 func (s *Service) tellOfLogin(ctx context.Context, f assertion, done event.Event) {
+	environments.Locate(&done, f.judged.Place)
 	known := f.asked.Account // with the logins that the stored one lacks
-	if f.asked.Login.BackupChanged {
-		changed := s.suspicion(f, event.BackupStateChanged, ident.CredentialID(done.Credential))
-		changed.Backup = &event.Backup{Stored: !done.Use.BackedUp, Received: done.Use.BackedUp}
-		s.tell(ctx, changed)
-	}
-	s.tellOfCountry(ctx, done, *f.judged)
-	here := func(e account.Environment) bool { return e.ID == done.Environment }
-	if done.Environment != "" && !slices.ContainsFunc(known.Environments, here) {
-		s.tell(ctx, s.suspicion(f, event.NewEnvironment, ident.CredentialID(done.Credential)))
-	}
+	s.outbox.Report(ctx, tidings.Of(done, tidings.Shown{
+		BackupChanged: f.asked.Login.BackupChanged, NewCountry: f.judged.NewCountry, NewEnvironment: tidings.IsNew(known, done.Environment),
+	})...)
 }
 
 // judgeLogin asks how risky a login is: once, but for a counter that another login has moved meanwhile.
@@ -257,7 +253,7 @@ func (s *Service) tellBackupChange(ctx context.Context, f assertion, passkey acc
 	changed.Backup = &event.Backup{
 		Stored: passkey.BackupEligible, Received: f.answer.Response.AuthenticatorData.Flags.HasBackupEligible(),
 	}
-	s.tell(ctx, changed)
+	s.outbox.Report(ctx, changed)
 }
 
 // suspicion is an event that casts doubt on a passkey.
@@ -266,23 +262,6 @@ func (s *Service) suspicion(f assertion, t event.Type, passkey ident.CredentialI
 	e.Process = f.process
 	environments.Tell(&e, &f.project, f.client, environments.Detected(f.taken.Record), s.addresses)
 	return e
-}
-
-// tellOfCountry tells subscribers of a ceremony that was completed in a country where the account had not succeeded before.
-func (s *Service) tellOfCountry(ctx context.Context, done event.Event, judged service.Verdict) {
-	if judged.NewCountry {
-		s.tell(ctx, environments.NewCountry(done, challenge.EventID(done.Ceremony, event.NewCountry), judged.Place))
-	}
-}
-
-// tell records what there is to tell of a passkey. The ceremony goes its way whether or not that can be done.
-func (s *Service) tell(ctx context.Context, e event.Event) {
-	if _, err := s.outbox.Append(ctx, e); err != nil {
-		s.log.WarnContext(
-			ctx, "what there is to tell of a passkey is not in the log", "event", string(e.Type), "project", e.Project, "user", e.User, "credential",
-			e.Credential, "error", err,
-		)
-	}
 }
 
 // Active returns an account that may take part in ceremonies.

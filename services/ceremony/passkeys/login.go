@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/internal/refusal"
 	"github.com/keyward/keyward/services/ceremony/internal/relyingparty"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 )
 
@@ -64,6 +65,7 @@ func (s *Service) StartLogin(
 	if err != nil {
 		return rsp, err
 	}
+	s.tellOfStart(ctx, &st, risk.LoginStart, verdict.Verdict)
 	if st.Account == nil {
 		// Nothing can be offered to, or recorded of, somebody who could not be looked up.
 		verdict.Allow = false

@@ -58,7 +58,7 @@ func (s *Service) RefuseCreation(ctx context.Context, a Attempt, err error) erro
 		return err
 	}
 	// Whoever creates passkeys has proven to be the user, so that each answer is one fact.
-	s.tell(ctx, s.refused(a, event.AppendRefused, err, a.Answer))
+	s.outbox.Report(ctx, s.refused(a, event.AppendRefused, err, a.Answer))
 	return s.unknownTo(ctx, a, err)
 }
 
@@ -105,7 +105,7 @@ func (s *Service) spendRefused(ctx context.Context, a Attempt, err error) error 
 		return unspent
 	}
 	// Anybody can make up answers: without a challenge that was given out, a process tells of one.
-	s.tell(ctx, s.refused(a, event.LoginRefused, err, ""))
+	s.outbox.Report(ctx, s.refused(a, event.LoginRefused, err, ""))
 	return nil
 }
 

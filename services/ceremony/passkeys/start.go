@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
 )
 
@@ -136,6 +137,17 @@ func (s *Service) offer(st Start, t event.Type, v service.Verdict) event.Event {
 		ID: ident.NewEventID(), Project: st.Project.ID, User: st.Account.ID, Type: t, CreatedMs: s.now().UnixMilli(),
 		Process: st.Question.Process, Environment: st.Visit.Recorded(), Decision: v.Decision,
 	}
+}
+
+// tellOfStart has subscribers told how a start was judged for risk, if that is more than that all is well. Nobody waits for it.
+func (s *Service) tellOfStart(ctx context.Context, st *Start, stage risk.Stage, v service.Verdict) {
+	if st.Account == nil || v.Risk == nil {
+		return
+	}
+	e := s.offer(*st, event.RiskDecided, v)
+	detected := environments.Device{OS: v.OS, OSVersion: v.OSVersion, Browser: v.Browser, BrowserVersion: v.BrowserVersion}
+	environments.Tell(&e, &st.Project, st.Question.Client, detected, s.addresses)
+	s.outbox.Observe(ctx, risk.Tidings(ctx, risk.Judgement{Stage: stage, Event: e, Verdict: v})...)
 }
 
 // policyContradiction reports a verdict that allows what cannot be done, as an edited policy might. The safe default takes its place.

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
@@ -231,5 +232,57 @@ func TestWhatIsRedeemedLivesNoLongerThanThePolicyObliged(t *testing.T) {
 	claims := st.Verified(t, *had.SignedPasskeyData, string(st.Project.ID))
 	if claims["exp"] != float64(st.Clock.Now().Unix()+60) || claims["maxSessionSeconds"] != float64(60) {
 		t.Errorf("signed %v", claims)
+	}
+}
+
+// TestARedeemedCeremonyTellsWhatItHasShown holds a redemption to what a finish tells that was let pass.
+func TestARedeemedCeremonyTellsWhatItHasShown(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d, _ := ceremonytest.Known(t, st)
+	at := place.Place{Country: "BR", ASN: 64510}
+	st.Decision.Mu.Lock()
+	st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
+		return service.Verdict{Decision: "dec-7", NewCountry: true, Place: at, Risk: &service.Risk{
+			Rule: "R2", Action: service.RiskChallenge, Level: service.RiskHigh, Enforced: true, StepUp: []service.StepUpMethod{service.StepUpCaller},
+		}}, nil
+	}
+	st.Decision.Mu.Unlock()
+	d.Options.BackupState = !d.Options.BackupState
+	other := authenticator.Phone()
+	other.Key, other.Options = d.Key, d.Options
+	start := st.BeginLogin(t, user, other)
+	other.Handle = *start.NewClientEnvHandle
+	_, err := st.FinishLogin(t, user, other, other.Get(t, start.AssertionOptions))
+	login := wantWithheld(t, err)
+	key := authenticator.SecurityKey()
+	_, err = st.FinishAppend(t, user, key, key.Create(t, st.BeginAppend(t, user, key).AttestationOptions))
+	creation := wantWithheld(t, err)
+	shown := []event.Type{event.NewEnvironment, event.NewCountry, event.BackupStateChanged}
+	for _, kind := range shown {
+		if told := st.Events.OfType(kind); len(told) != 0 {
+			t.Errorf("before the proof: %+v", told)
+		}
+	}
+	for i, id := range []ident.StepUpID{login, creation} {
+		if _, err := report(t, st, st, id, rest.StepUpOutcomeOutcomePassed); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := redeem(t, st, st, id); err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range shown {
+			want := 1
+			if kind == event.NewCountry {
+				want += i // of the login and of the creation
+			}
+			told := st.Events.OfType(kind)
+			if len(told) != want || told[0].Ceremony == "" || told[0].Credential == "" || told[0].Client == nil {
+				t.Errorf("redeemed %d, %s: %+v", i, kind, told)
+			}
+		}
+	}
+	if told := st.Events.OfType(event.NewCountry); told[0].Origin == nil || told[0].Origin.Country != "BR" || told[0].ID == told[1].ID {
+		t.Errorf("of the country: %+v", told)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/internal/stepup"
 	"github.com/keyward/keyward/services/ceremony/internal/tenant"
+	"github.com/keyward/keyward/services/ceremony/internal/tidings"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
 	"github.com/keyward/keyward/services/ceremony/sessions"
 )
@@ -35,6 +36,7 @@ type withheld struct {
 	Login   *login                 `json:"login,omitempty"`
 	Client  rest.ClientInformation `json:"client"`
 
+	Shown      tidings.Shown          `json:"shown,omitzero"`       // of a ceremony; what is new of where it was made, redemption finds out
 	Statement  *attestation.Statement `json:"statement,omitempty"`  // of a creation
 	Evaluation *evaluated             `json:"evaluation,omitempty"` // of an evaluation, which has nothing of the above
 }
@@ -50,7 +52,9 @@ type login struct {
 
 func withheldOf(w risk.Withheld) withheld {
 	kept := withheld{Record: w.Record, Event: w.Event, Data: w.Data, Passkey: w.Passkey, Client: w.Client, Statement: w.Statement}
+	kept.Shown.NewCountry = w.Verdict.NewCountry
 	if l := w.Login; l != nil {
+		kept.Shown.BackupChanged = l.BackupChanged
 		kept.Login = &login{
 			Signed: l.Signed, CredentialID: l.CredentialID, Discoverable: l.Discoverable,
 			MaxSessionSeconds: w.Verdict.Risk.Bound().MaxSessionSeconds,
@@ -174,7 +178,12 @@ func (s *Service) recordLogin(ctx context.Context, a account.Account, u *stepup.
 		environments.RememberNewest(now, known, seen)
 		return nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	kept.Shown.NewEnvironment = tidings.IsNew(&a, done.Environment)
+	s.deps.Outbox.Report(ctx, tidings.Of(done, kept.Shown)...)
+	return nil
 }
 
 // createPasskey ends a creation that was withheld: the passkey is its user's, and its event is in the log.
@@ -201,6 +210,7 @@ func (s *Service) createPasskey(ctx context.Context, u *stepup.StepUp, kept with
 	if _, err := s.deps.Outbox.Append(ctx, done); err != nil {
 		return rsp, err
 	}
+	s.deps.Outbox.Report(ctx, tidings.Of(done, kept.Shown)...)
 	rsp.PasskeyData = &kept.Data
 	return rsp, nil
 }

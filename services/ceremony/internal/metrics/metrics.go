@@ -41,6 +41,8 @@ type StepUps struct{ Started, Passed, Failed, Redeemed prometheus.Counter }
 type Outbox struct {
 	Repeated  prometheus.Counter
 	Unsettled prometheus.Counter
+	Lost      prometheus.Counter
+	Withheld  prometheus.Counter
 }
 
 // Connect is what Connect clients say of themselves.
@@ -78,6 +80,10 @@ func New(registry prometheus.Registerer) (Metrics, error) {
 			Unsettled: f.counter("keyward_ceremony_unsettled_events_total",
 				"Times that events of an account were put into the log and could not be removed from the account, so that they "+
 					"are appended once more. Healthy: 0."),
+			Lost: f.counter("keyward_ceremony_risks_untold_total",
+				"Events of how starts were judged for risk that the log did not get: too many at once, or it could not be reached. Healthy: 0."),
+			Withheld: f.counter("keyward_ceremony_risks_withheld_total",
+				"Events of how starts were judged for risk that were not told, since as many of the user were in the same hour."),
 		},
 		Connect: f.connect(),
 		StepUps: f.stepUps(),

@@ -117,6 +117,18 @@ func (s *Store) put(ctx context.Context, e event.Event) (service.Appended, error
 	return again(ctx, s, func() (service.Appended, error) { return s.events.Append(ctx, e) })
 }
 
+// Report puts events into the log. Who reports goes its way whether or not that can be done.
+func (s *Store) Report(ctx context.Context, all ...event.Event) {
+	for _, e := range all {
+		if _, err := s.Append(ctx, e); err != nil {
+			s.log.WarnContext(
+				ctx, "what there is to tell of a user is not in the log", "event", string(e.Type), "project", e.Project, "user", e.User,
+				"credential", e.Credential, "error", err,
+			)
+		}
+	}
+}
+
 // Conclude is Append for an event that completes a login: it is put into the log if the user has no newer one than what it was judged by.
 // The attempt makes repetition harmless.
 func (s *Store) Conclude(ctx context.Context, c service.Conclusion) (service.Concluded, error) {

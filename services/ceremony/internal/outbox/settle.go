@@ -108,9 +108,13 @@ func (s *settling) gone(ref account.Ref, t *told) {
 	}
 }
 
-// Run tells of changes for which nobody waits, and removes from accounts what has been told, a moment later, until ctx ends; then it does
-// what is left and returns. Without it, who makes a change tells of it and removes it at once.
+// Run tells of changes for which nobody waits, and of what Observe took, and removes from accounts what has been told, a moment later,
+// until ctx ends; then it does what is left and returns. Without it, who makes a change tells of it and removes it at once, and what is
+// observed is lost.
 func (s *Store) Run(ctx context.Context) {
+	var observing sync.WaitGroup
+	defer observing.Wait()
+	observing.Go(func() { s.observe(ctx) })
 	s.settling.run(true)
 	s.telling.run(true)
 	for ctx.Err() == nil {

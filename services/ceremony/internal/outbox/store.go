@@ -12,6 +12,8 @@
 //
 // Of a user who is being erased nothing is on its way from here once Caught has returned: whoever erases asks for it after the account says
 // so, when no change begins any more. What another instance has on its way then ends long before the log is swept once more.
+//
+// What is observed of calls that wait for no write is told a moment later, or counted as lost.
 package outbox
 
 import (
@@ -49,9 +51,13 @@ type Store struct {
 	metrics  metrics.Outbox
 	settling settling
 	telling  telling
+	observed observing
 }
 
 // New returns a store on what it works with.
 func New(d Deps) *Store {
-	return &Store{accounts: d.Accounts, events: d.Events, now: d.Now, log: d.Log, metrics: d.Metrics}
+	return &Store{
+		accounts: d.Accounts, events: d.Events, now: d.Now, log: d.Log, metrics: d.Metrics,
+		observed: observing{queue: make(chan observed, maxObserved)},
+	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
 )
@@ -27,7 +29,7 @@ func TestSubscribersAreToldOfWhatIsMoreThanAllowed(t *testing.T) {
 				said := &service.Risk{
 					Action: action, Level: level, Enforced: enforced, Reasons: []service.RiskReason{{Code: "bot"}, {Code: "new-network"}},
 				}
-				all := tell(t, risk.Finish{
+				all := risk.Tidings(t.Context(), risk.Judgement{
 					Stage: risk.LoginFinish, Event: event.Event{Type: event.LoginCompleted, Ceremony: "chl-1", User: "usr-1", UV: new(true)},
 					Verdict: service.Verdict{Decision: "dec-1", Risk: said},
 				})
@@ -72,7 +74,9 @@ func TestSubscribersAreToldOfAFinishWhatItsCallerIs(t *testing.T) {
 			challenged, risk.Judged(fault.Risk(fault.TypeRiskDenied, "no"), denied), "deny", []string{"no-step-up", "zeal"},
 		},
 	} {
-		all := tell(t, risk.Finish{Stage: risk.AppendFinish, Event: event.Event{Ceremony: "chl-1"}, Verdict: c.verdict, Refused: c.refused})
+		all := risk.Tidings(t.Context(), risk.Judgement{
+			Stage: risk.AppendFinish, Event: event.Event{Ceremony: "chl-1"}, Verdict: c.verdict, Refused: c.refused,
+		})
 		if c.action == "" {
 			if len(all) != 0 {
 				t.Errorf("%s: told %+v", name, all)
@@ -86,9 +90,33 @@ func TestSubscribersAreToldOfAFinishWhatItsCallerIs(t *testing.T) {
 	}
 }
 
-// tell returns what is told of a finish.
-func tell(t *testing.T, f risk.Finish) (told []event.Event) {
-	t.Helper()
-	risk.Tell(t.Context(), func(_ context.Context, e event.Event) { told = append(told, e) }, f)
-	return told
+func TestAStartIsOneEventHoweverOftenItIsRepeatedAndNotThatOfItsFinish(t *testing.T) {
+	t.Parallel()
+	said := func(decision ident.DecisionID) service.Verdict {
+		return service.Verdict{Decision: decision, Risk: &service.Risk{Action: service.RiskReview, Level: service.RiskMedium}}
+	}
+	id := func(ctx context.Context, stage risk.Stage, ceremony ident.ChallengeID, decision ident.DecisionID) ident.EventID {
+		all := risk.Tidings(ctx, risk.Judgement{Stage: stage, Event: event.Event{Ceremony: ceremony}, Verdict: said(decision)})
+		if len(all) != 1 || all[0].Risk.Stage != string(stage) {
+			t.Fatalf("told %+v", all)
+		}
+		return all[0].ID
+	}
+	repeated := reqctx.WithSeed(t.Context(), "call")
+	start := id(repeated, risk.AppendStart, "", "dec-1")
+	if again := id(repeated, risk.AppendStart, "", "dec-2"); again != start {
+		t.Errorf("repeated: %s and %s", start, again)
+	}
+	for name, other := range map[string]ident.EventID{
+		"another start of the call": id(repeated, risk.LoginStart, "", "dec-1"),
+		"another call":              id(t.Context(), risk.AppendStart, "", "dec-1"),
+		"the finish":                id(repeated, risk.AppendFinish, "chl-1", "dec-3"),
+	} {
+		if other == start {
+			t.Errorf("%s is the same event", name)
+		}
+	}
+	if one := id(t.Context(), risk.LoginStart, "", "dec-1"); one == id(t.Context(), risk.LoginStart, "", "dec-2") {
+		t.Error("two starts are one event")
+	}
 }

@@ -35,6 +35,8 @@ type WithheldLogin struct {
 	CredentialID []byte // of WebAuthn
 	Discoverable bool   // the user was found by the passkey
 	Signed       bool   // the caller wants signed passkey data
+	// The passkey says something else of whether it is backed up than it did
+	BackupChanged bool
 }
 
 // StepUps keeps what waits for a further proof.
