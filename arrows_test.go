@@ -219,8 +219,8 @@ var arrows = []struct {
 	{"core/place/mmdbtest", ""},
 
 	// Where things are kept and how they travel.
-	{"core/eventlog", "core/account core/bus core/cache core/direct core/event core/fault core/flow core/historycache " +
-		"core/ident core/patience core/sighting core/span"},
+	{"core/eventlog", "core/account core/bus core/cache core/deadline core/direct core/event core/fault core/flow " +
+		"core/historycache core/ident core/patience core/sighting core/span"},
 	{"core/historycache", "core/cache core/event core/ident core/kv core/sighting"},
 	{"core/feed", "core/bus core/direct core/event core/ident"},
 	{"core/idempotency", "core/bus core/fault core/ident core/kv"},

@@ -13,6 +13,8 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/deadline"
+	"github.com/keyward/keyward/core/eventlog/internal/publish"
 )
 
 // How appends are committed. A server that flushes every write takes one message after the other, however many publish, so that beyond a
@@ -23,7 +25,8 @@ const (
 	maxTogether = 500             // messages of a batch; the server takes up to 1,000
 	batchLimit  = 5 * time.Second // of one batch, as of one message with all its attempts
 
-	// A disk that is flushed takes hundredths of a second. What takes as long as this was sent to a leader that is gone, mostly.
+	// A disk that is flushed takes hundredths of a second. What takes as long as this was sent to a leader that is gone, mostly, or waits for
+	// one to come.
 	attemptLimit = time.Second
 	leaderPause  = 50 * time.Millisecond // between looks for a leader
 )
@@ -130,16 +133,18 @@ func (c *commits) sendAlone(ctx context.Context, msg *nats.Msg, id string) (Rece
 // single sends a message until it is stored: while the stream changes its leader, what was sent to the old one is lost, and there is
 // nobody to send to. The server knows it again by its ID, so it is stored once.
 func (c *commits) single(ctx context.Context, msg *nats.Msg, id string) (Receipt, error) {
-	ctx, cancel := context.WithTimeout(ctx, batchLimit)
-	defer cancel()
-	ack, err := c.attempt(ctx, msg, id)
+	limited := deadline.With(ctx, batchLimit)
+	defer limited.End()
+	said := []string{id, bus.EventsStream}
+	msg.Header[jetstream.MsgIDHeader], msg.Header[jetstream.ExpectedStreamHeader] = said[:1:1], said[1:]
+	ack, err := publish.Event(limited, c.js, msg, attemptLimit, leaderPause)
 	again := false
-	for ctx.Err() == nil && passing(err) {
+	for limited.Err() == nil && passing(err) {
 		again = again || errors.Is(err, context.DeadlineExceeded)
 		if underWay(err) {
-			rest(ctx)
+			rest(limited)
 		}
-		ack, err = c.attempt(ctx, msg, id)
+		ack, err = publish.Event(limited, c.js, msg, attemptLimit, leaderPause)
 	}
 	if err != nil {
 		return Receipt{}, fmt.Errorf("append to %s: %w", bus.EventsStream, err)
@@ -165,14 +170,6 @@ func rest(ctx context.Context) {
 	case <-ctx.Done():
 	case <-time.After(leaderPause):
 	}
-}
-
-// attempt waits as long as a leader that there is may take, and for one to come.
-func (c *commits) attempt(ctx context.Context, msg *nats.Msg, id string) (*jetstream.PubAck, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	return c.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(bus.EventsStream),
-		jetstream.WithRetryAttempts(int(attemptLimit/leaderPause)), jetstream.WithRetryWait(leaderPause))
 }
 
 // passOn notes what has ended, and gives those that wait their turn.

@@ -16,6 +16,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/deadline"
 	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog/internal/batch"
@@ -71,9 +72,9 @@ func (l *Log) Recent(
 	if err != nil {
 		return Recent{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
-	defer cancel()
-	ctx, step := span.Stream(ctx, "read", bus.EventsStream)
+	limited := deadline.With(ctx, readLimit)
+	defer limited.End()
+	ctx, step := span.Stream(limited, "read", bus.EventsStream)
 	defer func() { step.End(err) }()
 	for _, t := range types {
 		if err := l.recent(ctx, prefix+string(t), within, &found); err != nil {
