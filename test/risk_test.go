@@ -237,6 +237,9 @@ func scenarios() map[string]scenario {
 		"a private window where it is barred": {
 			severities(set{"private-window": 4}), private,
 		},
+		"a passkey that is to be created in a private window, which asks for more": {
+			severities(set{"private-window": 3}), offer,
+		},
 		"four accounts in one browser": {
 			set{}, shared,
 		},
@@ -491,6 +494,40 @@ func private(t *testing.T, s scene) {
 	if start := as[rest.PasskeyLoginStartRsp](t, asked); start.LoginAllow {
 		t.Errorf("offered %+v", start)
 	}
+}
+
+func offer(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	address := ada.mail(t)
+	added := caller{person: ada.elsewhere(authenticator.SecurityKey()), address: berlin, says: map[string]any{"privateMode": true}}
+	added.handle = ada.handle
+	body := added.body(added.nextProcess())
+	body["username"], body["passkeyIntelFlags"] = "ada@example.com", map[string]any{"forcePasskeyAppend": true}
+	start := func() answer { return added.call(t, http.MethodPost, "/v2/passkey/append/start", body) }
+	asked := start()
+	judgedAs(t, asked, `challenge;level=high;enforced=?1;reasons="private-window"`)
+	stepUp, methods, _ := strings.Cut(asked.header.Get("X-Keyward-Step-Up"), ";")
+	told := as[rest.PasskeyAppendStartRsp](t, asked)
+	if told.AppendAllow || told.DecisionTag != "env-blacklisted" || !strings.Contains(methods, "email-code") {
+		t.Fatalf("offered %+v, or by no mail: %s", told, methods)
+	}
+	added.prove(t, stepUp, address)
+	had := as[rest.StepUpRedeemRsp](t, added.call(t, http.MethodPost, "/v2/risk/stepUps/"+stepUp+"/redeem", nil))
+	if had.PasskeyData != nil || had.Evaluation == nil || had.Evaluation.DecisionID != asked.header.Get("X-Keyward-Decision-ID") {
+		t.Errorf("nothing was withheld but the offer, and redeemed %+v", had)
+	}
+	body["stepUpID"] = stepUp
+	offered := as[rest.PasskeyAppendStartRsp](t, start())
+	response, err := added.device.Create(offered.AttestationOptions, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := added.body(body["processID"].(string))
+	done["attestationResponse"] = response
+	finished := added.call(t, http.MethodPost, "/v2/passkey/append/finish", done)
+	judgedAs(t, finished, `challenge;level=high;enforced=?1;reasons="private-window"`)
+	as[rest.PasskeyAppendFinishRsp](t, finished)
+	start().fault(t, http.StatusNotFound)
 }
 
 func shared(t *testing.T, s scene) {

@@ -1955,6 +1955,9 @@ type PasskeyAppendStartReq struct {
 	// Situation Entry point: post-login, sign-up, mfa, in-app, passkey-list, or one that the policy names in its parameter situations. Any other is taken, and is one like every other to the policy.
 	Situation *string `json:"situation,omitempty"`
 
+	// StepUpID Examples: stu-4693224802260150919
+	StepUpID *StepUpID `json:"stepUpID,omitempty"`
+
 	// UserID Examples: usr-4693224802260150919
 	UserID UserID `json:"userID"`
 

@@ -537,6 +537,8 @@ type AppendVerdict struct {
 	UserVerification    string               `json:"userVerification"` // required or preferred
 	// Of authenticators that may create the passkey, in lower case; empty = any
 	AllowedAAGUIDs []string `json:"allowedAaguids,omitempty"`
+	// Tag of the offer that a further proof would give, for want of which alone there is none; empty = it would not
+	Withheld rest.DecisionTag `json:"withheld,omitempty"`
 }
 
 // Decision is the decision service. It answers with the safe default rather than fail; an error means that not even that could be said.

@@ -51,6 +51,9 @@ func (s *Service) AppendStart(
 	if err != nil {
 		return rsp, err
 	}
+	if body.StepUpID != nil {
+		st.Proof = ident.StepUpID(*body.StepUpID)
+	}
 	return s.StartAppend(ctx, st, body.Username, body.PasskeyIntelFlags, situation)
 }
 
@@ -58,26 +61,39 @@ func (s *Service) AppendStart(
 func (s *Service) StartAppend(
 	ctx context.Context, st Start, username string, flags rest.PasskeyIntelFlags, situation string,
 ) (rsp service.Judged[rest.PasskeyAppendStartRsp], err error) {
-	verdict, err := s.JudgeAppend(ctx, &st, flags, situation)
+	verdict, err := s.judgeAppend(ctx, &st, flags, situation)
 	if err != nil {
 		return rsp, err
 	}
-	if st.Account == nil {
-		verdict.Allow = false
+	if err = s.risk.Offer(ctx, risk.Offer{
+		Account: st.Account, Process: st.Question.Process, Page: st.Question.Frontend, Proof: st.Proof,
+		Sighted: environments.Sighted(&st.Project, string(st.User), st.Question.Environment, st.Question.Client),
+	}, &verdict); err != nil {
+		return rsp, err
 	}
-	options := ""
+	s.tellOfStart(ctx, &st, risk.AppendStart, verdict.Verdict)
+	offered := Offered{}
 	if verdict.Allow {
-		options, err = s.offerAppend(ctx, st, verdict, username)
-		if err != nil {
+		if offered, err = s.OfferCreation(ctx, st, verdict, relyingparty.Creation{
+			Username: username, Attachment: verdict.Attachment, Hints: verdict.Hints, Conditional: verdict.Conditional,
+		}, ""); err != nil {
 			return rsp, err
 		}
 	}
-	return reply.Judged(reply.Append(st.Account, st.Visit.Issued, verdict, options), verdict.Verdict), nil
+	return reply.Judged(reply.Append(st.Account, st.Visit.Issued, verdict, offered.Options), verdict.Verdict), nil
 }
 
 // JudgeAppend asks for a decision whether the user of st is to be offered a passkey. If the account turns out to be out of date, st has the
 // one that counted.
 func (s *Service) JudgeAppend(
+	ctx context.Context, st *Start, flags rest.PasskeyIntelFlags, situation string,
+) (service.AppendVerdict, error) {
+	verdict, err := s.judgeAppend(ctx, st, flags, situation)
+	s.tellOfStart(ctx, st, risk.AppendStart, verdict.Verdict)
+	return verdict, err
+}
+
+func (s *Service) judgeAppend(
 	ctx context.Context, st *Start, flags rest.PasskeyIntelFlags, situation string,
 ) (service.AppendVerdict, error) {
 	verdict, err := ask(ctx, s, st, func() (service.AppendVerdict, error) {
@@ -92,22 +108,10 @@ func (s *Service) JudgeAppend(
 		}
 		return s.decision.Append(ctx, asked)
 	}, func(v *service.AppendVerdict) *service.Verdict { return &v.Verdict })
-	if err != nil {
-		return verdict, err
+	if st.Account == nil || s.enrolment.Full(st.Account) {
+		verdict.Allow, verdict.Withheld = false, ""
 	}
-	s.tellOfStart(ctx, st, risk.AppendStart, verdict.Verdict)
-	if st.Account != nil && s.enrolment.Full(st.Account) {
-		verdict.Allow = false
-	}
-	return verdict, nil
-}
-
-// offerAppend returns creation options as JSON.
-func (s *Service) offerAppend(ctx context.Context, st Start, v service.AppendVerdict, username string) (string, error) {
-	offered, err := s.OfferCreation(ctx, st, v, relyingparty.Creation{
-		Username: username, Attachment: v.Attachment, Hints: v.Hints, Conditional: v.Conditional,
-	}, "")
-	return offered.Options, err
+	return verdict, err
 }
 
 // Offered is an offer to create a passkey that has been made.
@@ -133,7 +137,7 @@ func (s *Service) OfferCreation(
 	r := s.record(st, rest.PasskeyChallengeTypeRegister, v.Verdict)
 	// A call that is repeated is one ceremony, with one offer in the log, whichever of its challenges comes back.
 	r.ID = reqctx.Seed(ctx).ChallengeID()
-	r.Value, r.Session = options.Challenge, options.Session
+	r.Value, r.Session, r.StepUp = options.Challenge, options.Session, st.Proof
 	r.Kind, r.Username, r.AllowedAAGUIDs, r.Passkey = v.Kind, o.Username, v.AllowedAAGUIDs, passkey
 	if err := s.challenges.Put(ctx, r); err != nil {
 		return Offered{}, err

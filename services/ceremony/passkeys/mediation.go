@@ -1,8 +1,10 @@
 package passkeys
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
@@ -142,19 +144,14 @@ func (s *Service) owner(ctx context.Context, project ident.ProjectID, credential
 // elsewhere tells at which other project of the RP ID a passkey is in use, if that project lets itself be named. Otherwise it is one that
 // nobody knows.
 func (s *Service) elsewhere(ctx context.Context, p project.Project, credentialID []byte) (rsp rest.PasskeyMediationFinishRsp, err error) {
-	for _, other := range s.projects.All() {
-		if other.ID == p.ID || other.RPID != p.RPID || !other.Frontend.NamedToOthers {
-			continue
-		}
-		entry, ok, err := s.index.Credential(ctx, other.ID, credentialID)
-		if err != nil {
-			return rsp, err
-		}
-		if ok && entry.Deleted == 0 {
-			return reply.NotMediated(rest.MediationError{
-				Type: rest.MediationErrorTypeAlternativeProjectID, AlternativeProjectName: &other.Name,
-			}), nil
-		}
+	others := slices.DeleteFunc(slices.Clone(s.projects.All()), func(other project.Project) bool {
+		return other.ID == p.ID || other.RPID != p.RPID || !other.Frontend.NamedToOthers
+	})
+	other, known, err := s.index.In(ctx, others, credentialID)
+	if err != nil || !known {
+		return rsp, cmp.Or(err, fault.At(FieldAssertion, refusal.ErrUnknown))
 	}
-	return rsp, fault.At(FieldAssertion, refusal.ErrUnknown)
+	return reply.NotMediated(rest.MediationError{
+		Type: rest.MediationErrorTypeAlternativeProjectID, AlternativeProjectName: &other.Name,
+	}), nil
 }

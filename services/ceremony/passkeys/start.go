@@ -26,6 +26,7 @@ type Start struct {
 	Account  *account.Account // shared, not to be changed; nil: mediation, or the account could not be read
 	Visit    environments.Visit
 	Question service.Question
+	Proof    ident.StepUpID // that was passed for the creation of a passkey; empty = none
 }
 
 // Start looks up the user and the environment; see Look.

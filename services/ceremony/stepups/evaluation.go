@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/risk"
 	"github.com/keyward/keyward/services/ceremony/internal/stepup"
@@ -41,10 +42,55 @@ func (s *Service) Open(ctx context.Context, e Evaluation) (service.StepUp, error
 	if err != nil {
 		return service.StepUp{}, err
 	}
+	return s.open(ctx, p, e, stepup.StepUp{ID: ident.Seed(e.Verdict.Decision).StepUpID(), Nobody: e.Nobody})
+}
+
+// Offer implements risk.StepUps.
+func (s *Service) Offer(ctx context.Context, o risk.Offer) (told service.StepUp, passed bool, err error) {
+	if o.Proof != "" {
+		u, _, err := s.deps.StepUps.Get(ctx, stepup.Ref{Project: o.Account.Project, User: o.Account.ID, ID: o.Proof}, s.deps.Now())
+		if err == nil && !u.Offer {
+			err = stepup.ErrUnknown
+		}
+		return u.Told(), u.Passed != nil, err
+	}
+	p, err := tenant.Of(ctx, s.deps.Projects, o.Account.Project)
+	if err != nil {
+		return told, false, err
+	}
+	told, err = s.open(ctx, p, Evaluation{
+		Project: p.ID, Account: o.Account, Process: o.Process, Action: creating, Sighted: o.Sighted, Verdict: o.Verdict,
+	}, stepup.StepUp{ID: o.Call(ctx).StepUpID(), Offer: true})
+	return told, false, err
+}
+
+// creating is what facts call an offer to create a passkey.
+const creating = "passkey-append"
+
+// Spend implements risk.StepUps.
+func (s *Service) Spend(ctx context.Context, w risk.Withheld) (bool, error) {
+	ref := stepup.Ref{Project: w.Project, User: w.Account.ID, ID: w.Record.StepUp}
+	u, revision, err := s.deps.StepUps.Get(ctx, ref, s.deps.Now())
+	if err == nil && (!u.Offer || u.Passed == nil) {
+		return false, nil
+	}
+	if err == nil {
+		err = s.deps.StepUps.Redeem(ctx, ref, revision)
+	}
+	if errors.Is(err, stepup.ErrUnknown) {
+		return false, nil
+	}
+	if err == nil {
+		s.deps.Counted.Redeemed.Inc()
+	}
+	return err == nil, err
+}
+
+// open opens the step-up of something of which nothing but the word that the proof was given is withheld.
+func (s *Service) open(ctx context.Context, p project.Project, e Evaluation, made stepup.StepUp) (service.StepUp, error) {
 	now := s.deps.Now()
-	made := stepup.StepUp{
-		Project: e.Project, User: e.Account.ID, ID: ident.Seed(e.Verdict.Decision).StepUpID(), Process: e.Process,
-		Nobody: e.Nobody, Sighted: e.Sighted,
+	made = stepup.StepUp{
+		Project: e.Project, User: e.Account.ID, ID: made.ID, Process: e.Process, Nobody: made.Nobody, Offer: made.Offer, Sighted: e.Sighted,
 		Decision: e.Verdict.Decision, Methods: e.Verdict.Risk.StepUp, CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(stepup.Lifetime).UnixMilli(),
 	}
 	if !e.Nobody {

@@ -83,7 +83,7 @@ func (s *Service) RedeemStepUp(ctx context.Context, req service.ForProject[ident
 	if err != nil {
 		return rest.StepUpRedeemRsp{}, err
 	}
-	kept, err := s.open(ctx, p, &u)
+	kept, err := s.unseal(ctx, p, &u)
 	if err != nil {
 		return rest.StepUpRedeemRsp{}, err
 	}
@@ -95,6 +95,9 @@ func (s *Service) RedeemStepUp(ctx context.Context, req service.ForProject[ident
 		redeem = s.logIn
 	}
 	rsp, err := redeem(ctx, &u, kept)
+	if err == nil && u.Offer { // its creation may be offered until it expires
+		return rsp, nil
+	}
 	if err == nil {
 		err = s.deps.StepUps.Redeem(ctx, ref, revision)
 	}
@@ -105,8 +108,8 @@ func (s *Service) RedeemStepUp(ctx context.Context, req service.ForProject[ident
 	return rsp, nil
 }
 
-// open returns what was withheld.
-func (s *Service) open(ctx context.Context, p project.Project, u *stepup.StepUp) (kept withheld, err error) {
+// unseal returns what was withheld.
+func (s *Service) unseal(ctx context.Context, p project.Project, u *stepup.StepUp) (kept withheld, err error) {
 	raw, err := u.Open(p.Ring)
 	if errors.Is(err, stepup.ErrSealed) {
 		s.deps.Log.WarnContext(ctx, "a withheld answer cannot be opened", "project", u.Project, "user", u.User, "step_up", u.ID)

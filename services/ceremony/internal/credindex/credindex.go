@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/project"
 )
 
 // Entry says whose a credential ID or a user handle is. Times are Unix ms.
@@ -55,6 +56,16 @@ func (s *Store) Credential(ctx context.Context, project ident.ProjectID, credent
 		return Entry{}, false, nil
 	}
 	return found.Value, err == nil, err
+}
+
+// In returns the first of projects in which a credential ID is in use; ok is false if there is none.
+func (s *Store) In(ctx context.Context, projects []project.Project, credentialID []byte) (p project.Project, ok bool, err error) {
+	for _, p := range projects {
+		if e, ok, err := s.Credential(ctx, p.ID, credentialID); err != nil || ok && e.Deleted == 0 {
+			return p, ok, err
+		}
+	}
+	return p, false, nil
 }
 
 // MarkDeleted remembers that the credential was deleted, so that its later use is told apart from a credential nobody knows.

@@ -21,17 +21,23 @@ func Refused(err error) bool {
 func Waits(err error) bool { return errors.Is(err, fault.TypeStepUpRequired) }
 
 // Pass returns nil if the policy lets a finish answer what it would have, or does not bind. Otherwise nothing of it may be issued: the
-// error is a 403, and the answer is withheld if a further proof will do. A finish that is a further proof itself is stopped by bars alone:
-// there is no endless chain. Pages are told no reasons, and open no step-up: their own login is the further proof.
+// error is a 403, and the answer is withheld if a further proof will do. A finish that is a further proof itself, and that of a creation
+// which was offered for one, is stopped by bars alone: there is no endless chain. Pages are told no reasons, and open no step-up: their
+// own login is the further proof.
 func (j *Judge) Pass(ctx context.Context, w Withheld) error {
 	said := w.Verdict
 	switch {
 	case said.Risk.Bars():
 		return j.denied(ctx, said)
-	case !said.Risk.Challenges() || w.Record.StepUp != "":
+	case !said.Risk.Challenges() || w.Record.StepUp != "" && w.Login != nil:
 		return nil
 	case reqctx.Frontend(ctx):
 		return ErrNotAccepted
+	}
+	if w.Record.StepUp != "" { // its offer waited for the same proof
+		if spent, err := j.StepUps.Spend(ctx, w); spent || err != nil {
+			return err
+		}
 	}
 	opened, err := j.StepUps.Withhold(ctx, w)
 	told := *said.Risk

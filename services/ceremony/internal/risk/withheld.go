@@ -44,6 +44,11 @@ type StepUps interface {
 	// Withhold keeps what a finish would have answered until its user has given the proof. It returns the step-up that was opened, with
 	// those of the methods that the user can do. The error is or wraps ErrNoStepUp if there are none.
 	Withhold(context.Context, Withheld) (service.StepUp, error)
+	// Offer opens the step-up that an offer waits for, or returns the one that is said to have been passed for it, and whether it was. The
+	// error is or wraps ErrNoStepUp as above; 404 of a step-up that is none of the user's, or was for something else.
+	Offer(context.Context, Offer) (told service.StepUp, passed bool, err error)
+	// Spend has a step-up that was passed for the offer of a creation count for its finish, and for no other. It reports whether it was there.
+	Spend(context.Context, Withheld) (bool, error)
 }
 
 // ErrNoStepUp says that a user can do none of the methods that a policy asks for.
@@ -56,3 +61,11 @@ type WithoutStepUps struct{}
 func (WithoutStepUps) Withhold(context.Context, Withheld) (service.StepUp, error) {
 	return service.StepUp{}, ErrNoStepUp
 }
+
+// Offer implements StepUps.
+func (WithoutStepUps) Offer(context.Context, Offer) (service.StepUp, bool, error) {
+	return service.StepUp{}, false, ErrNoStepUp
+}
+
+// Spend implements StepUps.
+func (WithoutStepUps) Spend(context.Context, Withheld) (bool, error) { return false, nil }

@@ -51,6 +51,7 @@ type StepUp struct {
 	Failures  int                    `json:"failures,omitempty"`
 	Nobody    bool                   `json:"nobody,omitempty"` // there is no such user, so that nobody is told
 	Passed    *Proof                 `json:"passed,omitempty"`
+	Offer     bool                   `json:"offer,omitempty"` // of a creation waits for it
 
 	Sighted *event.Sighted `json:"sighted,omitempty"` // what a failure is counted for
 

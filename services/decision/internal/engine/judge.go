@@ -98,9 +98,13 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 		said.NextEligibleAt = e.appendEligible(ctx, v, q, ev, a.reason)
 	}
 	judged := e.judge(ctx, v, &d)
-	judged.bind(&said, judged.asks(), ev.Now)
+	tag, withheld := said.Tag, rest.DecisionTag("")
+	if judged.bind(&said, judged.asks(), ev.Now) && !judged.bars() {
+		withheld = tag
+	}
 	return service.AppendVerdict{
-		Verdict: said, Kind: a.kind, Variant: a.variant, Auto: a.auto, Conditional: a.conditional, ManualAllowed: a.manualAllowed,
+		Verdict: said, Withheld: withheld,
+		Kind: a.kind, Variant: a.variant, Auto: a.auto, Conditional: a.conditional, ManualAllowed: a.manualAllowed,
 		IsRestrictedBrowser: a.restrictedBrowser, Reason: a.reason, ExcludeCredentials: d.All(), Attachment: a.attachment, Hints: a.hints,
 		UserVerification: a.userVerification, AllowedAAGUIDs: v.knowledge.Parameters.AllowedAAGUIDs,
 	}, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
