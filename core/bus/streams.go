@@ -104,8 +104,8 @@ const spentMaxAge = 15 * time.Minute
 // processesMaxAge is how long a process is kept after its last change: longer than any lasts.
 const processesMaxAge = 2 * time.Hour
 
-// stepUpsMaxAge is how long a step-up is kept after its last change: longer than any is valid.
-const stepUpsMaxAge = 15 * time.Minute
+// stepUpsMaxAge is how long a step-up is kept after its last change: longer than a policy can have any be valid.
+const stepUpsMaxAge = 65 * time.Minute
 
 // tokensMaxAge is how long a connect token is kept after its last change: a day longer than any is valid.
 const tokensMaxAge = 48 * time.Hour

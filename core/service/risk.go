@@ -47,13 +47,16 @@ func (l RiskLevel) Known() bool {
 
 // Risk is how a request was judged beside what it asked for.
 type Risk struct {
-	Rule         string               `json:"rule"` // row of the policy, for example R4
-	Action       RiskAction           `json:"action"`
-	Level        RiskLevel            `json:"level"`
-	Reasons      []RiskReason         `json:"reasons"`                // sorted by code; this and StepUp: shared, read only
-	StepUp       []StepUpMethod       `json:"stepUp,omitempty"`       // any of which answers a challenge, the preferred one first
-	Exclude      []ident.CredentialID `json:"exclude,omitempty"`      // passkeys that a login start must not name
-	RetrySeconds int                  `json:"retrySeconds,omitempty"` // after which it is worth trying again; 0 = that is not known
+	Rule    string         `json:"rule"` // row of the policy, for example R4
+	Action  RiskAction     `json:"action"`
+	Level   RiskLevel      `json:"level"`
+	Reasons []RiskReason   `json:"reasons"`          // sorted by code; this and StepUp: shared, read only
+	StepUp  []StepUpMethod `json:"stepUp,omitempty"` // any of which answers a challenge, the preferred one first
+	// How long a challenge that binds may be answered, and how often wrongly; 0 = the policy does not say
+	StepUpSeconds  int                  `json:"stepUpSeconds,omitempty"`
+	StepUpFailures int                  `json:"stepUpFailures,omitempty"`
+	Exclude        []ident.CredentialID `json:"exclude,omitempty"`      // passkeys that a login start must not name
+	RetrySeconds   int                  `json:"retrySeconds,omitempty"` // after which it is worth trying again; 0 = that is not known
 	// NextEligibleAt is that as a moment, in whole seconds, or when an offer that is refused for the time being is not any more; zero = none
 	NextEligibleAt time.Time   `json:"nextEligibleAt,omitzero"`
 	Obligations    Obligations `json:"obligations,omitzero"`

@@ -88,11 +88,11 @@ func (s *Service) Spend(ctx context.Context, w risk.Withheld) (bool, error) {
 
 // open opens the step-up of something of which nothing but the word that the proof was given is withheld.
 func (s *Service) open(ctx context.Context, p project.Project, e Evaluation, made stepup.StepUp) (service.StepUp, error) {
-	now := s.deps.Now()
 	made = stepup.StepUp{
 		Project: e.Project, User: e.Account.ID, ID: made.ID, Process: e.Process, Nobody: made.Nobody, Offer: made.Offer, Sighted: e.Sighted,
-		Decision: e.Verdict.Decision, Methods: e.Verdict.Risk.StepUp, CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(stepup.Lifetime).UnixMilli(),
+		Decision: e.Verdict.Decision, Methods: e.Verdict.Risk.StepUp,
 	}
+	made.Last(s.deps.Now(), e.Verdict.Risk)
 	if !e.Nobody {
 		made.Methods = stepup.Possible(e.Verdict.Risk.StepUp, e.Account, p.RPID, "")
 	}

@@ -168,7 +168,7 @@ func (s *Service) fail(ctx context.Context, ref stepup.Ref, tried stepup.Proof) 
 		}
 		return nil
 	})
-	if err != nil || u.Failures < stepup.MostFailures {
+	if err != nil || u.Left() > 0 {
 		return u, err
 	}
 	failed := s.event(&u, event.StepUpFailed)
@@ -191,7 +191,7 @@ func names(methods []service.StepUpMethod) string {
 // stateOf is a step-up as its caller is told of it.
 func stateOf(u *stepup.StepUp) rest.StepUpState {
 	told := rest.StepUpState{
-		ID: string(u.ID), Status: rest.StepUpStateStatusPending, FailuresLeft: max(stepup.MostFailures-u.Failures, 0),
+		ID: string(u.ID), Status: rest.StepUpStateStatusPending, FailuresLeft: u.Left(),
 		Methods: make([]rest.StepUpMethod, len(u.Methods)), ExpiresAt: u.Told().Expires.Format(time.RFC3339),
 	}
 	for i, m := range u.Methods {
@@ -200,7 +200,7 @@ func stateOf(u *stepup.StepUp) rest.StepUpState {
 	switch {
 	case u.Passed != nil:
 		told.Status, told.Method = rest.StepUpStateStatusPassed, &u.Passed.Method
-	case u.Failures >= stepup.MostFailures:
+	case u.Left() == 0:
 		told.Status = rest.StepUpStateStatusFailed
 	}
 	return told

@@ -76,13 +76,12 @@ func (s *Service) Withhold(ctx context.Context, w risk.Withheld) (service.StepUp
 	if err != nil {
 		return service.StepUp{}, err
 	}
-	now := s.deps.Now()
 	made := stepup.StepUp{
 		Project: w.Project, User: w.Account.ID, ID: stepup.ID(w.Record.ID), Ceremony: w.Record.ID, Process: w.Process,
 		Decision: w.Verdict.Decision, Passkey: w.Passkey.ID,
-		Methods:   stepup.Possible(w.Verdict.Risk.StepUp, &w.Account, p.RPID, w.Passkey.ID),
-		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(stepup.Lifetime).UnixMilli(), Sighted: w.Event.Sighted,
+		Methods: stepup.Possible(w.Verdict.Risk.StepUp, &w.Account, p.RPID, w.Passkey.ID), Sighted: w.Event.Sighted,
 	}
+	made.Last(s.deps.Now(), w.Verdict.Risk)
 	if len(made.Methods) == 0 {
 		return service.StepUp{}, risk.ErrNoStepUp
 	}

@@ -202,6 +202,31 @@ func TestFiveFailuresEndAStepUp(t *testing.T) {
 	}
 }
 
+func TestThePolicySaysHowLongAStepUpLastsAndHowOftenItMayFail(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, _, _ := ceremonytest.Known(t, st)
+	asked := func() service.StepUp {
+		w := withheld(t, st, user, service.StepUpCaller)
+		w.Verdict.Risk.StepUpSeconds, w.Verdict.Risk.StepUpFailures = 90, 2
+		return withhold(t, st, w)
+	}
+	failing, late := asked(), asked()
+	for left := 1; left >= 0; left-- {
+		if state, err := report(t, st, st, failing.ID, rest.StepUpOutcomeOutcomeFailed); err != nil || state.FailuresLeft != left {
+			t.Errorf("%d left: %+v, %v", left, state, err)
+		}
+	}
+	_, err := report(t, st, st, failing.ID, rest.StepUpOutcomeOutcomePassed)
+	wantOver(t, "failed twice", err)
+	if lasts := late.Expires.Sub(st.Clock.Now()); lasts <= 89*time.Second || lasts > 90*time.Second {
+		t.Errorf("it lasts %s", lasts)
+	}
+	st.Clock.Advance(90 * time.Second)
+	_, err = report(t, st, st, late.ID, rest.StepUpOutcomeOutcomePassed)
+	wantOver(t, "after 90 seconds", err)
+}
+
 // The log is away when the last failure is to be told of: nobody passes meanwhile, and it is told in the end.
 func TestAFailureThatCouldNotBeToldIsToldLater(t *testing.T) {
 	t.Parallel()

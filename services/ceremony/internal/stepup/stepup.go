@@ -9,6 +9,7 @@
 package stepup
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -19,10 +20,10 @@ import (
 	"github.com/keyward/keyward/core/service"
 )
 
-// Lifetime is how long a step-up can be passed and redeemed; MostFailures is how many failures end it.
+// How long a step-up can be passed and redeemed, and how many failures end it, where the policy does not say.
 const (
-	Lifetime     = 10 * time.Minute
-	MostFailures = 5
+	lifetime     = 10 * time.Minute
+	mostFailures = 5
 )
 
 // Why a step-up cannot be had, or not yet.
@@ -49,7 +50,8 @@ type StepUp struct {
 	CreatedMs int64                  `json:"createdMs"`
 	ExpiresMs int64                  `json:"expiresMs"`
 	Failures  int                    `json:"failures,omitempty"`
-	Nobody    bool                   `json:"nobody,omitempty"` // there is no such user, so that nobody is told
+	Allowed   int                    `json:"allowed,omitempty"` // failures, of which the last ends it; 0 = as the policy does not say
+	Nobody    bool                   `json:"nobody,omitempty"`  // there is no such user, so that nobody is told
 	Passed    *Proof                 `json:"passed,omitempty"`
 	Offer     bool                   `json:"offer,omitempty"` // of a creation waits for it
 
@@ -69,12 +71,22 @@ type Proof struct {
 // ProofBy is a proof by one of Keyward's own methods.
 func ProofBy(m service.StepUpMethod) Proof { return Proof{By: m, Method: string(m)} }
 
+// Last sets when the step-up ends: a while after its beginning, and with how many failures, as the policy has it that asks for it.
+func (s *StepUp) Last(now time.Time, asked *service.Risk) {
+	valid := time.Duration(asked.StepUpSeconds) * time.Second
+	s.CreatedMs, s.ExpiresMs = now.UnixMilli(), now.Add(cmp.Or(valid, lifetime)).UnixMilli()
+	s.Allowed = asked.StepUpFailures
+}
+
+// Left returns how many failures the step-up may still have.
+func (s *StepUp) Left() int { return max(cmp.Or(s.Allowed, mostFailures)-s.Failures, 0) }
+
 // ID returns the ID of the step-up of a ceremony.
 func ID(ceremony ident.ChallengeID) ident.StepUpID { return ident.Seed(ceremony).StepUpID() }
 
 // over reports whether nobody can have the step-up any more.
 func (s *StepUp) over(now time.Time) bool {
-	return s.Schema != schema || s.Failures >= MostFailures || now.UnixMilli() >= s.ExpiresMs
+	return s.Schema != schema || s.Left() == 0 || now.UnixMilli() >= s.ExpiresMs
 }
 
 // Pass notes that the proof was given. One that was given before stays.

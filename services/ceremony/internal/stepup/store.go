@@ -84,7 +84,7 @@ func (s *Store) Fail(ctx context.Context, ref Ref, now time.Time, counts func(*S
 		return StepUp{}, ErrUnknown
 	}
 	e, err := s.stepUps.Change(ctx, ref.key(), func(u *StepUp) error {
-		if before := *u; before.Failures >= MostFailures {
+		if before := *u; before.Left() == 0 {
 			before.Failures = 0
 			return ref.of(&before, now)
 		}

@@ -42,9 +42,12 @@ type Parameters struct {
 
 // Risk is what detection reads of the parameters of risk.
 type Risk struct {
-	Mode        string `json:"mode,omitempty"`    // observe, or enforce; bundles from before have none: observe
-	Failure     string `json:"failure,omitempty"` // allow, or deny: what rules that give no usable answer come to where they are enforced
-	OfficeHours struct {
+	Mode    string `json:"mode,omitempty"`    // observe, or enforce; bundles from before have none: observe
+	Failure string `json:"failure,omitempty"` // allow, or deny: what rules that give no usable answer come to where they are enforced
+	// How long a further proof may be given, and how often it may be wrong; bundles from before do not say
+	StepUpSeconds  int `json:"stepUpSeconds,omitempty"`
+	StepUpFailures int `json:"stepUpFailures,omitempty"`
+	OfficeHours    struct {
 		Labels []string `json:"labels,omitempty"`
 	} `json:"officeHours,omitempty"`
 	RequireAAL   map[string]int `json:"requireAal,omitempty"` // by label

@@ -56,6 +56,10 @@ func (e *Engine) judge(ctx context.Context, v *view, d *detect.Detection) *Risk 
 		var verdict service.Risk
 		if verdict, err = of(&known.answer, d); err == nil {
 			verdict.Enforced = v.knowledge.Parameters.Risk.Enforced()
+			if verdict.Challenges() {
+				bounds := &v.knowledge.Parameters.Risk
+				verdict.StepUpSeconds, verdict.StepUpFailures = bounds.StepUpSeconds, bounds.StepUpFailures
+			}
 			return &Risk{Verdict: verdict, Answer: known.document, Memoised: memoised}
 		}
 	}
