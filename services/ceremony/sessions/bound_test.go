@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
+	"github.com/keyward/keyward/services/ceremony/sessions"
 )
 
 func TestNothingThatIsIssuedOfALoginLivesLongerThanThePolicyObliges(t *testing.T) {
@@ -55,5 +56,18 @@ func TestNothingThatIsIssuedOfALoginLivesLongerThanThePolicyObliges(t *testing.T
 				t.Errorf("the session ends %s, want %s", got, ends)
 			}
 		})
+	}
+}
+
+func TestABrowserKeepsNoCookieLongerThanItsSessionLives(t *testing.T) {
+	t.Parallel()
+	const month = 30 * 24 * 60 * 60
+	for bound, want := range map[int]int{0: month, 60: 60, 3600: 3600, 2 * month: month} {
+		st := ceremonytest.New(t)
+		user, _, _ := ceremonytest.Known(t, st)
+		login, err := st.LogIn(t.Context(), st.Project, st.Account(t, user), sessions.Proof{MaxSessionSeconds: bound})
+		if err != nil || login.Cookies.Seconds != want {
+			t.Errorf("of a session that is bound to %d s it is kept for %d s, %v", bound, login.Cookies.Seconds, err)
+		}
 	}
 }

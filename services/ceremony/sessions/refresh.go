@@ -123,6 +123,8 @@ func (s *Service) loginOf(ctx context.Context, p project.Project, of session.Ses
 	}
 	made := Login{Session: token, Refresh: refreshToken(p, of.ID, of.Generation), Cookies: s.Cookies(p)}
 	made.Cookies.SessionToken = token
+	left := time.UnixMilli(of.ExpiresMs).Sub(s.now())
+	made.Cookies.Seconds = min(made.Cookies.Seconds, max(1, int((left+time.Second-1)/time.Second))) // of 0, nobody keeps a cookie
 	if !p.Frontend.RefreshTokenInBody {
 		made.Cookies.RefreshToken = made.Refresh
 	}

@@ -263,8 +263,11 @@ func TestAVerdictOfRiskBindsWhereThePolicyEnforcesIt(t *testing.T) {
 		t.Errorf("a challenge at a start is %+v", challenged.Risk)
 	}
 	for _, c := range []struct{ asked, want map[string]any }{
-		{map[string]any{}, map[string]any{"stepUpSeconds": 600, "stepUpFailures": 5}},
-		{map[string]any{"stepUpSeconds": 120, "stepUpFailures": 2}, map[string]any{"stepUpSeconds": 120, "stepUpFailures": 2}},
+		{map[string]any{"mode": "enforce"}, map[string]any{"stepUpSeconds": 600, "stepUpFailures": 5}},
+		{
+			map[string]any{"mode": "enforce", "stepUpSeconds": 120, "stepUpFailures": 2},
+			map[string]any{"stepUpSeconds": 120, "stepUpFailures": 2},
+		},
 	} {
 		if r := grave(t, with(t, e, c.asked)).Risk; r.StepUpSeconds != c.want["stepUpSeconds"] || r.StepUpFailures != c.want["stepUpFailures"] {
 			t.Errorf("with %v a proof may be given for %d s, and %d may be wrong", c.asked, r.StepUpSeconds, r.StepUpFailures)
