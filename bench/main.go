@@ -63,6 +63,7 @@ func asked() (s fleet.Settings) {
 		&s.Logins, "logins", false,
 		"measure full logins of every shape beside verification alone, and before and after many were begun; fails if they allocate more then",
 	)
+	flag.StringVar(&s.Before, "before", "", "compare full logins with those of an earlier version, of which this is the binary")
 	flag.BoolVar(
 		&s.Stages, "stages", false, "measure only what one call of each kind costs; fails if a bound of what can be counted is passed",
 	)
@@ -111,6 +112,8 @@ func run(ctx context.Context) (err error) {
 		return events.FanOut(ctx, f.Fleet)
 	case s.Sessions:
 		return f.compareSessions(ctx)
+	case s.Before != "":
+		return logins.CompareBefore(ctx, f.Fleet)
 	case s.Logins:
 		return logins.Compare(ctx, f.Fleet)
 	case s.Registrations:

@@ -5,6 +5,7 @@ import "time"
 // Settings say which binaries are measured, and how.
 type Settings struct {
 	Keyward, NatsServer, RedisServer, Opa string // paths of binaries
+	Before                                string // binary of an earlier version, to compare full logins with; empty = none
 	Attach                                string // measure only the server at this address
 	Connections, Rounds                   int
 	Duration                              time.Duration
