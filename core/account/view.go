@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/maypok86/otter/v2"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,9 +14,6 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/patience"
 )
-
-// DefaultNear is how many accounts a process keeps decoded by default: about 20 MB of accounts with three passkeys.
-const DefaultNear = 10_000
 
 // Changes is told of every change of an account before anybody else is, and gives accounts stamps. A stamp names a state of one
 // user's account: what was read after a stamp was told is good for a decision as long as the decision service, which knows of
@@ -46,7 +42,7 @@ type Deps struct {
 	Wait    time.Duration // how long View and Again wait for the bucket at most; 0 = a second
 }
 
-// Open returns a store that announces changes, and keeps up to a number of accounts in memory for View; 0 or less = none.
+// Open returns a store that announces changes, and keeps up to a number of usual accounts in memory for View; 0 = none, Auto = DefaultNear.
 func Open(deps Deps, size int) (*Store, error) {
 	if deps.Bucket == nil || deps.Changes == nil || deps.Metrics == nil {
 		return nil, errors.New("account: a dependency is missing")
@@ -172,48 +168,4 @@ func (v *View) with(login event.Found, stamp string) *View {
 		after.Account = &a
 	}
 	return &after
-}
-
-// near keeps the newest stamp that was told of an account and, once it has been read again after that, the account.
-type near struct{ *otter.Cache[string, *View] }
-
-func newNear(size int) (near, error) {
-	if size <= 0 {
-		return near{}, nil
-	}
-	c, err := otter.New(&otter.Options[string, *View]{MaximumSize: size, Executor: func(task func()) { task() }})
-	return near{c}, err
-}
-
-func (n near) get(key string) *View {
-	if n.Cache == nil {
-		return nil
-	}
-	v, _ := n.GetIfPresent(key)
-	return v
-}
-
-func (n near) keep(key string, v *View) {
-	if n.Cache != nil {
-		n.Set(key, v)
-	}
-}
-
-func (n near) drop(key string) {
-	if n.Cache != nil {
-		n.Invalidate(key)
-	}
-}
-
-// told replaces what was read before another stamp was told.
-func (n near) told(key, stamp string) {
-	kept := n.get(key)
-	unsure := kept != nil && kept.unsure
-	switch {
-	case stamp == "" && kept == nil:
-	case stamp == "" && !unsure:
-		n.drop(key)
-	case kept == nil || kept.Stamp != stamp:
-		n.keep(key, &View{Stamp: stamp, unsure: unsure})
-	}
 }

@@ -32,10 +32,10 @@ type caller struct {
 }
 
 // crowdOf makes the users of a Keyward, some of whom have done each of the calls then.
-func crowdOf(ctx context.Context, of *fleet.Contender, connections int) (*caller, []user, error) {
+func crowdOf(ctx context.Context, of *fleet.Contender, size, connections int) (*caller, []user, error) {
 	client := &fasthttp.HostClient{Addr: of.Address, MaxConns: connections}
 	c := &caller{address: of.Address, admin: of.Admin, http: client}
-	users := make([]user, warmers+crowd)
+	users := make([]user, warmers+size)
 	var group errgroup.Group
 	group.SetLimit(connections)
 	for i := range users {

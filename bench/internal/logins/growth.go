@@ -31,7 +31,7 @@ func growth(ctx context.Context, f *fleet.Fleet) error {
 	if err != nil {
 		return err
 	}
-	c, users, err := crowdOf(ctx, contender, f.Connections)
+	c, users, err := crowdOf(ctx, contender, crowd, f.Connections)
 	if err != nil {
 		return err
 	}

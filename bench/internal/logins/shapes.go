@@ -86,7 +86,7 @@ func startShapes(ctx context.Context, f *fleet.Fleet) ([]shape, error) {
 	}
 	for i := range shapes {
 		var err error
-		if shapes[i].calls, shapes[i].users, err = crowdOf(ctx, shapes[i].Contender, f.Connections); err != nil {
+		if shapes[i].calls, shapes[i].users, err = crowdOf(ctx, shapes[i].Contender, crowd, f.Connections); err != nil {
 			return nil, fmt.Errorf("%s: %w", shapes[i].Name, err)
 		}
 	}

@@ -55,7 +55,7 @@ type Secret = secret.Text
 // printed, secrets show as stars.
 type Config struct {
 	Services      []string      // "all", or some of ServiceNames
-	AccountsNear  int           // accounts that the process keeps decoded
+	AccountsNear  int           // accounts that the process keeps decoded; account.Auto = as suit its memory
 	ReadModelDir  string        // where lists are kept; empty = beside the embedded NATS's data, otherwise in a directory of the process's own
 	Calls         rpc.Limits    // of calls to services that run elsewhere
 	CallLimit     int           // calls over NATS under way at once in each service; more are shed
@@ -130,7 +130,7 @@ type Bootstrap struct {
 func DefaultConfig() Config {
 	c := Config{
 		Services:      []string{allServices},
-		AccountsNear:  account.DefaultNear,
+		AccountsNear:  account.Auto,
 		Calls:         rpc.Within(5 * time.Second),
 		CallLimit:     512,
 		ShutdownGrace: 10 * time.Second,
@@ -244,7 +244,7 @@ func (c Config) Validate() error {
 	if c.NATS.Provisioned && c.NATS.URL == "" {
 		errs = append(errs, errors.New("nats_provisioned: needs nats_url: the embedded NATS has nobody else who could create what there is"))
 	}
-	if c.AccountsNear < 0 {
+	if c.AccountsNear < 0 && c.AccountsNear != account.Auto {
 		errs = append(errs, errors.New("accounts_near_cache: must not be negative"))
 	}
 	if c.Redis.Timeout <= 0 {

@@ -1,6 +1,9 @@
 package settings
 
-import "github.com/keyward/keyward/cmd/keyward/app/settings/value"
+import (
+	"github.com/keyward/keyward/cmd/keyward/app/settings/value"
+	"github.com/keyward/keyward/core/account"
+)
 
 func (c *Config) natsSettings() []Setting {
 	return []Setting{
@@ -178,9 +181,10 @@ func (c *Config) redisSettings() []Setting {
 			Note: "They are used after Redis has confirmed that they are all there is. 100,000 take about 40 MB.",
 		},
 		{
-			Section: "Storage", Key: "accounts_near_cache", Value: value.Int{P: &c.AccountsNear},
-			Doc:  "How many accounts a process that runs ceremonies keeps decoded; 0 is none.",
-			Note: "They are used after Redis has confirmed that they are up to date. 10,000 with three passkeys each take about 20 MB.",
+			Section: "Storage", Key: "accounts_near_cache", Value: value.Count{P: &c.AccountsNear, None: account.Auto, Word: "auto"},
+			Doc: "How many accounts a process that runs ceremonies keeps decoded, counted as ones with three passkeys, of 2 KiB: larger ones " +
+				"count for more, and smaller for less. 0 is none; auto is an eleventh of memory_limit, 10,240 of 220MiB.",
+			Note: "They are used after Redis has confirmed that they are up to date. A start of a user who is not among them reads the account.",
 		},
 		{
 			Section: "Storage",

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/cmd/keyward/internal/memory"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/telemetry"
 )
@@ -33,7 +34,11 @@ error as lines of JSON.`,
 			}
 			log := telemetry.NewLogger(terminal.Err, cfg.LogLevel)
 			cache.LogTo(log)
-			defer memory.Keep(memory.Choose(cfg.MemoryLimit, cfg.RunsAll(), os.DirFS("/")), os.Getenv)()
+			limits := memory.Choose(cfg.MemoryLimit, cfg.RunsAll(), os.DirFS("/"))
+			defer memory.Keep(limits, os.Getenv)()
+			if cfg.AccountsNear == account.Auto {
+				cfg.AccountsNear = account.Fitting(limits.Limit)
+			}
 			return app.Run(cmd.Context(), cfg, app.Options{Log: log, Out: terminal.Out, Build: build, Program: terminal.Program})
 		},
 	}

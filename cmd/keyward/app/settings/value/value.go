@@ -118,6 +118,38 @@ func (v Bound) Set(text string) error {
 // Type implements pflag.Value.
 func (v Bound) Type() string { return "size" }
 
+// Count is a number of which one that is none has a word for itself: that it is found out.
+type Count struct {
+	P    *int
+	None int
+	Word string
+}
+
+// String implements pflag.Value.
+func (v Count) String() string {
+	if v.P != nil && *v.P == v.None {
+		return v.Word
+	}
+	return Int{P: v.P}.String()
+}
+
+// Set implements pflag.Value.
+func (v Count) Set(text string) error {
+	if text == v.Word {
+		*v.P = v.None
+		return nil
+	}
+	var n int
+	if err := (Int{P: &n}).Set(text); err != nil || n < 0 {
+		return fmt.Errorf("must be a whole number from 0 on, or %s", v.Word)
+	}
+	*v.P = n
+	return nil
+}
+
+// Type implements pflag.Value.
+func (v Count) Type() string { return "int" }
+
 // List is a list; text separates its items with commas.
 type List struct{ P *[]string }
 

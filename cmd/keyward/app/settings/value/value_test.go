@@ -33,6 +33,8 @@ func TestWhatAValueShowsCanBeSetAgain(t *testing.T) {
 		"a level":                                {value.Level{P: new(slog.Level)}, "WARN", "warn"},
 		"text":                                   {value.Text{P: new(string)}, "as it is ", ""},
 		"a number":                               {value.Int{P: new(int)}, "-7", ""},
+		"a number that is found out":             {value.Count{P: new(int), None: -1, Word: "auto"}, "auto", ""},
+		"a number that need not be":              {value.Count{P: new(int), None: -1, Word: "auto"}, "0", ""},
 		"a switch":                               {value.Bool{P: new(bool)}, "true", ""},
 		"a limit":                                {value.Limit{P: new(ratelimit.Limit)}, "20000/10s", ""},
 		"networks, an address among them": {
