@@ -6,10 +6,19 @@ import data.keyward.append
 facts := {
 	"complete": true,
 	"account": "active",
-	"flags": {"force": false, "auto": false, "conditionalCreate": false, "inApp": "", "shownLately": false, "optOutAfterHybrid": false, "loginMethod": ""},
+	"flags": {
+		"force": false, "auto": false, "conditionalCreate": false,
+		"inApp": "", "shownLately": false, "optOutAfterHybrid": false, "loginMethod": "",
+	},
 	"situation": "post-login",
-	"client": {"os": "windows", "osVersion": 11, "browser": "chrome", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
-	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
+	"client": {
+		"os": "windows", "osVersion": 11, "browser": "chrome", "native": false,
+		"mobile": false, "desktop": true, "privateMode": false, "webdriver": false,
+	},
+	"support": {
+		"webauthn": true, "uvpa": true, "ble": "on",
+		"conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false,
+	},
 	"environment": {"known": true, "rejected": false, "listed": "none"},
 	"credentials": {"total": 0, "likely": 0, "uncertain": 0, "remote": 0, "securityKey": 0},
 	"cda": {"client": true, "remoteHigh": false, "remoteLow": false, "route": false},
@@ -40,7 +49,7 @@ parameters := object.union(
 	data.keyward.parameters,
 	{
 		"autoDesktop": false, "inAppTriggers": ["after-unlock", "after-cta"], "appendAfterSecurityKey": false, "offerWhereLikely": false,
-		"softBars": ["restricted-browser"],
+		"softBars": ["restricted-browser"], "passkeyReplacesSecondFactor": false, "conditionalCreate": {"after": []},
 	},
 )
 

@@ -7,8 +7,14 @@ facts := {
 	"complete": true,
 	"account": "active",
 	"strategy": "standard",
-	"client": {"os": "macos", "osVersion": 15, "browser": "safari", "native": false, "mobile": false, "desktop": true, "privateMode": false, "webdriver": false},
-	"support": {"webauthn": true, "uvpa": true, "ble": "on", "conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false},
+	"client": {
+		"os": "macos", "osVersion": 15, "browser": "safari", "native": false,
+		"mobile": false, "desktop": true, "privateMode": false, "webdriver": false,
+	},
+	"support": {
+		"webauthn": true, "uvpa": true, "ble": "on",
+		"conditionalGet": true, "conditionalCreate": true, "hybrid": "yes", "immediateGet": false,
+	},
 	"environment": {"known": true, "rejected": false, "listed": "none"},
 	"credentials": {"total": 1, "likely": 1, "uncertain": 0, "remote": 0, "securityKey": 0},
 	"cda": {"client": true, "remoteHigh": false, "remoteLow": false, "route": false},
@@ -26,7 +32,13 @@ facts := {
 incomplete := {"complete": true, "account": "active", "support": {"webauthn": true, "uvpa": true}}
 
 # What the tests are written for. They test rules, so a figure that somebody changes in data.json must not fail them.
-parameters := object.union(data.keyward.parameters, {"explicitSources": ["one-tap", "button", "other-device"], "streakThreshold": 2, "webImmediate": false, "securityKeyLogin": "allow", "softBars": ["restricted-browser"]})
+parameters := object.union(
+	data.keyward.parameters,
+	{
+		"explicitSources": ["one-tap", "button", "other-device"], "streakThreshold": 2, "webImmediate": false, "securityKeyLogin": "allow",
+		"softBars": ["restricted-browser"], "nameAllPasskeys": "never",
+	},
+)
 
 answer(changes) := answer_under({}, changes)
 
@@ -338,7 +350,8 @@ test_l7a_maximize_but_not_from_a_barred_environment if {
 
 test_l7a_maximize_but_the_other_device_fails_too if {
 	is_denied(answer(together([possible, phone, maximize, failed_local(2), failed_cda(2)])), "L7a", "user-negative-env-history")
-	is_cross_platform(answer(together([possible, phone, maximize, failed_local(2), failed_cda(1)])), "L10", "user-cross-platform-pk-high-confidence")
+	elsewhere := answer(together([possible, phone, maximize, failed_local(2), failed_cda(1)]))
+	is_cross_platform(elsewhere, "L10", "user-cross-platform-pk-high-confidence")
 }
 
 test_l7a_maximize_but_no_other_device if {
@@ -520,14 +533,17 @@ test_l12b_a_way_that_has_not_failed_comes_first if {
 }
 
 test_l12b_which_sources_is_a_parameter if {
-	is_local(answer_under({"explicitSources": ["error-hard"]}, together([expected, failed_local(2), source("error-hard")])), "L12b", "user-platform-pk-high-confidence")
-	is_denied(answer_under({"explicitSources": []}, together([expected, failed_local(2), source("button")])), "L7a", "user-negative-env-history")
+	after_an_error := answer_under({"explicitSources": ["error-hard"]}, together([expected, failed_local(2), source("error-hard")]))
+	is_local(after_an_error, "L12b", "user-platform-pk-high-confidence")
+	by_the_button := answer_under({"explicitSources": []}, together([expected, failed_local(2), source("button")]))
+	is_denied(by_the_button, "L7a", "user-negative-env-history")
 }
 
 test_one_tap_names_every_passkey if {
 	answer(together([expected, source("one-tap")])).credentials == ["likely", "uncertain", "remote", "security-key", "none"]
 	answer(together([expected, minimize, source("one-tap")])).credentials == ["likely", "uncertain"]
-	answer_under({"securityKeyLogin": "deny"}, together([expected, source("one-tap")])).credentials == ["likely", "uncertain", "remote", "none"]
+	no_keys := answer_under({"securityKeyLogin": "deny"}, together([expected, source("one-tap")]))
+	no_keys.credentials == ["likely", "uncertain", "remote", "none"]
 	answer(together([expected, source("text-field")])).credentials == all_reachable
 }
 
@@ -536,7 +552,8 @@ test_name_all_passkeys_leaves_none_out if {
 	answer_under({"nameAllPasskeys": "always"}, expected).credentials == everything
 	answer_under({"nameAllPasskeys": "always"}, together([expected, minimize])).credentials == everything
 	answer_under({"nameAllPasskeys": "always", "securityKeyLogin": "deny"}, expected).credentials == ["likely", "uncertain", "remote", "none"]
-	answer_under({"nameAllPasskeys": "always"}, together([nowhere, phone])).credentials == ["remote", "likely", "uncertain", "security-key", "none"]
+	at_a_phone := answer_under({"nameAllPasskeys": "always"}, together([nowhere, phone]))
+	at_a_phone.credentials == ["remote", "likely", "uncertain", "security-key", "none"]
 	answer_under({"nameAllPasskeys": "always"}, key_only).credentials == ["security-key", "likely", "uncertain", "remote", "none"]
 }
 
