@@ -205,6 +205,7 @@ func judged(ctx context.Context, s *written.Scenario, e *engine.Engine, evidence
 		"verdict": string(v.Risk.Action), "level": string(v.Risk.Level), "rule": v.Risk.Rule, written.KeyReasons: names,
 		"enforced": v.Risk.Enforced, written.KeyStepUp: texts(v.Risk.StepUp), written.KeyNotNamed: namesOf(s, v.Risk.Exclude),
 		written.KeyRetry: int64(v.Risk.RetrySeconds), written.KeyNotify: v.Risk.Obligations.NotifyUser, written.KeyWire: wire(s, &v),
+		written.KeyEvents: eventsOf(s, &v),
 	}, basis, basis.Risk.Err
 }
 
@@ -226,6 +227,8 @@ func wire(s *written.Scenario, v *service.Verdict) map[string]any {
 		return map[string]any{"status": ok}
 	case s.Stage != facts.LoginFinish && s.Stage != facts.AppendFinish:
 		return map[string]any{"status": ok, "loginAllow": v.Allow, "decisionTag": string(v.Tag)}
+	case cloned(s, v):
+		return map[string]any{"status": int64(400), "errorType": string(fault.TypeValidationError)} //nolint:mnd // of HTTP
 	case v.Risk.Bars():
 		return map[string]any{"status": forbidden, "errorType": string(fault.TypeRiskDenied)}
 	case v.Risk.Challenges():

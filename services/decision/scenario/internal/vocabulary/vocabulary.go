@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
 )
@@ -73,9 +74,15 @@ var (
 	}
 	Verdicts = Words(service.RiskAllow, service.RiskReview, service.RiskChallenge, service.RiskDeny)
 	Levels   = Words(service.RiskLow, service.RiskMedium, service.RiskHigh)
+	Judged   = []string{"verdict", "level", "rule", "enforced"} // how
 	Methods  = Words(service.StepUpMethods()...)
-	Refusals = Words(fault.TypeRiskDenied, fault.TypeStepUpRequired)
-	Hints    = []string{"client-device", "hybrid", "security-key"} // W3C WebAuthn, PublicKeyCredentialHint
+	Refusals = Words(fault.TypeRiskDenied, fault.TypeStepUpRequired, fault.TypeValidationError)
+	Told     = append(Words(
+		event.RiskDecided, event.LoginOffered, event.LoginDenied, event.AppendOffered, event.LoginCompleted, event.LoginRefused,
+		event.AppendCompleted, event.NewCountry, event.NewEnvironment, event.BackupStateChanged, event.StepUpStarted,
+		event.PasskeyCounterRegressed,
+	), CounterRegressed)
+	Hints = []string{"client-device", "hybrid", "security-key"} // W3C WebAuthn, PublicKeyCredentialHint
 
 	DetectionNames = map[rest.DetectionTagCategory][]string{
 		rest.DetectionTagCategorySupport: {
@@ -137,3 +144,6 @@ var (
 	}
 	StreakTag = regexp.MustCompile(`^history/(local|cda|sk)-streak-[1-9][0-9]*$`)
 )
+
+// CounterRegressed is a shorter name of event.PasskeyCounterRegressed.
+const CounterRegressed = "counter-regressed"

@@ -30,6 +30,7 @@ const (
 	KeyRetry            = "retrySeconds"
 	KeyNotify           = "notifyUser"
 	KeyWire             = "wire"
+	KeyEvents           = "events"
 )
 
 var (
@@ -43,9 +44,7 @@ var (
 		Mediation: loginExpectations,
 		Rollout:   {"reason"},
 	}
-	riskExpectations = []string{
-		"verdict", "level", "rule", KeyReasons, "enforced", KeyFacts, KeyStepUp, KeyNotNamed, KeyRetry, KeyNotify, KeyWire,
-	}
+	riskExpectations = append(vocabulary.Judged, KeyReasons, KeyFacts, KeyStepUp, KeyNotNamed, KeyRetry, KeyNotify, KeyWire, KeyEvents)
 	wireExpectations = []string{"status", "loginAllow", "appendAllow", "decisionTag", "errorType"}
 )
 
@@ -124,6 +123,8 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 		return l.choices(n, "hint", vocabulary.Hints)
 	case KeyStepUp:
 		return l.choices(n, "method", vocabulary.Methods)
+	case KeyEvents:
+		return l.choices(n, "event", vocabulary.Told)
 	case KeyRetry:
 		return l.Integer(n, key)
 	case KeyWire:
