@@ -167,6 +167,7 @@ func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 			s.failed(ctx, engine.ActionRisk, j.policy, risk.Err)
 		}
 	}
+	j.kept.Sighted = j.policy.Plan().Worth(j.kept.Sighted)
 	took := s.deps.Now().Sub(j.start)
 	s.metrics.decided(j.action, v.Rule, j.basis.Memoised, took)
 	s.records.add(newRecord(ctx, j, v, took))

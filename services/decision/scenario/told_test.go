@@ -18,9 +18,12 @@ func TestAScenarioSaysWhatSubscribersAreTold(t *testing.T) {
 	const head = `
 now: 2026-11-25T14:00:00Z
 clients:
-  MAC: { userAgent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Safari/605.1.15" }
+  MAC:
+    userAgent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Safari/605.1.15"
 credentials:
-  key: { credentialID: a2V5, aaguid: cb69481e-8ff7-4039-93ec-0a2729a154a8, transports: [usb], backupEligible: false, backupState: false, created: -300d }
+  key:
+    { credentialID: a2V5, aaguid: cb69481e-8ff7-4039-93ec-0a2729a154a8, transports: [usb], backupEligible: false, backupState: false,
+      created: -300d }
 scenarios:
   - name: "one"
     action: risk

@@ -48,6 +48,7 @@ type Projects interface {
 // Accounts are those of users. core/account.Store is one.
 type Accounts interface {
 	All(ctx context.Context, project ident.ProjectID, visit func(account.Account) bool) error
+	Present(ctx context.Context, project ident.ProjectID, user ident.UserID) (account.Account, error)
 }
 
 // Log takes events, of one ID once.
@@ -186,8 +187,7 @@ func (p *pass) run(ctx context.Context) error {
 				if e, tells := p.tidings(&a, &a.Credentials[i]); tells {
 					p.told++
 					telling.Go(func() error {
-						_, err := p.deps.Log.Append(ctx, e)
-						return err
+						return p.tell(ctx, e)
 					})
 				}
 			}
@@ -198,6 +198,19 @@ func (p *pass) run(ctx context.Context) error {
 		}
 	}
 	return errors.Join(telling.Wait(), err)
+}
+
+// tell tells of a passkey whose user is still there: a pass takes long, and what it appended of somebody who was erased meanwhile nobody
+// would erase any more.
+func (p *pass) tell(ctx context.Context, e event.Event) error {
+	_, err := p.deps.Accounts.Present(ctx, e.Project, e.User)
+	if errors.Is(err, account.ErrUnknown) {
+		return nil
+	}
+	if err == nil {
+		_, err = p.deps.Log.Append(ctx, e)
+	}
+	return err
 }
 
 // tidings returns what is to be told of a passkey, if anything is.

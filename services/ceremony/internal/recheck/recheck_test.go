@@ -173,6 +173,42 @@ func TestPasskeysOfAModelThatIsRevokedAreToldOfOnce(t *testing.T) {
 	}
 }
 
+// erasing is accounts of which one goes when it has been read and before anything is told of it.
+type erasing struct {
+	*account.Store
+	user ident.UserID
+}
+
+func (e erasing) All(ctx context.Context, of ident.ProjectID, visit func(account.Account) bool) error {
+	return e.Store.All(ctx, of, func(a account.Account) bool {
+		if a.ID == e.user && e.Store.Delete(ctx, of, a.ID) != nil {
+			return false
+		}
+		return visit(a)
+	})
+}
+
+func TestOfWhoIsErasedDuringAPassNothingIsTold(t *testing.T) {
+	t.Parallel()
+	i := open(t)
+	i.user(t, "pro-1", "usr-1", account.Credential{ID: "cre-1", AAGUID: model})
+	i.user(t, "pro-1", "usr-2", account.Credential{ID: "cre-2", AAGUID: model})
+	i.says(t, 1, plain("FIDO_CERTIFIED_L1"))
+	i.check(t)
+	i.says(t, 2, plain("FIDO_CERTIFIED_L1", "REVOKED"))
+	checker := recheck.New(recheck.Deps{
+		Models: i, Projects: i, Accounts: erasing{i.accounts, "usr-1"}, Log: i, Bucket: i.bucket, Now: func() time.Time { return i.now },
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err := checker.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told := i.tidings()
+	if _, is := told["pro-1 usr-2 cre-2"]; len(told) != 1 || !is {
+		t.Errorf("told %+v", told)
+	}
+}
+
 func TestWhatIsToldOfAModel(t *testing.T) {
 	t.Parallel()
 	batch := metadatatest.New(t, metadata.Name, started).Leaf

@@ -107,6 +107,44 @@ func (p *Plan) Of(q *service.Question) []sighting.Key {
 	return p.Keys(q.Project, user, q.Sighted)
 }
 
+// Worth returns those tokens by which counters that are read would count what becomes of a decision later; nil if there are none.
+func (p *Plan) Worth(named *event.Sighted) *event.Sighted {
+	if named == nil {
+		return nil
+	}
+	var worth event.Sighted
+	for i := range p.read {
+		c := &p.read[i]
+		switch c.Subject {
+		case sighting.Address:
+			worth.Address = named.Address
+		case sighting.Network:
+			worth.Network = named.Network
+		case sighting.Environment:
+			worth.Environment = named.Environment
+		}
+		switch c.Count {
+		case sighting.Users:
+			worth.User = named.User
+		case sighting.Networks:
+			worth.Network = named.Network
+		case sighting.Environments:
+			worth.Environment = named.Environment
+		}
+	}
+	if p.users {
+		worth.Environment, worth.User = named.Environment, named.User
+	}
+	switch worth {
+	case event.Sighted{}:
+		return nil
+	case *named:
+		return named
+	}
+	kept := worth
+	return &kept
+}
+
 // Same reports whether two plans find the same facts.
 func (p *Plan) Same(other *Plan) bool {
 	return slices.Equal(p.read, other.read) && p.any == other.any && p.users == other.users && (!p.users || p.horizon == other.horizon)

@@ -127,6 +127,27 @@ func TestOnlyWhatRulesReadIsReadAndFound(t *testing.T) {
 	}
 }
 
+func TestOfWhatIsNamedOnlyThatIsWorthKeepingWhichCountersRead(t *testing.T) {
+	t.Parallel()
+	d := learned(t, some)
+	all := &event.Sighted{User: "u", Environment: "e", Address: "a", Network: "n"}
+	for name, c := range map[string]struct {
+		paths []string
+		named *event.Sighted
+		want  *event.Sighted
+	}{
+		"nothing is counted":              {[]string{"client.os", "request.network"}, all, nil},
+		"nothing is named":                {[]string{"velocity"}, nil, nil},
+		"users of an address":             {[]string{"velocity.spray"}, all, &event.Sighted{User: "u", Address: "a"}},
+		"events of the user, who is told": {[]string{"velocity.failures"}, all, nil},
+		"users of a browser":              {[]string{"environment.users"}, all, &event.Sighted{User: "u", Environment: "e"}},
+	} {
+		if diff := cmp.Diff(c.want, NewPlan(d, c.paths).Worth(c.named)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
 // seen returns an event of so long ago.
 func seen(n *sighting.Namer, id string, of event.Type, ago time.Duration, environment ident.EnvironmentID, credential string) event.Event {
 	return event.Event{
