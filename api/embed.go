@@ -13,6 +13,11 @@ var OpenAPI []byte
 //go:embed frontend.yaml
 var Frontend []byte
 
+// Operator is the OpenAPI 3.1 document of the Operator API, as YAML.
+//
+//go:embed operator.yaml
+var Operator []byte
+
 // AsyncAPI is the AsyncAPI 3.0 document of the event streams, as YAML.
 //
 //go:embed asyncapi.yaml

@@ -54,6 +54,16 @@ func erasure() jetstream.ConsumerConfig {
 // PoliciesBucket is the object store that keeps the files of every policy revision that answered lately, under the hash of their content.
 const PoliciesBucket = "policy-bundles"
 
+// Buckets of the policy's revisions.
+const (
+	// Revision.<number>: a revision that was pushed, whose files are in PoliciesBucket; change.<number>: which was made live, by whom
+	ReleasesBucket  = "policy-releases"
+	InstancesBucket = "policy-instances" // <instance>: by which revision an instance of the decision service answers
+)
+
+// instancesMaxAge is how long an instance counts that says nothing more: three times as long as it is ever silent.
+const instancesMaxAge = 15 * time.Second
+
 // MetadataBucket is the object store that keeps what FIDO's metadata service says of authenticators, as it was signed.
 const MetadataBucket = "authenticator-metadata"
 
@@ -169,6 +179,9 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	deliveries := b.observations(b.log(WebhookDeliveriesStream, WebhookDeliveriesPrefix))
 	deliveries.MaxAge, deliveries.MaxBytes = cfg.WebhookDeliveriesMaxAge, cfg.WebhookDeliveriesMaxBytes
 
+	instances := b.observations(b.bucket(InstancesBucket))
+	instances.MaxAge = instancesMaxAge
+
 	sessions, sessionIndex, tokens := b.bucket(SessionsBucket), b.bucket(SessionIndexBucket), b.bucket(TokensBucket)
 	// An entry of the index is never written again, and its session may be until that has expired.
 	sessions.MaxAge, sessionIndex.MaxAge, tokens.MaxAge = cfg.SessionsMaxAge, 2*cfg.SessionsMaxAge, tokensMaxAge
@@ -177,6 +190,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, nobodies, spent, processes, stepUps, idempotency, sessions, sessionIndex, tokens,
+		b.bucket(ReleasesBucket), instances,
 		b.objects(PoliciesBucket), b.objects(MetadataBucket), b.bucket(AttestationsBucket), b.bucket(IntegrityBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}

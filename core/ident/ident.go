@@ -49,6 +49,8 @@ type (
 	AuditID string
 	// StepUpID is stu-<number>: a further proof that an answer waits for.
 	StepUpID string
+	// OperatorID is opr-<number>: who runs the installation or writes its policy.
+	OperatorID string
 	// RequestID is req-<number>, or what the caller sent as X-Request-ID.
 	RequestID string
 )
@@ -71,6 +73,7 @@ const (
 	keyPrefix         = "pki-"
 	auditPrefix       = "aud-"
 	stepUpPrefix      = "stu-"
+	operatorPrefix    = "opr-"
 )
 
 // NewProjectID returns a random project ID.
@@ -105,6 +108,9 @@ func NewKeyID() KeyID { return KeyID(random(keyPrefix)) }
 
 // NewAuditID returns a random ID of a security event.
 func NewAuditID() AuditID { return AuditID(random(auditPrefix)) }
+
+// NewOperatorID returns a random operator ID.
+func NewOperatorID() OperatorID { return OperatorID(random(operatorPrefix)) }
 
 const (
 	sessionLength = 30
@@ -203,6 +209,9 @@ func ParseCodeID(s string) (CodeID, error) { return parse[CodeID](codePrefix, s)
 
 // ParseWebhookID returns s as a webhook endpoint ID, or an error that says what form is wanted.
 func ParseWebhookID(s string) (WebhookID, error) { return parse[WebhookID](webhookPrefix, s) }
+
+// ParseOperatorID returns s as an operator ID, or an error that says what form is wanted.
+func ParseOperatorID(s string) (OperatorID, error) { return parse[OperatorID](operatorPrefix, s) }
 
 // ParseStepUpID returns s as the ID of a step-up, or an error that says what form is wanted.
 func ParseStepUpID(s string) (StepUpID, error) { return parse[StepUpID](stepUpPrefix, s) }

@@ -7,6 +7,7 @@ import (
 
 	"encoding/json"
 	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
@@ -648,4 +649,57 @@ func (c EventsClient) ListWebhookDeadLetters(ctx context.Context, req service.Fo
 }
 func (c EventsClient) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
 	return rpc.Call[rest.WebhookReplayRsp](ctx, c.calls, "replay-webhook-dead-letters", req)
+}
+
+// PolicyMethods is the method table of the policy service, for rpc.Serve.
+func PolicyMethods(policies service.Policies) rpc.Service {
+	return rpc.Service{Name: "policy", Methods: []rpc.Method{
+		rpc.Bind("push-policy", policies.PushPolicy),
+		rpc.Bind("list-policies", policies.ListPolicies),
+		rpc.Bind("get-policy", policies.GetPolicy),
+		rpc.Bind("get-policy-bundle", policies.GetPolicyBundle),
+		rpc.Bind("list-policy-changes", policies.ListPolicyChanges),
+		rpc.Bind("change-policy", policies.ChangePolicy),
+		rpc.Bind("get-policy-status", policies.GetPolicyStatus),
+	}}
+}
+
+// PolicyClient calls the policy service over the bus.
+type PolicyClient struct{ calls *rpc.Client }
+
+var (
+	_ service.Policies = PolicyClient{}
+)
+
+// NewPolicyClient returns a client whose calls end after the timeout of the limits at the latest.
+func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
+	return PolicyClient{rpc.NewClient(conn, "policy", limits,
+		"list-policies",
+		"get-policy",
+		"get-policy-bundle",
+		"list-policy-changes",
+		"get-policy-status",
+	)}
+}
+
+func (c PolicyClient) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
+	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "push-policy", req)
+}
+func (c PolicyClient) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
+	return rpc.Call[operator.PolicyRevisionList](ctx, c.calls, "list-policies", req)
+}
+func (c PolicyClient) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
+	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "get-policy", req)
+}
+func (c PolicyClient) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
+	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-policy-bundle", req)
+}
+func (c PolicyClient) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
+	return rpc.Call[operator.PolicyChangeList](ctx, c.calls, "list-policy-changes", req)
+}
+func (c PolicyClient) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
+	return rpc.Call[operator.PolicyChange](ctx, c.calls, "change-policy", req)
+}
+func (c PolicyClient) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
+	return rpc.Call[operator.PolicyStatus](ctx, c.calls, "get-policy-status", req)
 }

@@ -7,6 +7,7 @@ import (
 
 	"encoding/json"
 	"github.com/keyward/keyward/api/frontend"
+	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
@@ -455,4 +456,31 @@ func (f Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWeb
 }
 func (f Webhooks) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
 	return answer[rest.WebhookReplayRsp](ctx, f.Recording, "Webhooks.ReplayWebhookDeadLetters", req)
+}
+
+// Policies is a service.Policies that records.
+type Policies struct{ *Recording }
+
+var _ service.Policies = Policies{}
+
+func (f Policies) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
+	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.PushPolicy", req)
+}
+func (f Policies) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
+	return answer[operator.PolicyRevisionList](ctx, f.Recording, "Policies.ListPolicies", req)
+}
+func (f Policies) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
+	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.GetPolicy", req)
+}
+func (f Policies) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
+	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetPolicyBundle", req)
+}
+func (f Policies) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
+	return answer[operator.PolicyChangeList](ctx, f.Recording, "Policies.ListPolicyChanges", req)
+}
+func (f Policies) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
+	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.ChangePolicy", req)
+}
+func (f Policies) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
+	return answer[operator.PolicyStatus](ctx, f.Recording, "Policies.GetPolicyStatus", req)
 }

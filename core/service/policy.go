@@ -1,0 +1,52 @@
+package service
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api/operator"
+	"github.com/keyward/keyward/core/ident"
+)
+
+// Operator is who runs Keyward or writes its policy, as the gateway knows them by the token of the call.
+type Operator struct {
+	ID   ident.OperatorID `json:"id"`
+	Name string           `json:"name"`
+}
+
+// ForOperator is a call of an operator. What the operator may do has been judged.
+type ForOperator[T any] struct {
+	Operator Operator `json:"operator"`
+	Body     T        `json:"body"`
+}
+
+// Policies is the part of the decision service that keeps the revisions of the policy, and says which of them is live.
+//
+//keyward:service policy
+type Policies interface {
+	// PushPolicy checks a bundle and keeps it. Files that are there already are the revision that they were. 400 bundle, with file and line
+	// of what is wrong; 400 parent.
+	PushPolicy(context.Context, ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error)
+	// ListPolicies returns every revision, the newest first.
+	//
+	//keyward:repeatable
+	ListPolicies(context.Context, ForOperator[Empty]) (operator.PolicyRevisionList, error)
+	// GetPolicy returns a revision. 404.
+	//
+	//keyward:repeatable
+	GetPolicy(context.Context, ForOperator[int]) (operator.PolicyRevision, error)
+	// GetPolicyBundle returns a revision with its files. 404.
+	//
+	//keyward:repeatable
+	GetPolicyBundle(context.Context, ForOperator[int]) (operator.PolicyBundle, error)
+	// ListPolicyChanges returns which revision was made live when, the newest first.
+	//
+	//keyward:repeatable
+	ListPolicyChanges(context.Context, ForOperator[Empty]) (operator.PolicyChangeList, error)
+	// ChangePolicy makes a revision live. 404 if there is none of the number, or none to go back to; 409 if another was made live meanwhile;
+	// 403 if it takes four eyes.
+	ChangePolicy(context.Context, ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error)
+	// GetPolicyStatus returns by which revision every instance answers.
+	//
+	//keyward:repeatable
+	GetPolicyStatus(context.Context, ForOperator[Empty]) (operator.PolicyStatus, error)
+}
