@@ -44,6 +44,10 @@ const (
 	PolicyReplaced Type = "policy-replaced"
 	// PolicyRefused: Changed policy files were refused in a process of the decision service, and the policy before goes on answering.
 	PolicyRefused Type = "policy-refused"
+	// PolicyPushed: An operator pushed a revision of the policy to the store. It is not live by that.
+	PolicyPushed Type = "policy-pushed"
+	// PolicyChanged: An operator made a revision live, or took back what was made live last. What each process answers by is told as policy-replaced.
+	PolicyChanged Type = "policy-changed"
 	// LimitHit: Calls were refused by a limit. There is one for each project, limit and minute in which any were, however many.
 	LimitHit Type = "limit-hit"
 	// CodesGuessed: Accounts came to the number of wrong codes in a row after which none is taken (code_guesses_stop): somebody is guessing. There is one for each project and minute.
@@ -73,6 +77,8 @@ func Types() []Type {
 		StartedUnencrypted,
 		PolicyReplaced,
 		PolicyRefused,
+		PolicyPushed,
+		PolicyChanged,
 		LimitHit,
 		CodesGuessed,
 	}

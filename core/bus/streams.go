@@ -61,8 +61,8 @@ const (
 	InstancesBucket = "policy-instances" // <instance>: by which revision an instance of the decision service answers
 )
 
-// instancesMaxAge is how long an instance counts that says nothing more: three times as long as it is ever silent.
-const instancesMaxAge = 15 * time.Second
+// InstancesMaxAge is how long an instance counts that says nothing more: three times as long as it is ever silent.
+const InstancesMaxAge = 15 * time.Second
 
 // MetadataBucket is the object store that keeps what FIDO's metadata service says of authenticators, as it was signed.
 const MetadataBucket = "authenticator-metadata"
@@ -180,7 +180,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	deliveries.MaxAge, deliveries.MaxBytes = cfg.WebhookDeliveriesMaxAge, cfg.WebhookDeliveriesMaxBytes
 
 	instances := b.observations(b.bucket(InstancesBucket))
-	instances.MaxAge = instancesMaxAge
+	instances.MaxAge = InstancesMaxAge
 
 	sessions, sessionIndex, tokens := b.bucket(SessionsBucket), b.bucket(SessionIndexBucket), b.bucket(TokensBucket)
 	// An entry of the index is never written again, and its session may be until that has expired.

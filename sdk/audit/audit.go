@@ -16,7 +16,8 @@ type Type string
 // Actor is who did it.
 type Actor struct {
 	Kind Kind   `json:"kind"`
-	Name string `json:"name"` // of the command or the service
+	Name string `json:"name"`         // of the command, the service or the operator
+	ID   string `json:"id,omitempty"` // of an operator
 }
 
 // Kind is the kind of an actor.
@@ -26,6 +27,8 @@ type Kind string
 const (
 	Command Kind = "command" // an operator at a terminal
 	Service Kind = "service" // a service, for a caller or by itself
+	// Operator is who has a token of the Operator API.
+	Operator Kind = "operator"
 )
 
 // Key is an API key without its text.
@@ -45,6 +48,12 @@ type Issuer struct {
 type Policy struct {
 	Revision string `json:"revision"` // of its manifest, or the same as Content
 	Content  string `json:"content"`  // hash of its files
+}
+
+// Release is a revision in the store.
+type Release struct {
+	Number int `json:"number"`
+	Policy
 }
 
 // Event says what was done, once. ID, Type, CreatedMs, Actor and Instance are always set; which of the others a type carries is in its JSON
@@ -68,9 +77,15 @@ type Event struct {
 	Webhook    string   `json:"webhook,omitempty"` // ID of the endpoint
 	Before     *Policy  `json:"before,omitempty"`
 	Policy     *Policy  `json:"policy,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
-	Limit      string   `json:"limit,omitempty"` // the setting
-	Count      int      `json:"count,omitempty"` // how often it happened
-	FromMs     int64    `json:"fromMs,omitempty"`
-	ToMs       int64    `json:"toMs,omitempty"`
+	// Of the store
+	ReleaseBefore *Release `json:"releaseBefore,omitempty"`
+	Release       *Release `json:"release,omitempty"`
+	Change        int      `json:"change,omitempty"` // its number
+	RolledBack    bool     `json:"rolledBack,omitempty"`
+
+	Reason string `json:"reason,omitempty"`
+	Limit  string `json:"limit,omitempty"` // the setting
+	Count  int    `json:"count,omitempty"` // how often it happened
+	FromMs int64  `json:"fromMs,omitempty"`
+	ToMs   int64  `json:"toMs,omitempty"`
 }

@@ -34,6 +34,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/authenticators"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/outside"
+	"github.com/keyward/keyward/services/decision/internal/release"
 )
 
 // Config says where the policy is and what the service may spend. A limit that is zero takes its default; only MemoEntries means what it
@@ -54,6 +55,9 @@ type Config struct {
 	CheckTimeout  time.Duration  // most that checking a bundle may take, all its tests included; default 30 s
 	RetryLongest  time.Duration  // longest wait before files are checked again whose check ran out of time or memory; default 5 min
 	CheckMemory   int64          // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
+	Store         bool           // whether the policy is what is live in the store, unless it is in a directory; and whether the store is told
+	MaxAge        time.Duration  // how long what answers may be another revision than what is live in the store; 0 = for ever
+	Version       string         // of the program; revisions that another one has checked are checked again
 }
 
 // DefaultConfig returns the embedded policy with the defaults.
@@ -61,7 +65,7 @@ func DefaultConfig() Config {
 	return Config{
 		LookupTimeout: time.Second, EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second,
 		Debounce: 150 * time.Millisecond, Poll: 2 * time.Second, CheckTimeout: 30 * time.Second, CheckMemory: 512 << 20,
-		RetryLongest: 5 * time.Minute, Files: outside.Config{MaxAge: outside.DefaultMaxAge},
+		RetryLongest: 5 * time.Minute, MaxAge: time.Hour, Files: outside.Config{MaxAge: outside.DefaultMaxAge},
 		Metadata: authenticators.DefaultConfig(),
 	}
 }
@@ -112,6 +116,9 @@ func (c Config) Validate() error {
 	}
 	if c.RetryLongest < time.Second {
 		errs = append(errs, errors.New("policy_retry_longest: must be at least 1s"))
+	}
+	if c.MaxAge != 0 && c.MaxAge < time.Minute {
+		errs = append(errs, errors.New("policy_max_age: must be at least 1m, or 0s for ever"))
 	}
 	if c.CheckMemory < leastMemory {
 		errs = append(errs, errors.New("policy_check_memory: must be at least 256MiB; the check of the default bundle takes about 160MiB"))
@@ -165,6 +172,7 @@ type Service struct {
 	revisions revisions
 	fetched   *authenticators.Source // nil = metadata comes from nowhere
 	archive   *archive.Archive
+	follower  *release.Follower  // nil = there is no store
 	lookups   *patience.Patience // with what users' events are read from
 
 	active  atomic.Pointer[policy]
@@ -202,6 +210,14 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if cfg.Metadata.On() && deps.Metadata != nil {
 		s.fetched = authenticators.New(cfg.Metadata.Source, deps.Metadata, &http.Client{}, deps.Log)
 	}
+	if cfg.Store {
+		releases, err := release.Open(context.Background(), deps.JS)
+		if err != nil {
+			return nil, fmt.Errorf("decision: %w", err)
+		}
+		follow := release.Config{Poll: cfg.Poll, RetryLongest: cfg.RetryLongest, MaxAge: cfg.MaxAge, Now: deps.Now, Log: deps.Log}
+		s.follower = release.Follow(releases, follow, following{s})
+	}
 	if err := s.begin(context.Background()); err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
 	}
@@ -230,19 +246,29 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.fetched != nil {
 		owned.Go(func() { s.fetched.Run(ctx, s.cfg.Poll) })
 	}
+	if s.follower != nil {
+		owned.Go(func() { s.follower.RunReports(ctx) })
+	}
 	defer owned.Wait()
 	defer stopRecording()
-	if s.cfg.PoliciesDir == "" {
+	switch {
+	case s.cfg.PoliciesDir != "":
+		s.watch(ctx)
+	case s.follower != nil:
+		s.follower.Run(ctx)
+	default:
 		<-ctx.Done()
-		return nil
 	}
-	s.watch(ctx)
 	return nil
 }
 
 func (s *Service) origin() string {
-	if s.cfg.PoliciesDir == "" {
+	switch {
+	case s.cfg.PoliciesDir != "":
+		return s.cfg.PoliciesDir
+	case s.follower != nil:
+		return "the store"
+	default:
 		return "the binary"
 	}
-	return s.cfg.PoliciesDir
 }

@@ -17,7 +17,8 @@ import (
 
 // Login implements service.Decision. It never returns an error.
 func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.LoginVerdict, error) {
-	start, p := s.deps.Now(), s.active.Load()
+	start := s.deps.Now()
+	p := s.current(start)
 	found := s.lookUp(ctx, p, q.Question, start, false)
 	if found.stale {
 		return service.LoginVerdict{Verdict: found.unjudged()}, nil
@@ -38,7 +39,8 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 
 // Append implements service.Decision. It never returns an error.
 func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service.AppendVerdict, error) {
-	start, p := s.deps.Now(), s.active.Load()
+	start := s.deps.Now()
+	p := s.current(start)
 	found := s.lookUp(ctx, p, q.Question, start, true)
 	if found.stale {
 		return service.AppendVerdict{Verdict: found.unjudged()}, nil
@@ -59,7 +61,8 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 
 // Mediation implements service.Decision. It never returns an error. There is no user yet, so the account of the question does not matter.
 func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Verdict, error) {
-	start, p := s.deps.Now(), s.active.Load()
+	start := s.deps.Now()
+	p := s.current(start)
 	q.Account = nil
 	around := s.around(q.Client.RemoteAddress, start)
 	v, basis, err := p.Mediation(ctx, q, engine.Evidence{Now: start, Around: around})
@@ -74,7 +77,8 @@ func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Ve
 
 // Finish implements service.Decision. It never returns an error.
 func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service.Verdict, error) {
-	start, p := s.deps.Now(), s.active.Load()
+	start := s.deps.Now()
+	p := s.current(start)
 	if !p.JudgesRisk() {
 		return service.Verdict{Place: s.around(q.Client.RemoteAddress, start).Place}, nil
 	}
@@ -93,7 +97,8 @@ func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service
 
 // Evaluate implements service.Decision. Its error is a 400 of the action, or of the context.
 func (s *Service) Evaluate(ctx context.Context, q service.EvaluateQuestion) (service.Verdict, error) {
-	start, p := s.deps.Now(), s.active.Load()
+	start := s.deps.Now()
+	p := s.current(start)
 	q.AccountStamp = "" // the account has just been read
 	found := s.lookUp(ctx, p, q.Question, start, false)
 	v, basis, err := p.Assess(ctx, q, found.Evidence)
@@ -131,7 +136,8 @@ func (s *Service) Labels(_ context.Context, of service.ForProject[service.Empty]
 // Rollout implements service.Decision. It never returns an error. Nobody is known yet, only named, so the account of the question does not
 // matter.
 func (s *Service) Rollout(ctx context.Context, q service.RolloutQuestion) (service.Verdict, error) {
-	start, p := s.deps.Now(), s.active.Load()
+	start := s.deps.Now()
+	p := s.current(start)
 	q.Account = nil
 	v, basis, err := p.Rollout(ctx, q)
 	s.finish(
@@ -177,6 +183,10 @@ func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 // like it.
 func (s *Service) failed(ctx context.Context, action string, by *policy, err error) {
 	cause := "error"
+	if errors.Is(err, engine.ErrLapsed) {
+		s.metrics.policyErrors.WithLabelValues(action, "lapsed").Inc() // readiness and the log have said so
+		return
+	}
 	if errors.Is(err, bundle.ErrTimeout) {
 		cause = "timeout"
 	} else {

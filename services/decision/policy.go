@@ -19,7 +19,9 @@ import (
 type policy struct {
 	*engine.Engine
 	loaded time.Time
+	number int // of the revision in the store; 0 = it is from elsewhere
 	failed atomic.Pointer[refusal]
+	lapsed *policy // what takes its place once it is not to answer any more; nil of that itself
 }
 
 // refusal is why something is of no use.
@@ -46,6 +48,7 @@ type PolicyStatus struct {
 	Again     bool      // that they are tried again as they are: their check did not get through
 	Behind    error     // that the files are not, or not yet, what answers, though they were not refused; nil if they are
 	Failed    error     // the last answer of this revision that was of no use; nil if there was none
+	Lapsed    bool      // that it has been behind for too long, so that the safe defaults answer
 }
 
 // errBehind says that a change of the files has not been taken up.
@@ -56,6 +59,9 @@ var errBehind = errors.New("the files have changed and are not what answers")
 func (s *Service) Status() PolicyStatus {
 	active := s.active.Load()
 	status := PolicyStatus{Revision: active.Revision(), Content: active.Hash(), LoadedAt: active.loaded}
+	if f := s.followed(); f != nil {
+		status.Lapsed = f.Lapsed(s.deps.Now())
+	}
 	if failed := active.failed.Load(); failed != nil {
 		status.Failed = failed.err
 	}
@@ -64,6 +70,9 @@ func (s *Service) Status() PolicyStatus {
 		return status
 	}
 	if s.cfg.PoliciesDir == "" {
+		if f := s.followed(); f != nil {
+			status.Behind = f.Behind()
+		}
 		return status
 	}
 	switch hash, err := bundlefile.Hash(s.source); {
@@ -77,9 +86,16 @@ func (s *Service) Status() PolicyStatus {
 
 // begin finds the first policy to answer.
 func (s *Service) begin(ctx context.Context) error {
+	if s.followed() != nil {
+		return s.beginWithStore(ctx)
+	}
+	return s.beginWithFiles(ctx)
+}
+
+func (s *Service) beginWithFiles(ctx context.Context) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	loaded, err := s.load(ctx, s.source)
+	loaded, err := s.loadFrom(ctx, s.source)
 	if err == nil {
 		s.activate(ctx, loaded)
 		return nil
@@ -87,12 +103,17 @@ func (s *Service) begin(ctx context.Context) error {
 	if s.cfg.PoliciesDir == "" {
 		return err
 	}
-	kept, keptErr := s.lastGood(ctx)
-	if keptErr != nil {
-		return errors.Join(err, fmt.Errorf("the revision that answered last: %w", keptErr))
+	return s.goOn(ctx, err)
+}
+
+// goOn has the revision answer that answered last, where what should is refused.
+func (s *Service) goOn(ctx context.Context, refused error) error {
+	kept, err := s.lastGood(ctx)
+	if err != nil {
+		return errors.Join(refused, fmt.Errorf("the revision that answered last: %w", err))
 	}
 	s.activate(ctx, kept)
-	s.refuse(ctx, err)
+	s.refuse(ctx, refused)
 	return nil
 }
 
@@ -109,13 +130,11 @@ func (s *Service) lastGood(ctx context.Context) (*policy, error) {
 	}
 	seen := s.seen
 	defer func() { s.seen = seen }()
-	return s.load(ctx, files)
+	return s.loadFrom(ctx, files)
 }
 
-// load reads files, has them checked and makes of them what answers. The files of the binary were checked when it was built.
-func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
-	limited, cancel := context.WithTimeout(ctx, s.cfg.CheckTimeout)
-	defer cancel()
+// loadFrom reads files, has them checked and makes of them what answers. The files of the binary were checked when it was built.
+func (s *Service) loadFrom(ctx context.Context, source fs.FS) (*policy, error) {
 	s.seen = ""
 	files, err := bundlefile.Read(source)
 	if err != nil {
@@ -127,7 +146,13 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	admitted := s.cfg.PoliciesDir == ""
+	return s.load(ctx, packed, s.cfg.PoliciesDir == "")
+}
+
+// load has packed files checked, unless they were, and makes of them what answers.
+func (s *Service) load(ctx context.Context, packed []byte, admitted bool) (*policy, error) {
+	limited, cancel := context.WithTimeout(ctx, s.cfg.CheckTimeout)
+	defer cancel()
 	if !admitted && s.deps.Admit != nil {
 		if err := s.deps.Admit(limited, packed); err != nil {
 			return nil, err
@@ -145,7 +170,9 @@ func (s *Service) load(ctx context.Context, source fs.FS) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policy{Engine: loaded, loaded: s.deps.Now()}, nil
+	made := &policy{Engine: loaded, loaded: s.deps.Now()}
+	made.lapsed = &policy{Engine: loaded.Lapsed(), loaded: made.loaded}
+	return made, nil
 }
 
 func (s *Service) activate(ctx context.Context, p *policy) {
@@ -211,7 +238,7 @@ func (s *Service) reload(ctx context.Context) bool {
 		return false
 	}
 	start := time.Now()
-	loaded, err := s.load(ctx, s.source)
+	loaded, err := s.loadFrom(ctx, s.source)
 	if ctx.Err() != nil {
 		return true
 	}

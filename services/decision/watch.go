@@ -6,8 +6,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/keyward/keyward/services/decision/internal/retry"
 )
 
 // watch loads the policy again whenever its files have changed and then been left alone for a moment. Editors replace files and ConfigMaps
@@ -22,9 +23,9 @@ func (s *Service) watch(ctx context.Context) {
 	defer n.close()
 	// What changed between New and now has sent no notice.
 	s.reload(ctx)
-	retry := s.retries()
-	defer retry.timer.Stop()
-	retry.plan(s.unfinished())
+	tries := retry.New(s.cfg.Poll, s.cfg.RetryLongest)
+	defer tries.Stop()
+	tries.Next(s.unfinished())
 	poll := time.NewTicker(s.cfg.Poll)
 	defer poll.Stop()
 	quiet := time.NewTimer(s.cfg.Debounce)
@@ -54,36 +55,14 @@ func (s *Service) watch(ctx context.Context) {
 			waiting = false
 			n.follow(ctx)
 			if s.reload(ctx) {
-				retry.waits.Reset()
-				retry.plan(s.unfinished())
+				tries.Reset()
+				tries.Next(s.unfinished())
 			}
-		case <-retry.timer.C:
+		case <-tries.C:
 			s.again(ctx)
-			retry.plan(s.unfinished())
+			tries.Next(s.unfinished())
 		}
 	}
-}
-
-// retries say when files are tried again that have not changed.
-type retries struct {
-	waits *backoff.ExponentialBackOff
-	timer *time.Timer
-}
-
-func (s *Service) retries() retries {
-	waits := backoff.NewExponentialBackOff()
-	waits.InitialInterval, waits.MaxInterval, waits.Multiplier, waits.RandomizationFactor = s.cfg.Poll, s.cfg.RetryLongest, 2, 0
-	timer := time.NewTimer(s.cfg.Poll)
-	timer.Stop()
-	return retries{waits: waits, timer: timer}
-}
-
-func (r retries) plan(wanted bool) {
-	if !wanted {
-		r.timer.Stop()
-		return
-	}
-	r.timer.Reset(r.waits.NextBackOff())
 }
 
 // notices are what the system tells of changes. Without them the content alone is compared.

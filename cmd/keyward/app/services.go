@@ -36,6 +36,7 @@ import (
 	"github.com/keyward/keyward/services/decision/admit"
 	"github.com/keyward/keyward/services/decision/invariant"
 	"github.com/keyward/keyward/services/decision/trial"
+	"github.com/keyward/keyward/services/decision/workbench"
 	"github.com/keyward/keyward/services/events"
 )
 
@@ -47,6 +48,7 @@ type parts struct {
 	webhooks service.Webhooks
 
 	explanations service.Explanations
+	policies     service.Policies
 }
 
 // openCache opens Redis. Without one, the memory of the process takes its place, which is right only if no other process writes events:
@@ -88,6 +90,7 @@ func (a *App) startServices(ctx context.Context) error {
 		webhooks:     remoteEvents,
 		decision:     remoteDecision,
 		explanations: remoteDecision,
+		policies:     remote.NewPolicyClient(a.bus.Conn, a.cfg.Calls),
 		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.Calls),
 	}
 	for _, name := range a.needed() {
@@ -204,7 +207,7 @@ func (a *App) startWebhooks(ctx context.Context, accounts *account.Store) (*even
 	return hooks, nil
 }
 
-func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account.Store) error {
+func (a *App) startDecision(ctx context.Context, store *eventlog.Store, _ *account.Store) error {
 	if !a.cfg.Runs(settings.Decision) {
 		return nil
 	}
@@ -218,7 +221,9 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 		none := invariant.Options{}
 		deps.Admit = admit.Keyward(a.opts.Program, a.cfg.Decision.CheckMemory, a.cfg.Decision.CheckTimeout, none).Admit
 	}
-	svc, err := decision.New(a.cfg.Decision, deps)
+	cfg := a.cfg.Decision
+	cfg.Store, cfg.Version = true, a.program()
+	svc, err := decision.New(cfg, deps)
 	if err != nil {
 		return fmt.Errorf("start the decision service: %w", err)
 	}
@@ -230,7 +235,34 @@ func (a *App) startDecision(_ context.Context, store *eventlog.Store, _ *account
 	}
 	explanations := trial.New(a.bus.JS)
 	a.parts.decision, a.parts.explanations = svc, explanations
+	if err := a.startWorkbench(ctx); err != nil {
+		return err
+	}
 	return a.serve(remote.DecisionMethods(svc, explanations))
+}
+
+// program names what runs, for what it answers for.
+func (a *App) program() string { return a.opts.Build.Version + "+" + a.opts.Build.Revision }
+
+// startWorkbench answers what operators do with the policy.
+func (a *App) startWorkbench(ctx context.Context) error {
+	none := invariant.Options{}
+	check := func(ctx context.Context, packed []byte) (admit.Report, error) { return admit.Check(ctx, packed, none) }
+	if a.opts.Program != "" {
+		check = admit.Keyward(a.opts.Program, a.cfg.Decision.CheckMemory, a.cfg.Decision.CheckTimeout, none).Check
+	}
+	bench, err := workbench.New(
+		ctx, workbench.Config{FourEyes: a.cfg.FourEyes, CheckTimeout: a.cfg.Decision.CheckTimeout, Version: a.program()},
+		workbench.Deps{
+			JS: a.bus.JS, Check: check, Now: a.opts.Now,
+			Tell: func(ctx context.Context, by audit.Actor, e audit.Event) { a.audit.By(by).Add(ctx, e) },
+		},
+	)
+	if err != nil {
+		return err
+	}
+	a.parts.policies = bench
+	return a.serve(remote.PolicyMethods(bench))
 }
 
 // policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.
@@ -243,6 +275,10 @@ func policyHealth(status decision.PolicyStatus) telemetry.Status {
 		return telemetry.Status{State: telemetry.Degraded, Detail: fmt.Sprintf("%s answers; %s: %s", answering, what, err)}
 	}
 	switch {
+	case status.Lapsed:
+		return telemetry.Status{State: telemetry.Down, Detail: fmt.Sprintf(
+			"the safe defaults answer: %s is not what is live, and has not been for longer than policy_max_age", answering,
+		)}
 	case status.Refused != nil && status.Again:
 		return degraded("the check of content "+status.RefusedOf+" did not get through, and is made again", status.Refused)
 	case status.Refused != nil && status.RefusedOf != "":
@@ -250,7 +286,7 @@ func policyHealth(status decision.PolicyStatus) telemetry.Status {
 	case status.Refused != nil:
 		return degraded("refused", status.Refused)
 	case status.Behind != nil:
-		return degraded("the files", status.Behind)
+		return degraded("behind", status.Behind)
 	case status.Failed != nil:
 		return degraded("a row failed, and the safe default took its place", status.Failed)
 	}

@@ -30,6 +30,7 @@ import (
 type Report struct {
 	Revision   string            `json:"revision,omitempty"`   // of a good bundle
 	Refused    []Refusal         `json:"refused,omitempty"`    // empty if the bundle is good
+	Tests      int               `json:"tests,omitempty"`      // of its own that a good bundle passed
 	Defaults   []bundle.Default  `json:"defaults,omitempty"`   // of the parameters that the bundle does not give
 	Advice     []string          `json:"advice,omitempty"`     // on a good bundle: what it costs
 	Memo       Memo              `json:"memo,omitempty"`       // of a good bundle
@@ -89,7 +90,7 @@ func Check(ctx context.Context, packed []byte, sampled invariant.Options) (Repor
 	if err != nil {
 		return Report{Refused: refusals(err)}, nil
 	}
-	report := Report{Revision: loaded.Revision(), Defaults: loaded.Defaults(), Advice: loaded.Advice(), Memo: loaded.MemoKeys("")}
+	report := Report{Revision: loaded.Revision(), Tests: loaded.Tests(), Defaults: loaded.Defaults(), Advice: loaded.Advice(), Memo: loaded.MemoKeys("")}
 	if sampled.Situations == 0 {
 		return report, nil
 	}

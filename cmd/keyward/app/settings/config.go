@@ -74,6 +74,7 @@ type Config struct {
 	Ceremony  ceremony.Config
 	Decision  decision.Config
 	Events    historycache.Config
+	FourEyes  bool            // whoever has pushed a revision of the policy may not make it live
 	Unproven  ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
 	Webhooks  events.WebhookConfig
 	Delivery  delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off

@@ -388,6 +388,18 @@ func (c *Config) decisionSettings() []Setting {
 			Note: "A check runs as keyward policy check, beside the server, which goes on with the last good bundle whatever the rules do.",
 		},
 		{
+			Section: "Decisions", Key: "policy_max_age", Value: value.Duration{P: &c.Decision.MaxAge},
+			Doc: "How long a process may answer by another revision than what is live in the store, or without knowing which is; at least 1m, " +
+				"0s = for ever. Beyond it the safe defaults answer, which offer nothing, and readiness is down.",
+			Note: "It concerns processes without policies_dir. They switch within a second; one that cannot says so at once, in readiness and in " +
+				"keyward policy status.",
+		},
+		{
+			Section: "Decisions", Key: "policy_four_eyes", Value: value.Bool{P: &c.FourEyes},
+			Doc:  "Whether a revision of the policy is made live by another operator than the one who pushed it.",
+			Note: "Going back to what was live before takes one.",
+		},
+		{
 			Section: "Decisions", Key: "policy_memo", Value: value.Int{P: &c.Decision.MemoEntries},
 			Doc:  "How many answers of the policy are remembered, for facts that agree on everything its rules read; 0 turns it off.",
 			Note: "An entry takes about 1 kB. A changed bundle starts with none. The metrics keyward_policy_memo_* show what it brings.",

@@ -225,23 +225,31 @@ func Latest(ctx context.Context, js jetstream.JetStream) (fs.FS, error) {
 
 // Open returns the files of a kept revision. The error wraps ErrUnknown if there is none of that hash.
 func Open(ctx context.Context, js jetstream.JetStream, hash string) (fs.FS, error) {
+	packed, err := open(ctx, js, hash)
+	if err != nil {
+		return nil, err
+	}
+	return Unpack(packed)
+}
+
+func open(ctx context.Context, js jetstream.JetStream, name string) ([]byte, error) {
 	objects, err := js.ObjectStore(ctx, bus.PoliciesBucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, fmt.Errorf("revision %s: %w", hash, ErrUnknown)
+		return nil, fmt.Errorf("revision %s: %w", name, ErrUnknown)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.PoliciesBucket, err)
 	}
-	info, err := objects.GetInfo(ctx, hash)
+	info, err := objects.GetInfo(ctx, name)
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return nil, fmt.Errorf("revision %s: %w", hash, ErrUnknown)
+		return nil, fmt.Errorf("revision %s: %w", name, ErrUnknown)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read revision %s: %w", hash, err)
+		return nil, fmt.Errorf("read revision %s: %w", name, err)
 	}
 	packed, err := content(ctx, js, info)
 	if err != nil {
-		return nil, fmt.Errorf("read revision %s: %w", hash, err)
+		return nil, fmt.Errorf("read revision %s: %w", name, err)
 	}
-	return Unpack(packed)
+	return packed, nil
 }

@@ -45,6 +45,7 @@ type Bundle struct {
 	Hash     string         // of the content
 	Data     map[string]any // the bundle's data documents, as json.Number and the like; read only
 	Defaults []Default      // of the parameters that the bundle does not give, in their order by name
+	Tests    int            // of its own that it passed; 0 if they were not run
 
 	files    bundlefile.Files
 	modules  map[string]*ast.Module // by file, as written; without tests
@@ -181,7 +182,7 @@ func (b *Bundle) At(keys []string, message, advice string) *Error {
 
 func (b *Bundle) prepare(
 	ctx context.Context, parsed *bundle.Bundle, capabilities *ast.Capabilities, schemas *ast.SchemaSet, entrypoints []string, admitted bool,
-) error {
+) (err error) {
 	if err := b.open(ctx); err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (b *Bundle) prepare(
 	}
 	if admitted {
 		compiler.Compile(modules)
-	} else if err := test(ctx, compiler, modules, b.store, b.reading); err != nil {
+	} else if b.Tests, err = test(ctx, compiler, modules, b.store, b.reading); err != nil {
 		return err
 	}
 	if compiler.Failed() {
@@ -211,17 +212,18 @@ func (b *Bundle) prepare(
 	return nil
 }
 
-// test compiles the modules and runs the tests among them, all before ctx ends.
+// test compiles the modules and runs the tests among them, all before ctx ends. It returns how many there were.
 func test(
 	ctx context.Context, compiler *ast.Compiler, modules map[string]*ast.Module, store storage.Store, reading storage.Transaction,
-) error {
+) (ran int, _ error) {
 	results, err := tester.NewRunner().SetCompiler(compiler).SetStore(store).SetModules(modules).
 		SetTimeout(remaining(ctx)).CapturePrintOutput(false).RunTests(ctx, reading)
 	if err != nil {
-		return refuse(err)
+		return 0, refuse(err)
 	}
 	var failures []error
 	for result := range results {
+		ran++
 		if result.Pass() || result.Skip {
 			continue
 		}
@@ -237,9 +239,9 @@ func test(
 		failures = append(failures, failed(result))
 	}
 	if len(failures) == 0 && ctx.Err() != nil {
-		return &Error{Message: "the bundle's tests did not end in time", Advice: AdviseSlow, Exhausted: true}
+		return ran, &Error{Message: "the bundle's tests did not end in time", Advice: AdviseSlow, Exhausted: true}
 	}
-	return join(failures)
+	return ran, join(failures)
 }
 
 // remaining is how long a test may take: the tests have one deadline, since how long each takes is a matter of how busy the machine is.

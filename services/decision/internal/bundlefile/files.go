@@ -102,7 +102,7 @@ func (r *reader) directory(fsys fs.FS, name string, depth int) error {
 				return r.directory(below, full, depth+1)
 			}
 		}
-		if !belongs(full) {
+		if !Belongs(full) {
 			return nil
 		}
 		return r.file(fsys, at, full)
@@ -124,7 +124,8 @@ func (r *reader) file(fsys fs.FS, at, full string) error {
 	return err
 }
 
-func belongs(name string) bool {
+// Belongs reports whether a file of that name, in the bundle's directory, is part of a bundle.
+func Belongs(name string) bool {
 	switch path.Base(name) {
 	case "data.json", "data.yaml", "data.yml", ManifestFile, ".signatures.json":
 		return true
@@ -191,12 +192,26 @@ func (f Files) Names() []string {
 // Hash is a hash of names and contents, so that the same files are the same revision everywhere.
 func (f Files) Hash() string {
 	const shown = 12
+	return f.Digest()[:shown]
+}
+
+// Digest is the whole of what Hash begins with: SHA-256, in hexadecimal digits.
+func (f Files) Digest() string {
 	sum := sha256.New()
 	for _, name := range f.Names() {
 		fmt.Fprintf(sum, "%d %s %d ", len(name), name, len(f[name]))
 		sum.Write(f[name])
 	}
-	return hex.EncodeToString(sum.Sum(nil))[:shown]
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// Size is how many bytes the files have together.
+func (f Files) Size() int {
+	total := 0
+	for _, content := range f {
+		total += len(content)
+	}
+	return total
 }
 
 // CheckJSON reports the first JSON file that does not parse, with its line, which OPA's reader does not tell.

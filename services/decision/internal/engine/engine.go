@@ -82,6 +82,17 @@ type Options struct {
 	Admitted    bool          // the very same files have passed their tests already, elsewhere
 	Unjudged    bool          // what is asked is not judged for risk beside it
 	Evicted     func()        // called when an answer makes room for another; may be nil; must not call the engine
+	lapsed      bool
+}
+
+// ErrLapsed is why a lapsed engine does not answer.
+var ErrLapsed = errors.New("the policy is not what is live, and has not been for too long")
+
+// Lapsed returns the engine as it answers once its rules are not to be asked any more: with the safe defaults.
+func (e *Engine) Lapsed() *Engine {
+	lapsed := *e
+	lapsed.opts.lapsed = true
+	return &lapsed
 }
 
 // Engine is one revision of the policy, ready to answer.
@@ -152,10 +163,8 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 // With returns an engine with the same compiled rules and some parameters overridden by name, for every project. An error names the
 // parameter that is unknown or does not fit the schema. It costs microseconds: nothing is compiled and no test runs.
 func (e *Engine) With(parameters map[string]any) (*Engine, error) {
-	changed := &Engine{
-		opts: e.opts, reads: e.reads, plan: e.plan, context: e.context, memo: memo.New(e.opts.MemoEntries, e.opts.Evicted),
-		overrides: bundle.Merge(e.overrides, parameters),
-	}
+	changed := e.forgetful()
+	changed.overrides = bundle.Merge(e.overrides, parameters)
 	overridden, err := e.base.Override(context.Background(), bundle.NoPlace, parameters)
 	if err != nil {
 		return nil, err
@@ -169,10 +178,7 @@ func (e *Engine) With(parameters map[string]any) (*Engine, error) {
 // Knowing returns an engine with the same rules and parameters that detects by changed knowledge, in every project. The change gets a copy
 // of the knowledge, in which it may put other things and must not write into those that there are; its error is returned.
 func (e *Engine) Knowing(change func(*detect.Knowledge) error) (*Engine, error) {
-	changed := &Engine{
-		opts: e.opts, reads: e.reads, plan: e.plan, context: e.context, overrides: e.overrides,
-		memo: memo.New(e.opts.MemoEntries, e.opts.Evicted),
-	}
+	changed := e.forgetful()
 	knowing := func(v *view) (view, error) {
 		seen, knowledge := *v, *v.knowledge
 		seen.knowledge, seen.folds, seen.created = &knowledge, &history.Owner{}, knowledge.CreatedBy
@@ -191,6 +197,13 @@ func (e *Engine) Knowing(change func(*detect.Knowledge) error) (*Engine, error) 
 		changed.projects[id] = &seen
 	}
 	return changed, nil
+}
+
+// forgetful returns a copy that remembers no answers.
+func (e *Engine) forgetful() *Engine {
+	changed := *e
+	changed.memo = memo.New(e.opts.MemoEntries, e.opts.Evicted)
+	return &changed
 }
 
 // learnProjects makes the views of the projects that override parameters. What With overrides has the last word.
@@ -252,6 +265,9 @@ func (e *Engine) Revision() string { return e.base.Revision }
 
 // Hash is a hash of the bundle's content.
 func (e *Engine) Hash() string { return e.base.Hash }
+
+// Tests returns how many tests of its own the bundle passed; 0 if they were not run.
+func (e *Engine) Tests() int { return e.base.Tests }
 
 // Defaults are those of the parameters that the bundle does not give.
 func (e *Engine) Defaults() []bundle.Default { return e.base.Bundle.Defaults }

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/core/span"
+	"github.com/keyward/keyward/services/decision/internal/binding"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -67,7 +68,7 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 		Verdict: said, OtherDevice: otherDevice, Reason: reason, Route: a.route, IsCDACandidate: a.cda, PreferImmediatelyAvailable: a.immediately,
 		AllowCredentials: d.Select(a.credentials), Hints: a.hints,
 	}
-	judged.bindLogin(&login, ev.Now)
+	binding.Login(judged.told(), &login, ev.Now)
 	return login, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
 }
 
@@ -99,7 +100,7 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 	}
 	judged := e.judge(ctx, v, &d)
 	tag, withheld := said.Tag, rest.DecisionTag("")
-	if judged.bind(&said, judged.asks(), ev.Now) && !judged.bars() {
+	if binding.Verdict(judged.told(), &said, judged.asks(), ev.Now) && !judged.told().Bars() {
 		withheld = tag
 	}
 	return service.AppendVerdict{
@@ -133,7 +134,7 @@ func (e *Engine) Mediation(ctx context.Context, q service.Question, ev Evidence)
 		known = &answered[verdict]{answer: safeDefault()}
 	}
 	said, judged := v.verdict(known.answer, &d), e.judge(ctx, v, &d)
-	judged.bind(&said, judged.bars(), ev.Now)
+	binding.Verdict(judged.told(), &said, judged.told().Bars(), ev.Now)
 	return said, Basis{Facts: &d.Facts, Answer: known.document, Memoised: memoised, Found: &d, Risk: judged}, err
 }
 
@@ -223,6 +224,9 @@ type answered[T any] struct {
 func ask[T any](
 	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*reading.Answer) T,
 ) (*answered[T], bool, error) {
+	if e.opts.lapsed {
+		return nil, false, ErrLapsed
+	}
 	ctx, step := span.Policy(ctx, entrypoints[q], v.Revision)
 	known, memoised, err := remember(ctx, e, v, q, f, read)
 	step.Known(memoised)

@@ -6,6 +6,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/history"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/binding"
 	"github.com/keyward/keyward/services/decision/internal/refusal"
 )
 
@@ -41,7 +42,7 @@ func (v *view) eligible(
 		if !changes {
 			return time.Time{}
 		}
-		later.Now = roundUp(next)
+		later.Now = binding.WholeSeconds(next)
 		if found, err := again(later); err != nil {
 			return time.Time{}
 		} else if found != reason {
@@ -58,14 +59,6 @@ func (ev Evidence) At(later time.Time) Evidence {
 	}
 	ev.Now = later
 	return ev
-}
-
-// roundUp returns the moment in whole seconds.
-func roundUp(at time.Time) time.Time {
-	if whole := at.Truncate(time.Second); !whole.Equal(at) {
-		return whole.Add(time.Second)
-	}
-	return at
 }
 
 // offerEnds returns when the distance between offers ends that holds one back which was shown by this client or made in an app.

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/binding"
 	"github.com/keyward/keyward/services/decision/internal/contradiction"
 	"github.com/keyward/keyward/services/decision/internal/detect"
 	"github.com/keyward/keyward/services/decision/internal/facts"
@@ -34,6 +35,9 @@ func (r *Risk) told() *service.Risk {
 	}
 	return &r.Verdict
 }
+
+// asks reports whether anything but a login must not go on, also where a further proof would do.
+func (r *Risk) asks() bool { return r.told().Bars() || r.told().Challenges() }
 
 // unjudged is told where the rules gave no usable answer. The login has rules of its own, which fail closed; who has an authenticator that
 // was verified has been proven to hold the passkey.
@@ -130,7 +134,7 @@ func (e *Engine) Finish(ctx context.Context, q service.FinishQuestion, ev Eviden
 	judged := e.judge(ctx, v, &d)
 	said := v.verdict(verdict{rule: judged.Verdict.Rule, allow: true}, &d)
 	said.Allow, said.Incomplete = !judged.asks(), !d.Facts.Complete || judged.Err != nil
-	judged.bind(&said, false, ev.Now)
+	binding.Verdict(judged.told(), &said, false, ev.Now)
 	said.NewCountry = d.Facts.Familiar.Country == facts.FamiliarNew
 	return said, Basis{Facts: &d.Facts, Answer: judged.Answer, Memoised: judged.Memoised, Found: &d, Risk: judged}
 }
@@ -167,7 +171,7 @@ func (e *Engine) Assess(ctx context.Context, q service.EvaluateQuestion, ev Evid
 	}
 	said := v.verdict(verdict{rule: judged.Verdict.Rule, allow: true}, &d)
 	said.Allow, said.Incomplete = !judged.asks(), !d.Facts.Complete || judged.Err != nil
-	judged.bind(&said, false, ev.Now)
+	binding.Verdict(judged.told(), &said, false, ev.Now)
 	return said, Basis{Facts: &d.Facts, Answer: judged.Answer, Memoised: judged.Memoised, Found: &d, Risk: judged}, nil
 }
 

@@ -1,0 +1,89 @@
+package workbench
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api/operator"
+	"github.com/keyward/keyward/core/audit"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/release"
+)
+
+func actor(o service.Operator) release.Actor { return release.Actor{ID: o.ID, Name: o.Name} }
+
+func actorShown(a release.Actor) operator.PolicyActor {
+	return operator.PolicyActor{OperatorID: string(a.ID), Name: a.Name}
+}
+
+// optional is a number that is absent if it is 0.
+func optional(n int) *int32 {
+	if n == 0 {
+		return nil
+	}
+	return new(int32(n)) //nolint:gosec // numbers of revisions and changes are counted from 1
+}
+
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// shown is a revision as the Operator API has it.
+func shown(r release.Revision) operator.PolicyRevision {
+	told := operator.PolicyRevision{
+		Number: int32(r.Number), Name: r.Name, Content: r.Content, Digest: r.Digest, Size: int32(r.Size), //nolint:gosec // bounded
+		Parent: optional(r.Parent), Author: actorShown(r.Author), Message: r.Message, Created: release.Time(r.CreatedMs),
+		Tests: int32(r.Tests), //nolint:gosec // they ran within the timeout of a check
+	}
+	if ran := r.Scenarios; ran != nil {
+		told.Scenarios = &operator.PolicyScenarios{Passed: int32(ran.Passed), Failed: int32(ran.Failed)} //nolint:gosec // came as such
+	}
+	if len(r.Advice) > 0 {
+		told.Advice = &r.Advice
+	}
+	return told
+}
+
+func change(c release.Change) operator.PolicyChange {
+	return operator.PolicyChange{
+		Number: int32(c.Number), Revision: int32(c.Revision), Before: optional(c.Before), //nolint:gosec // counted from 1
+		Kind: operator.PolicyChangeKind(c.Kind), By: actorShown(c.By), Reason: text(c.Reason), At: release.Time(c.AtMs),
+	}
+}
+
+// instance is by what an instance answers, where the latest change is the one that is given.
+func instance(i release.Instance, latest release.Change) operator.PolicyInstance {
+	told := operator.PolicyInstance{
+		Instance: i.ID, Host: i.Host, Version: text(i.Version), Source: operator.PolicyInstanceSource(i.Source), Change: optional(i.Change),
+		Revision: optional(i.Revision), Content: i.Content, Name: i.Name, Since: release.Time(i.SinceMs),
+		Behind:  latest.Number > 0 && i.Revision != latest.Revision,
+		Refused: text(i.Refused), Heard: release.Time(i.HeardMs),
+	}
+	if i.Lapsed {
+		told.Lapsed = &i.Lapsed
+	}
+	return told
+}
+
+func audited(r release.Revision) *audit.Release {
+	return &audit.Release{Number: r.Number, Policy: audit.Policy{Revision: r.Name, Content: r.Content}}
+}
+
+func (w *Workbench) tell(ctx context.Context, by service.Operator, e audit.Event) {
+	w.deps.Tell(ctx, audit.Actor{Kind: audit.Operator, Name: by.Name, ID: by.ID}, e)
+}
+
+// tellChange tells what was made live, and what was before.
+func (w *Workbench) tellChange(ctx context.Context, by service.Operator, c release.Change, r release.Revision) {
+	e := audit.Event{
+		Type: audit.PolicyChanged, Release: audited(r), Change: c.Number, RolledBack: c.Kind == release.Rollback, Reason: c.Reason,
+	}
+	if c.Before != 0 {
+		if before, err := w.store.Revision(ctx, c.Before); err == nil {
+			e.ReleaseBefore = audited(before)
+		}
+	}
+	w.tell(ctx, by, e)
+}
