@@ -235,6 +235,7 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 	if err := store.Delete(t.Context(), made.ID); err != nil {
 		t.Fatal(err)
 	}
+	bundled := audit.Policy{Revision: "1", Content: "0123456789ab"}
 	told.Add(
 		t.Context(),
 		audit.Event{Type: audit.KeysRotated, Project: made.ID, Version: 2}, audit.Event{Type: audit.KeysDropped, Project: made.ID, Version: 2},
@@ -247,6 +248,11 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 		audit.Event{Type: audit.WebhookDeleted, Project: made.ID, Webhook: ident.NewWebhookID()},
 		audit.Event{Type: audit.WebhookEnded, Project: made.ID, Webhook: ident.NewWebhookID()},
 		audit.Event{Type: audit.StartedUnencrypted},
+		audit.Event{Type: audit.PolicyPushed, Release: &audit.Release{Number: 1, Policy: bundled}, Reason: "it was asked for"},
+		audit.Event{
+			Type: audit.PolicyChanged, Release: &audit.Release{Number: 1, Policy: bundled}, Change: 2, RolledBack: true, Reason: "it was wrong",
+			ReleaseBefore: &audit.Release{Number: 2, Policy: bundled},
+		},
 		audit.Event{Type: audit.SigningKeyRemoved, Project: made.ID, SigningKey: ident.NewKeyID()},
 	)
 	if err := told.Err(); err != nil {

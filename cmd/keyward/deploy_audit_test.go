@@ -25,7 +25,11 @@ func reports() map[string][]audit.Event {
 			{Type: audit.SigningKeyRotated, Project: "pro-1", SigningKey: "pki-1"}, {Type: audit.StartedUnencrypted},
 			{Type: audit.SigningKeyCreated, Project: "pro-1", SigningKey: "pki-1"},
 		},
-		settings.Decision: {{Type: audit.PolicyReplaced, Policy: bundle}, {Type: audit.PolicyRefused, Policy: bundle, Reason: "it is wrong"}},
+		settings.Decision: {
+			{Type: audit.PolicyReplaced, Policy: bundle}, {Type: audit.PolicyRefused, Policy: bundle, Reason: "it is wrong"},
+			{Type: audit.PolicyPushed, Release: &audit.Release{Number: 1, Policy: *bundle}, Reason: "it was asked for"},
+			{Type: audit.PolicyChanged, Release: &audit.Release{Number: 1, Policy: *bundle}, Change: 1},
+		},
 		settings.Events: {
 			{Type: audit.WebhookCreated, Project: "pro-1", Webhook: "whe-1"},
 			{Type: audit.WebhookUpdated, Project: "pro-1", Webhook: "whe-1", Changed: []string{"url"}},

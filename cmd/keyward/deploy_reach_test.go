@@ -21,6 +21,7 @@ func writers() map[string][]string {
 		"KV_" + bus.EpochsBucket: {settings.Events}, "KV_" + bus.WebhooksBucket: {settings.Events},
 		"KV_" + bus.WebhookWorkBucket: {settings.Events}, "KV_" + bus.IdempotencyBucket: {settings.Gateway},
 		"OBJ_" + bus.PoliciesBucket: {settings.Decision}, "OBJ_" + bus.MetadataBucket: {settings.Decision},
+		"KV_" + bus.ReleasesBucket: {settings.Decision}, "KV_" + bus.InstancesBucket: {settings.Decision},
 		bus.AuditStream:  settings.ServiceNames(), // of types of its own, see reports
 		"KEYWARD_PROBES": settings.ServiceNames(),
 	}

@@ -39,6 +39,7 @@ func serveAll(t *testing.T) (*nats.Conn, *servicetest.Recording) {
 		remote.EventsMethods(
 			servicetest.Events{Recording: fake}, servicetest.EventImporter{Recording: fake}, servicetest.Webhooks{Recording: fake},
 		),
+		remote.PolicyMethods(servicetest.Policies{Recording: fake}),
 	} {
 		server, err := rpc.Serve(b.Conn, svc, rpc.Options{Version: "0.0.1"}, log)
 		if err != nil {
@@ -57,7 +58,7 @@ func TestServicesListenWhereOtherVersionsCallThem(t *testing.T) {
 	t.Parallel()
 	conn, _ := serveAll(t)
 	var subjects []string
-	for _, name := range []string{"ceremony", "decision", "events"} {
+	for _, name := range []string{"ceremony", "decision", "events", "policy"} {
 		answer, err := conn.Request("$SRV.INFO.keyward-"+name, nil, 10*time.Second)
 		if err != nil {
 			t.Fatal(err)
@@ -85,7 +86,7 @@ func TestEveryMethodOfAClientArrivesAsItself(t *testing.T) {
 	conn, fake := serveAll(t)
 	for _, client := range []any{
 		remote.NewCeremonyClient(conn, rpc.Within(time.Minute)), remote.NewDecisionClient(conn, rpc.Within(time.Minute)),
-		remote.NewEventsClient(conn, rpc.Within(time.Minute)),
+		remote.NewEventsClient(conn, rpc.Within(time.Minute)), remote.NewPolicyClient(conn, rpc.Within(time.Minute)),
 	} {
 		for i := range reflect.TypeOf(client).NumMethod() {
 			method, name := reflect.ValueOf(client).Method(i), reflect.TypeOf(client).Method(i).Name
