@@ -148,7 +148,8 @@ var arrows = []struct {
 	{
 		"services/decision/internal/engine",
 		"core api " + decisionRooms(
-			"binding bundle contradiction detect document facts given judgement kept lists memo reading reads reasons refusal riskfacts steps velocity",
+			"binding bundle contradiction detect document facts given judgement kept lists memo reading reads reasons refusal riskfacts steps "+
+				"velocity",
 		),
 	},
 	{"services/decision/internal/contradiction", "api " + decisionRooms("agent facts")},

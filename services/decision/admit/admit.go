@@ -90,7 +90,9 @@ func Check(ctx context.Context, packed []byte, sampled invariant.Options) (Repor
 	if err != nil {
 		return Report{Refused: refusals(err)}, nil
 	}
-	report := Report{Revision: loaded.Revision(), Tests: loaded.Tests(), Defaults: loaded.Defaults(), Advice: loaded.Advice(), Memo: loaded.MemoKeys("")}
+	report := Report{
+		Revision: loaded.Revision(), Tests: loaded.Tests(), Defaults: loaded.Defaults(), Advice: loaded.Advice(), Memo: loaded.MemoKeys(""),
+	}
 	if sampled.Situations == 0 {
 		return report, nil
 	}

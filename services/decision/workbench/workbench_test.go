@@ -241,7 +241,8 @@ func TestWhatIsMadeLiveAnswersOnEveryInstanceAndWhatIsTakenBackDoesNot(t *testin
 	for _, e := range b.told {
 		told = append(told, fmt.Sprintf("%s %s %d %d", e.Actor.Name, e.Type, e.Release.Number, e.Change))
 	}
-	want := "Ada policy-pushed 1 0,Ada policy-pushed 2 0,Ada policy-changed 1 1,Bob policy-changed 2 2,Ada policy-changed 1 3,Ada policy-pushed 3 0"
+	want := "Ada policy-pushed 1 0,Ada policy-pushed 2 0,Ada policy-changed 1 1,Bob policy-changed 2 2,Ada policy-changed 1 3," +
+		"Ada policy-pushed 3 0"
 	if got := strings.Join(told, ","); got != want {
 		t.Errorf("told %s", got)
 	}

@@ -114,8 +114,10 @@ func TestWhatIsNoBundleIsRefused(t *testing.T) {
 		"links alone":                 {tarOf(t, entry{"x.rego", "/etc/passwd", tar.TypeSymlink}), tarball.ErrEmpty},
 		"hidden files alone":          {tarOf(t, entry{".git/x.rego", "x", tar.TypeReg}), tarball.ErrEmpty},
 		"a huge file":                 {tarOf(t, entry{"x.rego", huge, tar.TypeReg}), tarball.ErrTooLarge},
-		"a huge file of no bundle":    {tarOf(t, entry{"x.bin", huge + huge, tar.TypeReg}, entry{"x.rego", "", tar.TypeReg}), tarball.ErrTooLarge},
-		"many files":                  {tarOf(t, many...), nil},
+		"a huge file of no bundle": {
+			tarOf(t, entry{"x.bin", huge + huge, tar.TypeReg}, entry{"x.rego", "", tar.TypeReg}), tarball.ErrTooLarge,
+		},
+		"many files": {tarOf(t, many...), nil},
 	} {
 		files, err := tarball.Read(tc.raw)
 		if files != nil || err == nil || tc.want != nil && !errors.Is(err, tc.want) {
