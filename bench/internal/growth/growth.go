@@ -26,7 +26,7 @@ const (
 	manyEvents  = 2000 // of a user
 	fewUsers    = 1000
 	projects    = 1000
-	mostInTurn  = 20_000 // users of whom each calls once a round, more than the accounts and events that a process keeps decoded
+	mostInTurn  = 60_000 // users of whom each calls once a round, more than a process has room for by default
 )
 
 // settling is how long NATS keeps in memory what it has looked up of what was imported.

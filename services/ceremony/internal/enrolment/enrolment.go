@@ -15,8 +15,9 @@
 // project no condition on one user's document or subject can say, so the entry has to be won first. An account that followed from the event
 // would have to be looked for in the log by whoever does not find a passkey in it, also by instances of the version before, which do not:
 // they would refuse a passkey that was acknowledged, and bring back deleted ones, since they drop how far the document knows the log. An
-// event that followed from the account would be missing in the log for a moment, which is where the next decision looks for it if Redis
-// lacks it.
+// event that followed from the account, as those do that are for subscribers alone (outbox), would be missing in the log for a moment, and
+// after a crash until somebody repairs it. That is where the next decision looks for it if Redis lacks it, and where lists of a user's
+// events do, who know no account. A test crashes each of the three writes, and finds what is acknowledged before the third.
 package enrolment
 
 import (

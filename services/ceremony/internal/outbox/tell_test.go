@@ -22,7 +22,7 @@ type slow struct {
 }
 
 func (l *slow) Append(ctx context.Context, e event.Event) (service.Appended, error) {
-	if e.Type.OfAccount() {
+	if e.Type != event.AppendCompleted {
 		l.asked <- struct{}{}
 		<-l.let
 	}
@@ -124,13 +124,21 @@ func TestAChangeThatCannotBeToldIsToldWithTheNext(t *testing.T) {
 func TestWhoMakesAChangeWaitsForWhatDecisionsRead(t *testing.T) {
 	t.Parallel()
 	s, l := behind(t)
-	close(l.let)
-	told := s.NewEvent(project, user, event.EnvironmentForgotten)
-	if _, err := s.Change(t.Context(), told, func(*account.Account) error { return nil }); err != nil {
-		t.Fatal(err)
+	told, changed := s.NewEvent(project, user, event.EnvironmentForgotten), make(chan error, 1)
+	go func() {
+		_, err := s.Change(t.Context(), told, func(*account.Account) error { return nil })
+		changed <- err
+	}()
+	<-l.asked
+	select {
+	case err := <-changed:
+		close(l.let)
+		t.Fatalf("it is not waited for: %v", err)
+	case <-time.After(20 * time.Millisecond):
 	}
-	if !slices.Equal(l.log, []ident.EventID{told.ID}) {
-		t.Errorf("in the log: %v", l.log)
+	close(l.let)
+	if err := <-changed; err != nil || !slices.Equal(l.log, []ident.EventID{told.ID}) {
+		t.Errorf("in the log: %v, %v", l.log, err)
 	}
 }
 
