@@ -23,12 +23,12 @@ import (
 
 // policyCheck is what "keyward policy check" was asked for.
 type policyCheck struct {
-	bundle  bundleFlag
-	memory  string
-	timeout time.Duration
-	sampled invariant.Options
-	verbose bool
-	out     command.Output
+	bundle          bundleFlag
+	memory, against string
+	timeout         time.Duration
+	sampled         invariant.Options
+	verbose         bool
+	out             command.Output
 }
 
 func newPolicyCheck(terminal command.Terminal) *cobra.Command {
@@ -59,6 +59,7 @@ is an error if --situations was given.`,
 		},
 	}
 	c.bundle.flag(cmd)
+	cmd.Flags().StringVar(&c.against, "against", "", "`directory` of the bundle before: say what callers may not send in context any more")
 	usual := decision.DefaultConfig()
 	cmd.Flags().StringVar(&c.memory, "memory", humanize.IBytes(uint64(usual.CheckMemory)), "most memory that the check may take")
 	cmd.Flags().DurationVar(&c.timeout, "timeout", usual.CheckTimeout, "most time that the check may take")
@@ -77,7 +78,7 @@ is an error if --situations was given.`,
 // usualSituations take some seconds, and find an invariant that one situation in some thousand breaks.
 const usualSituations = 20_000
 
-func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (admit.Report, error) {
+func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (report admit.Report, err error) {
 	memory, err := humanize.ParseBytes(c.memory)
 	if err != nil || memory == 0 || memory > 1<<62 {
 		return admit.Report{}, command.Usage(errors.New("--memory: must be a size such as 512MiB"))
@@ -102,11 +103,14 @@ func (c *policyCheck) check(cmd *cobra.Command, terminal command.Terminal) (admi
 		return admit.Report{}, fmt.Errorf("%s is refused:\n%w", &c.bundle, err)
 	}
 	if terminal.Program == "" {
-		return admit.Check(ctx, packed, c.sampled)
+		report, err = admit.Check(ctx, packed, c.sampled)
+	} else {
+		process := admit.Keyward(terminal.Program, int64(memory), c.timeout, c.sampled)
+		process.Processors = runtime.GOMAXPROCS(0)
+		report, err = process.Check(ctx, packed)
 	}
-	process := admit.Keyward(terminal.Program, int64(memory), c.timeout, c.sampled)
-	process.Processors = runtime.GOMAXPROCS(0)
-	return process.Check(ctx, packed)
+	err = errors.Join(err, report.Against(c.against, source))
+	return report, err
 }
 
 // late is the exit code of a check that took too long.
