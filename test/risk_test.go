@@ -228,6 +228,12 @@ func scenarios() map[string]scenario {
 		"a passkey added a moment ago does not log in alone": {
 			enforce(nil), quarantine,
 		},
+		"a passkey added a moment ago approves no payment": {
+			enforce(nil), payment,
+		},
+		"a key that falls short of what an employee needs does not make up for itself": {
+			enforce(set{"requireAal": set{"employee": 3}}), assurance,
+		},
 		"a signature counter that went back": {
 			enforce(nil), counter,
 		},
@@ -457,6 +463,51 @@ func quarantine(t *testing.T, s scene) {
 	redeem().fault(t, http.StatusNotFound)
 	s.clock.goOn(time.Hour)
 	as[rest.PasskeyLoginFinishRsp](t, added.login(t))
+}
+
+// proof begins a login that is to pass a step-up.
+func (a caller) proof(t *testing.T, stepUp string) answer {
+	t.Helper()
+	body := a.body(a.nextProcess())
+	body["crossDeviceAuthenticationStrategy"], body["stepUpID"] = "standard", stepUp
+	return a.call(t, http.MethodPost, "/v2/passkey/login/start", body)
+}
+
+func payment(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.Phone())
+	added := caller{person: ada.elsewhere(authenticator.Phone()), address: berlin}
+	added.create(t)
+	asked := ada.body("")
+	delete(asked, "processID")
+	asked["action"] = "payment"
+	judged := ada.call(t, http.MethodPost, "/v2/risk/evaluate", asked)
+	judgedAs(t, judged, `challenge;level=high;enforced=?1;reasons="fresh-passkey"`)
+	told := judged.header.Get("X-Keyward-Step-Up")
+	stepUp, _, _ := strings.Cut(told, ";")
+	if !strings.Contains(told, `methods="other-passkey"`) {
+		t.Errorf("the methods are %s", told)
+	}
+	if _, err := added.device.Get(added.options(t, added.proof(t, stepUp)), origin); err == nil {
+		t.Error("the passkey that was added is named")
+	}
+	options, again := ada.options(t, ada.proof(t, stepUp)), ada.options(t, ada.proof(t, stepUp))
+	first := ada.process
+	ada.process--
+	proven := ada.finish(t, options)
+	as[rest.PasskeyLoginFinishRsp](t, proven)
+	judgedAs(t, proven, `allow;level=low;enforced=?1;reasons=""`)
+	ada.process = first
+	ada.finish(t, again).fault(t, http.StatusNotFound)
+	ada.proof(t, stepUp).fault(t, http.StatusNotFound)
+	as[rest.StepUpRedeemRsp](t, ada.call(t, http.MethodPost, "/v2/risk/stepUps/"+stepUp+"/redeem", nil))
+}
+
+func assurance(t *testing.T, s scene) {
+	ada := s.settled(t, berlin, authenticator.SecurityKey())
+	as[rest.UserLabels](t, ada.call(t, http.MethodPut, "/v2/users/"+ada.id+"/labels", map[string]any{"labels": []string{"employee"}}))
+	short := ada.login(t)
+	refused(t, short, rest.ErrorTypeRiskDenied)
+	judgedAs(t, short, `deny;level=high;enforced=?1;reasons="assurance-low no-step-up"`)
 }
 
 func counter(t *testing.T, s scene) {

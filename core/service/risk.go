@@ -83,6 +83,40 @@ func (r *Risk) VerifiesUser() bool {
 	return r.Challenges() || r.Bound().UserVerification != ""
 }
 
+// grave is the severity of what asks for a further proof.
+const grave = 3
+
+// Against returns the reasons that speak against the passkey that was judged. r may be nil; a policy that does not bind finds none.
+func (r *Risk) Against() (all []RiskReason) {
+	if r == nil || !r.Enforced {
+		return nil
+	}
+	for _, reason := range r.Reasons {
+		if reason.Passkey {
+			all = append(all, reason)
+		}
+	}
+	return all
+}
+
+// Doubts reports whether a reason against a passkey asks for a further proof by itself, so that a login with the passkey is none.
+func (r RiskReason) Doubts() bool { return r.Passkey && r.Severity >= grave }
+
+// OfProof is what a judgement comes to of a login that is a further proof itself. What is doubted in its passkey bars it; of the rest, bars
+// alone do: what speaks against the request or the user is what the proof answers, and there is no endless chain.
+func (r Risk) OfProof() Risk {
+	switch {
+	case slices.ContainsFunc(r.Against(), RiskReason.Doubts):
+		r.Action, r.Level = RiskDeny, RiskHigh
+	case r.Challenges():
+		r.Action = RiskReview
+	default:
+		return r
+	}
+	r.StepUp = nil
+	return r
+}
+
 // Bound returns what the policy obliges to if it binds, otherwise nothing. r may be nil.
 func (r *Risk) Bound() Obligations {
 	if r == nil || !r.Enforced {
@@ -153,6 +187,8 @@ type RiskReason struct {
 	Severity int    `json:"severity"` // 1 = noted .. 4 = barred
 	Title    string `json:"title"`
 	About    About  `json:"about,omitempty"` // empty: the bundle does not say
+	// It speaks against the passkey that is used, whatever else it is about
+	Passkey bool `json:"passkey,omitempty"`
 }
 
 // JudgedAs returns a fault that says how what it ends was judged.
@@ -192,6 +228,19 @@ type FinishQuestion struct {
 	Login   *FinishedLogin     `json:"login,omitempty"`
 	// Of a creation: it was made without a prompt
 	Conditional bool `json:"conditional,omitempty"`
+	// The login is the further proof that something else waits for: what other passkeys have done is not held against it
+	Proof bool `json:"proof,omitempty"`
+}
+
+// Vouched says what speaks against passkeys of an account, if anything does.
+type Vouched struct {
+	Against []Against `json:"against,omitempty"`
+}
+
+// Against is what speaks against a passkey.
+type Against struct {
+	Passkey ident.CredentialID `json:"passkey"`
+	Reasons []RiskReason       `json:"reasons"`
 }
 
 // FinishedLogin is what an answer to a login says beside; nil of a creation.

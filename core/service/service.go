@@ -566,6 +566,11 @@ type Decision interface {
 	//
 	//keyward:repeatable
 	Finish(context.Context, FinishQuestion) (Verdict, error)
+	// Vouch finds what the policy has, just now, against taking a login with each of an account's passkeys that verifies its user for a
+	// further proof. Nothing is recorded of it. The history of the user is read up to now.
+	//
+	//keyward:repeatable
+	Vouch(context.Context, Question) (Vouched, error)
 	// Evaluate judges how risky it is to let a user do what is no ceremony. It reads the history of the user up to now. 400 action, context.
 	//
 	//keyward:repeatable

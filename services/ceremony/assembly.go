@@ -108,7 +108,8 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 	}
 	s.stepUpsRoom = stepups.New(stepups.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, StepUps: st.stepUps, Challenges: st.challenges, Index: st.index, Outbox: st.outbox,
-		Statements: st.statements, Signer: s.sessionsRoom, MaxPasskeys: cfg.MaxPasskeys, Counted: m.StepUps, Now: d.Now, Log: d.Log,
+		Statements: st.statements, Signer: s.sessionsRoom, Vouching: d.Decision, MaxPasskeys: cfg.MaxPasskeys, Counted: m.StepUps,
+		Now: d.Now, Log: d.Log,
 	})
 	s.evaluationRoom = evaluation.New(evaluation.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Directory: s.directoryRoom, Environments: s.environmentsRoom, Decision: d.Decision,

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
@@ -93,6 +95,38 @@ func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service
 		files: found.Around.Revisions,
 	}, &v)
 	return v, nil
+}
+
+// Vouch implements service.Decision. It never returns an error.
+func (s *Service) Vouch(ctx context.Context, q service.Question) (vouched service.Vouched, err error) {
+	p := s.active.Load()
+	if !p.JudgesRisk() || q.Account == nil {
+		return vouched, nil
+	}
+	q.AccountStamp = "" // the account has just been read
+	found := s.lookUp(ctx, p, q, s.deps.Now(), false)
+	for _, passkey := range q.Account.Credentials {
+		v, _ := p.Finish(ctx, proofBy(q, passkey), found.Evidence)
+		if reasons := v.Risk.Against(); len(reasons) > 0 {
+			vouched.Against = append(vouched.Against, service.Against{Passkey: passkey.ID, Reasons: reasons})
+		}
+	}
+	return vouched, nil
+}
+
+// proofBy asks about a login with a passkey that has yet to come. A counter that became 0 was let pass, and does not count any more; one
+// that did not go up was not.
+func proofBy(q service.Question, passkey account.Credential) service.FinishQuestion {
+	counter := service.CounterOK
+	switch {
+	case passkey.SignCount == 0:
+		counter = service.CounterNone
+	case passkey.CloneWarning:
+		counter = service.CounterRegressed
+	}
+	return service.FinishQuestion{
+		Question: q, Passkey: passkey, UV: true, Proof: true, Login: &service.FinishedLogin{Route: event.Local, Counter: counter},
+	}
 }
 
 // Evaluate implements service.Decision. Its error is a 400 of the action, or of the context.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -141,4 +142,27 @@ func override(t testing.TB, dir string, parameters map[string]any) {
 	if err := os.WriteFile(name, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// setRisk has the policy of the bundle in dir bind, with figures of risk that it has, and the label admin.
+func setRisk(t testing.TB, dir string, figures map[string]any) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, "data.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data struct {
+		Keyward struct {
+			Parameters struct {
+				Risk map[string]any `json:"risk"`
+			} `json:"parameters"`
+		} `json:"keyward"`
+	}
+	if err := json.Unmarshal(raw, &data); err != nil {
+		t.Fatal(err)
+	}
+	all := data.Keyward.Parameters.Risk
+	all["mode"] = "enforce"
+	maps.Copy(all, figures)
+	override(t, dir, map[string]any{"risk": all, "labels": []string{"admin"}})
 }

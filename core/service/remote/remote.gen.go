@@ -488,6 +488,7 @@ func DecisionMethods(decision service.Decision, explanations service.Explanation
 		rpc.Bind("mediation", decision.Mediation),
 		rpc.Bind("rollout", decision.Rollout),
 		rpc.Bind("finish", decision.Finish),
+		rpc.Bind("vouch", decision.Vouch),
 		rpc.Bind("evaluate", decision.Evaluate),
 		rpc.Bind("check-context", decision.CheckContext),
 		rpc.Bind("labels", decision.Labels),
@@ -512,6 +513,7 @@ func NewDecisionClient(conn *nats.Conn, limits rpc.Limits) DecisionClient {
 		"mediation",
 		"rollout",
 		"finish",
+		"vouch",
 		"evaluate",
 		"check-context",
 		"labels",
@@ -534,6 +536,9 @@ func (c DecisionClient) Rollout(ctx context.Context, req service.RolloutQuestion
 }
 func (c DecisionClient) Finish(ctx context.Context, req service.FinishQuestion) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "finish", req)
+}
+func (c DecisionClient) Vouch(ctx context.Context, req service.Question) (service.Vouched, error) {
+	return rpc.Call[service.Vouched](ctx, c.calls, "vouch", req)
 }
 func (c DecisionClient) Evaluate(ctx context.Context, req service.EvaluateQuestion) (service.Verdict, error) {
 	return rpc.Call[service.Verdict](ctx, c.calls, "evaluate", req)

@@ -364,6 +364,9 @@ func (f Decision) Rollout(ctx context.Context, req service.RolloutQuestion) (ser
 func (f Decision) Finish(ctx context.Context, req service.FinishQuestion) (service.Verdict, error) {
 	return answer[service.Verdict](ctx, f.Recording, "Decision.Finish", req)
 }
+func (f Decision) Vouch(ctx context.Context, req service.Question) (service.Vouched, error) {
+	return answer[service.Vouched](ctx, f.Recording, "Decision.Vouch", req)
+}
 func (f Decision) Evaluate(ctx context.Context, req service.EvaluateQuestion) (service.Verdict, error) {
 	return answer[service.Verdict](ctx, f.Recording, "Decision.Evaluate", req)
 }

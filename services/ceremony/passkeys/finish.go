@@ -194,7 +194,7 @@ func (s *Service) judgeLogin(ctx context.Context, f assertion, done *event.Event
 	said := &service.FinishedLogin{Route: done.Route, Counter: counter, BackupChanged: passkey.BackupState != done.Use.BackedUp}
 	passkey.BackupState = done.Use.BackedUp
 	*f.asked = s.finishQuestion(ctx, f.project, &a, f.taken.Record, f.client)
-	f.asked.Context, f.asked.Passkey, f.asked.UV, f.asked.Login = f.added, passkey, *done.UV, said
+	f.asked.Context, f.asked.Passkey, f.asked.UV, f.asked.Login, f.asked.Proof = f.added, passkey, *done.UV, said, f.taken.StepUp != ""
 	*f.judged = s.risk.Finish(ctx, *f.asked)
 	environments.Locate(done, f.judged.Place)
 }

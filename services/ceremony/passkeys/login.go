@@ -187,7 +187,7 @@ func (s *Service) LoginFinish(
 	}
 	if taken.StepUp != "" {
 		body.SignPasskeyData = nil // what is signed is withheld
-		if _, err := s.proofs.Passkeys(ctx, &a, p.RPID, taken.StepUp); err != nil {
+		if err := s.proofs.Awaits(ctx, &a, taken.StepUp, a.Passkey(answer.RawID)); err != nil {
 			return rsp, err
 		}
 		defer func() { err = s.proofs.Proven(ctx, &a, taken.StepUp, a.Passkey(answer.RawID), err) }()

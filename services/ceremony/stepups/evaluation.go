@@ -93,11 +93,14 @@ func (s *Service) open(ctx context.Context, p project.Project, e Evaluation, mad
 		Decision: e.Verdict.Decision, Methods: e.Verdict.Risk.StepUp,
 	}
 	made.Last(s.deps.Now(), e.Verdict.Risk)
+	var err error
 	if !e.Nobody {
-		made.Methods = stepup.Possible(e.Verdict.Risk.StepUp, e.Account, p.RPID, "")
+		err = s.leavePossible(ctx, &made, e.Account, p.RPID)
+	} else if len(made.Methods) == 0 {
+		err = risk.ErrNoStepUp
 	}
-	if len(made.Methods) == 0 {
-		return service.StepUp{}, risk.ErrNoStepUp
+	if err != nil {
+		return service.StepUp{}, err
 	}
 	answer, err := json.Marshal(withheld{Evaluation: &evaluated{Decision: e.Verdict.Decision, Action: e.Action}})
 	if err != nil {

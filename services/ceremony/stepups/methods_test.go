@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/internal/risk"
 )
 
 func startFor(
@@ -222,5 +224,157 @@ func TestACodeThatProvesNothingIsNotSentForAStepUp(t *testing.T) {
 			continue
 		}
 		ceremonytest.WantField(t, err, http.StatusBadRequest, c.field, c.message)
+	}
+}
+
+// vouching has a reason speak against passkeys.
+func vouching(st *ceremonytest.Stack, reason service.RiskReason, passkeys ...ident.CredentialID) {
+	st.Decision.Mu.Lock()
+	defer st.Decision.Mu.Unlock()
+	st.Decision.OnVouch = func(service.Question) (v service.Vouched) {
+		for _, id := range passkeys {
+			v.Against = append(v.Against, service.Against{Passkey: id, Reasons: []service.RiskReason{reason}})
+		}
+		return v
+	}
+}
+
+// TestAPasskeyThatIsInDoubtIsNoProof holds a user with two passkeys, of which the second is a security key.
+func TestAPasskeyThatIsInDoubtIsNoProof(t *testing.T) {
+	t.Parallel()
+	grave := service.RiskReason{Code: "fresh", Severity: 3, Passkey: true}
+	noted := service.RiskReason{Code: "short", Severity: 2, Passkey: true}
+	caller, passkeyUV, otherPasskey, securityKey := service.StepUpCaller, service.StepUpPasskeyUV, service.StepUpOtherPasskey,
+		service.StepUpSecurityKey
+	for name, c := range map[string]struct {
+		methods []service.StepUpMethod
+		reason  service.RiskReason
+		asked   string // why the proof is asked for
+		doubted []int
+		left    []service.StepUpMethod
+		named   []int
+	}{
+		"the other one": {
+			[]service.StepUpMethod{otherPasskey, caller}, grave, "travel", []int{1}, []service.StepUpMethod{caller}, nil,
+		},
+		"the security key": {
+			[]service.StepUpMethod{securityKey, passkeyUV}, grave, "travel", []int{1}, []service.StepUpMethod{passkeyUV}, []int{0},
+		},
+		"the one used": {
+			[]service.StepUpMethod{passkeyUV}, grave, "travel", []int{0}, []service.StepUpMethod{passkeyUV}, []int{1},
+		},
+		"both": {[]service.StepUpMethod{passkeyUV, otherPasskey, securityKey}, grave, "travel", []int{0, 1}, nil, nil},
+		"the security key, of what asks for no proof": {
+			[]service.StepUpMethod{securityKey}, noted, "travel", []int{1}, []service.StepUpMethod{securityKey}, []int{1},
+		},
+		"the security key, of what the proof is asked for": {
+			[]service.StepUpMethod{securityKey, caller}, noted, "short", []int{1}, []service.StepUpMethod{caller}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := ceremonytest.New(t)
+			user, first, _ := ceremonytest.Known(t, st)
+			key := authenticator.SecurityKey()
+			st.Enroll(t, user, key)
+			devices, of := []*authenticator.Device{first, key}, []ident.CredentialID{}
+			for _, at := range c.doubted {
+				of = append(of, st.Account(t, user).Credentials[at].ID)
+			}
+			vouching(st, c.reason, of...)
+			w := withheld(t, st, user, c.methods...)
+			w.Verdict.Risk.Reasons = []service.RiskReason{{Code: c.asked, Severity: 3}}
+			opened, err := st.Withhold(t.Context(), w)
+			if len(c.left) == 0 {
+				if !errors.Is(err, risk.ErrNoStepUp) {
+					t.Fatalf("opened %+v, %v", opened, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.left, opened.Methods); diff != "" {
+				t.Error(diff)
+			}
+			start, err := startFor(t, st, user, first, opened.ID)
+			if len(c.named) == 0 {
+				ceremonytest.WantField(t, err, http.StatusBadRequest, "stepUpID", "no passkey of the user passes it; its methods are caller")
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, d := range devices {
+				named := strings.Contains(start.AssertionOptions, base64.RawURLEncoding.EncodeToString(d.Key.ID))
+				if named != slices.Contains(c.named, i) {
+					t.Errorf("passkey %d is named: %t", i, named)
+				}
+			}
+		})
+	}
+}
+
+func TestAPasskeyThatCameIntoDoubtSinceItWasNamedIsNoProof(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, d, _ := ceremonytest.Known(t, st)
+	opened := withhold(t, st, withheld(t, st, user, service.StepUpPasskeyUV))
+	start, err := startFor(t, st, user, d, opened.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.Decision.Mu.Lock()
+	st.Decision.OnFinish = func(q service.FinishQuestion) (service.Verdict, error) {
+		said := service.Risk{
+			Action: service.RiskChallenge, Enforced: true, Reasons: []service.RiskReason{{Code: "copied", Severity: 3, Passkey: true}},
+		}
+		if q.Proof {
+			said = said.OfProof()
+		}
+		return service.Verdict{Decision: "dec-8", Risk: &said}, nil
+	}
+	st.Decision.Mu.Unlock()
+	_, err = st.LoginFinish(t.Context(), st.LoginFinishReq(user, d, d.Get(t, start.AssertionOptions)))
+	if judged := service.JudgementOf(fault.As(err)); !errors.Is(err, fault.TypeRiskDenied) || judged == nil || judged.Decision != "dec-8" {
+		t.Errorf("the proof ends with %v", err)
+	}
+	if _, err := redeem(t, st, st, opened.ID); !errors.Is(err, fault.TypeStepUpRequired) {
+		t.Errorf("redeemed: %v", err)
+	}
+}
+
+// TestAStepUpThatWasPassedTakesNoOtherProof holds each way to begin one, and to end one that was begun before.
+func TestAStepUpThatWasPassedTakesNoOtherProof(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user := st.NamedUser(t, account.IdentifierStatusVerified)
+	d := authenticator.Phone()
+	st.Enroll(t, user, d)
+	opened := withhold(t, st, withheld(t, st, user, service.StepUpPasskeyUV, service.StepUpEmailCode))
+	start, err := startFor(t, st, user, d, opened.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := ceremonytest.CodeTo(rest.ChallengeTypeEmailOtp, ceremonytest.Email)
+	body.StepUpID = new(string(opened.ID))
+	code, err := st.NewCode(t, user, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ceremonytest.CheckCode(t.Context(), st, st, user, code.ChallengeID, code.Value); err != nil {
+		t.Fatal(err)
+	}
+	_, err = st.LoginFinish(t.Context(), st.LoginFinishReq(user, d, d.Get(t, start.AssertionOptions)))
+	wantOver(t, "the end of a login that was begun before", err)
+	_, err = startFor(t, st, user, d, opened.ID)
+	wantOver(t, "a login", err)
+	_, err = st.NewCode(t, user, body)
+	wantOver(t, "a code", err)
+	if passed := st.Events.OfType(event.StepUpPassed); len(passed) != 1 || passed[0].Method != "email-code" {
+		t.Errorf("told %+v", passed)
+	}
+	if _, err := redeem(t, st, st, opened.ID); err != nil {
+		t.Error(err)
 	}
 }

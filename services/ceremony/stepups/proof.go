@@ -26,13 +26,17 @@ const (
 
 // Passkeys implements risk.Proofs.
 func (s *Service) Passkeys(ctx context.Context, a *account.Account, rpID string, id ident.StepUpID) ([]*account.Credential, error) {
-	u, _, err := s.deps.StepUps.Get(ctx, stepup.Ref{Project: a.Project, User: a.ID, ID: id}, s.deps.Now())
+	u, err := s.awaited(ctx, stepup.Ref{Project: a.Project, User: a.ID, ID: id})
+	if err != nil {
+		return nil, err
+	}
+	passkeys, err := s.trusted(ctx, &u, a)
 	if err != nil {
 		return nil, err
 	}
 	var serving []*account.Credential
-	for i := range a.Credentials {
-		if c := &a.Credentials[i]; c.RPID == rpID && u.By(c) != "" {
+	for i := range passkeys {
+		if c := &passkeys[i]; c.RPID == rpID && u.By(c) != "" {
 			serving = append(serving, c)
 		}
 	}
@@ -40,6 +44,24 @@ func (s *Service) Passkeys(ctx context.Context, a *account.Account, rpID string,
 		return nil, fault.Field(fieldStepUp, "no passkey of the user passes it; its methods are %s", names(u.Methods))
 	}
 	return serving, nil
+}
+
+// Awaits implements risk.Proofs.
+func (s *Service) Awaits(ctx context.Context, a *account.Account, id ident.StepUpID, c *account.Credential) error {
+	u, err := s.awaited(ctx, stepup.Ref{Project: a.Project, User: a.ID, ID: id})
+	if err == nil && u.By(c) == "" {
+		err = stepup.ErrUnknown
+	}
+	return err
+}
+
+// awaited returns a step-up that waits for its proof. One that was passed takes no other: ErrUnknown.
+func (s *Service) awaited(ctx context.Context, ref stepup.Ref) (stepup.StepUp, error) {
+	u, _, err := s.deps.StepUps.Get(ctx, ref, s.deps.Now())
+	if err == nil && u.Passed != nil {
+		err = stepup.ErrUnknown
+	}
+	return u, err
 }
 
 // Proven implements risk.Proofs.
@@ -56,7 +78,7 @@ func (s *Service) Proven(ctx context.Context, a *account.Account, id ident.StepU
 	}
 	return s.pass(ctx, ref, func(u *stepup.StepUp) (stepup.Proof, error) {
 		m := u.By(c)
-		if m == "" {
+		if m == "" || u.Passed != nil {
 			return stepup.Proof{}, stepup.ErrUnknown
 		}
 		return stepup.ProofBy(m), nil
@@ -68,7 +90,7 @@ func (s *Service) Proven(ctx context.Context, a *account.Account, id ident.StepU
 func (s *Service) TakesCode(
 	ctx context.Context, project ident.ProjectID, user ident.UserID, id ident.StepUpID, m service.StepUpMethod,
 ) error {
-	u, _, err := s.deps.StepUps.Get(ctx, stepup.Ref{Project: project, User: user, ID: id}, s.deps.Now())
+	u, err := s.awaited(ctx, stepup.Ref{Project: project, User: user, ID: id})
 	if err != nil {
 		return err
 	}

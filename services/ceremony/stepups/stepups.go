@@ -36,6 +36,11 @@ type Signer interface {
 	SignLogin(context.Context, sessions.PasskeyLogin) (string, error)
 }
 
+// Vouching finds what the policy has against passkeys. The decision service is one.
+type Vouching interface {
+	Vouch(context.Context, service.Question) (service.Vouched, error)
+}
+
 // Deps is what the room works with. All fields are required.
 type Deps struct {
 	Projects    tenant.Projects
@@ -46,6 +51,7 @@ type Deps struct {
 	Statements  *attestation.Store
 	Outbox      *outbox.Store
 	Signer      Signer
+	Vouching    Vouching
 	MaxPasskeys int // of one user
 	Counted     metrics.StepUps
 	Now         func() time.Time
@@ -79,11 +85,11 @@ func (s *Service) Withhold(ctx context.Context, w risk.Withheld) (service.StepUp
 	made := stepup.StepUp{
 		Project: w.Project, User: w.Account.ID, ID: stepup.ID(w.Record.ID), Ceremony: w.Record.ID, Process: w.Process,
 		Decision: w.Verdict.Decision, Passkey: w.Passkey.ID,
-		Methods: stepup.Possible(w.Verdict.Risk.StepUp, &w.Account, p.RPID, w.Passkey.ID), Sighted: w.Event.Sighted,
+		Methods: w.Verdict.Risk.StepUp, Sighted: w.Event.Sighted,
 	}
 	made.Last(s.deps.Now(), w.Verdict.Risk)
-	if len(made.Methods) == 0 {
-		return service.StepUp{}, risk.ErrNoStepUp
+	if err := s.leavePossible(ctx, &made, &w.Account, p.RPID); err != nil {
+		return service.StepUp{}, err
 	}
 	answer, err := json.Marshal(withheldOf(w))
 	if err != nil {
@@ -108,6 +114,27 @@ func (s *Service) Withhold(ctx context.Context, w risk.Withheld) (service.StepUp
 		s.deps.Counted.Started.Inc()
 	}
 	return there.Told(), nil
+}
+
+// leavePossible leaves of the methods of a step-up those that its user can do. The error is or wraps risk.ErrNoStepUp if there are none.
+func (s *Service) leavePossible(ctx context.Context, made *stepup.StepUp, a *account.Account, rpID string) error {
+	passkeys, err := s.trusted(ctx, made, a)
+	if err != nil {
+		return err
+	}
+	if made.Methods = made.Possible(a, rpID, passkeys); len(made.Methods) == 0 {
+		return risk.ErrNoStepUp
+	}
+	return nil
+}
+
+// trusted returns those passkeys of a user that the policy has nothing against which would make a login with them no proof.
+func (s *Service) trusted(ctx context.Context, u *stepup.StepUp, a *account.Account) ([]account.Credential, error) {
+	if !u.ByPasskey() || len(a.Credentials) == 0 {
+		return nil, nil
+	}
+	vouched, err := s.deps.Vouching.Vouch(ctx, service.Question{Project: a.Project, Account: a, Process: u.Process})
+	return u.Trusted(a.Credentials, vouched), err
 }
 
 // spend spends the challenge of a withheld answer, if that has not been done when it was taken. One that is spent already, and of which

@@ -21,6 +21,7 @@ type Service struct {
 	OnMediation func(service.Question, *service.Verdict)
 	OnRollout   func(service.RolloutQuestion, *service.Verdict)
 	OnFinish    func(service.FinishQuestion) (service.Verdict, error)
+	OnVouch     func(service.Question) service.Vouched
 	OnEvaluate  func(service.EvaluateQuestion, *service.Verdict)
 	OnRecorded  func(ident.DecisionID) (service.RecordedRisk, error)
 	err         error
@@ -90,6 +91,16 @@ func (d *Service) Finish(_ context.Context, q service.FinishQuestion) (service.V
 		return service.Verdict{}, nil
 	}
 	return d.OnFinish(q)
+}
+
+// Vouch implements service.Decision. Nothing speaks against a passkey unless a test says so.
+func (d *Service) Vouch(_ context.Context, q service.Question) (service.Vouched, error) {
+	d.Mu.Lock()
+	defer d.Mu.Unlock()
+	if d.OnVouch == nil {
+		return service.Vouched{}, nil
+	}
+	return d.OnVouch(q), nil
 }
 
 // Evaluate implements service.Decision.

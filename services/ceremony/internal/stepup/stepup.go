@@ -53,7 +53,8 @@ type StepUp struct {
 	Allowed   int                    `json:"allowed,omitempty"` // failures, of which the last ends it; 0 = as the policy does not say
 	Nobody    bool                   `json:"nobody,omitempty"`  // there is no such user, so that nobody is told
 	Passed    *Proof                 `json:"passed,omitempty"`
-	Offer     bool                   `json:"offer,omitempty"` // of a creation waits for it
+	Offer     bool                   `json:"offer,omitempty"`   // of a creation waits for it
+	Reasons   []string               `json:"reasons,omitempty"` // for which the proof is asked
 
 	Sighted *event.Sighted `json:"sighted,omitempty"` // what a failure is counted for
 
@@ -71,11 +72,15 @@ type Proof struct {
 // ProofBy is a proof by one of Keyward's own methods.
 func ProofBy(m service.StepUpMethod) Proof { return Proof{By: m, Method: string(m)} }
 
-// Last sets when the step-up ends: a while after its beginning, and with how many failures, as the policy has it that asks for it.
+// Last sets for what reasons the proof is asked, and when the step-up ends: a while after its beginning, and with how many failures, as the
+// policy has it that asks for it.
 func (s *StepUp) Last(now time.Time, asked *service.Risk) {
 	valid := time.Duration(asked.StepUpSeconds) * time.Second
 	s.CreatedMs, s.ExpiresMs = now.UnixMilli(), now.Add(cmp.Or(valid, lifetime)).UnixMilli()
 	s.Allowed = asked.StepUpFailures
+	for _, reason := range asked.Reasons {
+		s.Reasons = append(s.Reasons, reason.Code)
+	}
 }
 
 // Left returns how many failures the step-up may still have.
@@ -120,9 +125,29 @@ func (s *StepUp) Event(t event.Type, id ident.EventID, now time.Time) event.Even
 	}
 }
 
-// Possible leaves of methods those that a user can do. The passkey is the one that was used, or has just been created: it is no other one.
-func Possible(methods []service.StepUpMethod, a *account.Account, rpID string, passkey ident.CredentialID) []service.StepUpMethod {
-	return slices.DeleteFunc(slices.Clone(methods), func(m service.StepUpMethod) bool {
+// ByPasskey reports whether a login with a passkey may pass the step-up.
+func (s *StepUp) ByPasskey() bool {
+	return slices.ContainsFunc(s.Methods, func(m service.StepUpMethod) bool {
+		return m == service.StepUpPasskeyUV || m == service.StepUpOtherPasskey || m == service.StepUpSecurityKey
+	})
+}
+
+// Trusted leaves of passkeys those that may pass the step-up, whatever its methods are: of which nothing is known that asks for a further
+// proof by itself, or for which this one is asked.
+func (s *StepUp) Trusted(passkeys []account.Credential, v service.Vouched) []account.Credential {
+	return slices.DeleteFunc(slices.Clone(passkeys), func(c account.Credential) bool {
+		return slices.ContainsFunc(v.Against, func(a service.Against) bool {
+			return a.Passkey == c.ID && slices.ContainsFunc(a.Reasons, func(r service.RiskReason) bool {
+				return r.Doubts() || slices.Contains(s.Reasons, r.Code)
+			})
+		})
+	})
+}
+
+// Possible leaves of the methods those that a user can do, who has certain passkeys for it. The passkey of the step-up is the one that was
+// used, or has just been created: it is no other one.
+func (s *StepUp) Possible(a *account.Account, rpID string, passkeys []account.Credential) []service.StepUpMethod {
+	return slices.DeleteFunc(slices.Clone(s.Methods), func(m service.StepUpMethod) bool {
 		switch m {
 		case service.StepUpCaller:
 			return false
@@ -131,7 +156,7 @@ func Possible(methods []service.StepUpMethod, a *account.Account, rpID string, p
 		case service.StepUpSMSCode:
 			return !hasVerified(a, account.IdentifierTypePhone)
 		default:
-			return !slices.ContainsFunc(a.Credentials, func(c account.Credential) bool { return c.RPID == rpID && Serves(m, &c, passkey) })
+			return !slices.ContainsFunc(passkeys, func(c account.Credential) bool { return c.RPID == rpID && Serves(m, &c, s.Passkey) })
 		}
 	})
 }

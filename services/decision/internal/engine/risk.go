@@ -132,6 +132,9 @@ func (e *Engine) Finish(ctx context.Context, q service.FinishQuestion, ev Eviden
 	v := e.view(q.Project)
 	d := v.finish(q, ev)
 	judged := e.judge(ctx, v, &d)
+	if q.Proof {
+		judged.Verdict = judged.Verdict.OfProof()
+	}
 	said := v.verdict(verdict{rule: judged.Verdict.Rule, allow: true}, &d)
 	said.Allow, said.Incomplete = !judged.asks(), !d.Facts.Complete || judged.Err != nil
 	binding.Verdict(judged.told(), &said, false, ev.Now)
@@ -143,12 +146,8 @@ func (e *Engine) Finish(ctx context.Context, q service.FinishQuestion, ev Eviden
 func (v *view) finish(q service.FinishQuestion, ev Evidence) detect.Detection {
 	d := v.knowledge.Login(v.input(q.Question, ev))
 	d.Facts.Strategy, d.Facts.Source = "", ""
-	stage := facts.AppendFinish
-	if q.Login != nil {
-		stage = facts.LoginFinish
-	}
 	end := &riskfacts.Finish{FinishQuestion: &q, Class: v.knowledge.Classify(&q.Passkey)}
-	v.findRisk(riskfacts.Input{Stage: stage, Finish: end}, q.Question, ev, &d)
+	v.findRisk(riskfacts.Input{Stage: end.Stage(), Finish: end}, q.Question, ev, &d)
 	return d
 }
 

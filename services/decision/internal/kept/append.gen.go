@@ -738,6 +738,10 @@ func (v *Finish) AppendJSON(to []byte) []byte {
 		to = append(to, `,"conditional":`...)
 		to = strconv.AppendBool(to, bool(v.Conditional))
 	}
+	if v.Proof {
+		to = append(to, `,"proof":`...)
+		to = strconv.AppendBool(to, bool(v.Proof))
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

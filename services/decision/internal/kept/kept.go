@@ -57,19 +57,20 @@ type Finish struct {
 	UV          bool                   `json:"uv"`
 	Login       *service.FinishedLogin `json:"login,omitempty"` // nil of a creation
 	Conditional bool                   `json:"conditional,omitempty"`
+	Proof       bool                   `json:"proof,omitempty"` // it was the further proof of something else
 }
 
 // KeepFinish returns what is kept of what ended a ceremony.
 func KeepFinish(q *service.FinishQuestion, standing Standing) *Finish {
 	return &Finish{
-		Passkey: passkey(&q.Passkey, standing), UV: q.UV, Login: q.Login, Conditional: q.Conditional,
+		Passkey: passkey(&q.Passkey, standing), UV: q.UV, Login: q.Login, Conditional: q.Conditional, Proof: q.Proof,
 	}
 }
 
 // Restore puts into a question what had ended the ceremony.
 func (f *Finish) Restore(q *service.FinishQuestion) {
 	q.Passkey = f.Passkey.credential()
-	q.UV, q.Login, q.Conditional = f.UV, f.Login, f.Conditional
+	q.UV, q.Login, q.Conditional, q.Proof = f.UV, f.Login, f.Conditional, f.Proof
 }
 
 // Account is what was known of the user.

@@ -18,11 +18,17 @@ type Reason struct {
 	Severity int           `json:"severity"`
 	Title    string        `json:"title"`
 	About    service.About `json:"about,omitempty"`
+	Passkey  *bool         `json:"passkey,omitempty"` // it speaks against the passkey that is used; nil = if it is about the credential
 }
 
 // Told returns the reason as it is told.
 func (r Reason) Told(code string) service.RiskReason {
-	return service.RiskReason{Code: code, Severity: r.Severity, Title: r.Title, About: r.About}
+	told := service.RiskReason{Code: code, Severity: r.Severity, Title: r.Title, About: r.About}
+	told.Passkey = r.About == service.AboutCredential
+	if r.Passkey != nil {
+		told.Passkey = *r.Passkey
+	}
+	return told
 }
 
 // Learn reads what the bundle's data says of reasons, with the severities that parameters give. A bundle without rules of risk need not say

@@ -55,6 +55,14 @@ type Finish struct {
 	Class facts.Class
 }
 
+// Stage is which end it is.
+func (f *Finish) Stage() facts.Stage {
+	if f.Login == nil {
+		return facts.AppendFinish
+	}
+	return facts.LoginFinish
+}
+
 // Used returns the passkey that a login was made with; empty if it is the end of none.
 func (f *Finish) Used() ident.CredentialID {
 	if f == nil || f.Login == nil {
@@ -62,6 +70,8 @@ func (f *Finish) Used() ident.CredentialID {
 	}
 	return f.Passkey.ID
 }
+
+func (f *Finish) proves() bool { return f != nil && f.Proof }
 
 // memory is how long a success makes familiar what it was done with.
 const memory = 180 * 24 * time.Hour
@@ -294,13 +304,14 @@ func (w *whole) known(in *Input) {
 	u.PasskeyAddedHours, u.PasskeyRemovedHours = since(in.Now, added), since(in.Now, removed)
 }
 
-// last returns how many hours ago the newest event of a type was.
+// last returns how many hours ago the newest event of a type was; of a further proof, of those about its passkey.
 func last(in *Input, of event.Type) int {
-	all := in.Events.Of(of)
-	if len(all) == 0 {
-		return ladder.Never
+	for _, e := range slices.Backward(in.Events.Of(of)) {
+		if !in.Finish.proves() || e.Credential == string(in.Finish.Passkey.ID) {
+			return since(in.Now, max(0, e.CreatedMs))
+		}
 	}
-	return since(in.Now, max(0, all[len(all)-1].CreatedMs))
+	return ladder.Never
 }
 
 // fraud returns how many hours ago somebody told that the account was used by fraud. Of one decision the newest word counts.
