@@ -138,8 +138,13 @@ var arrows = []struct {
 	{"services/decision/scenario/internal/vocabulary", "core api"},
 	{"services/decision/scenario/internal/around", "core services/decision/scenario/internal/strictyaml"},
 	{
+		"services/decision/scenario/internal/logged",
+		"core services/decision/scenario/internal/strictyaml services/decision/scenario/internal/vocabulary",
+	},
+	{
 		"services/decision/scenario/internal/written",
 		"core api services/decision/internal/facts services/decision/scenario/internal/around services/decision/scenario/internal/counted " +
+			"services/decision/scenario/internal/logged " +
 			"services/decision/scenario/internal/strictyaml services/decision/scenario/internal/vocabulary",
 	},
 	{"services/decision/explain", "core api policies services/decision/internal"},

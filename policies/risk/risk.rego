@@ -321,17 +321,60 @@ reasons contains "outside-hours" if {
 # METADATA
 # title: It is no working day
 # scope: rule
-outside_hours if not input.request.weekday in data.keyward.parameters.risk.officeHours.days
+outside_hours if {
+	not of_the_day_before
+	not input.request.weekday in data.keyward.parameters.risk.officeHours.days
+}
+
+# METADATA
+# title: The working day that goes on after midnight is none
+# scope: rule
+outside_hours if {
+	of_the_day_before
+	not (((input.request.weekday + 5) % 7) + 1) in data.keyward.parameters.risk.officeHours.days
+}
 
 # METADATA
 # title: It is before the working hours
 # scope: rule
-outside_hours if input.request.hour < data.keyward.parameters.risk.officeHours.from
+outside_hours if {
+	not overnight
+	input.request.hour < data.keyward.parameters.risk.officeHours.from
+}
 
 # METADATA
 # title: It is after the working hours
 # scope: rule
-outside_hours if input.request.hour >= data.keyward.parameters.risk.officeHours.to
+outside_hours if {
+	not overnight
+	input.request.hour >= data.keyward.parameters.risk.officeHours.to
+}
+
+# METADATA
+# title: It is between the working hours of one night and those of the next
+# scope: rule
+outside_hours if {
+	overnight
+	input.request.hour >= data.keyward.parameters.risk.officeHours.to
+	input.request.hour < data.keyward.parameters.risk.officeHours.from
+}
+
+# METADATA
+# title: The working hours go on after midnight
+# scope: rule
+# custom:
+#   otherwise: The working hours end on the day on which they begin
+overnight if data.keyward.parameters.risk.officeHours.to <= data.keyward.parameters.risk.officeHours.from
+
+# METADATA
+# title: It is after midnight, in working hours that began before
+# scope: rule
+# custom:
+#   otherwise: It is not after midnight in working hours that began before
+of_the_day_before if {
+	overnight
+	input.request.hour < data.keyward.parameters.risk.officeHours.to
+}
 
 # METADATA
 # title: The authenticator is none of those that may be used
@@ -352,6 +395,12 @@ denied(aaguid) if {
 	count(data.keyward.parameters.risk.allowedAaguids) > 0
 	not aaguid in data.keyward.parameters.risk.allowedAaguids
 }
+
+# METADATA
+# title: The authenticator does not say what it is, and only some may be used
+# description: Many do not, so that to list what they say instead would allow them all.
+# scope: rule
+denied("00000000-0000-0000-0000-000000000000") if count(data.keyward.parameters.risk.allowedAaguids) > 0
 
 # METADATA
 # title: FIDO's metadata says that the authenticator's model must not be trusted

@@ -200,6 +200,27 @@ test_outside_hours if {
 	at(6, 3, {}) == []
 }
 
+# With working hours that go on after midnight.
+at_night(hours, hour, weekday) := result if {
+	changes := {"request": {"hour": hour, "weekday": weekday}, "user": {"labels": {"staff": true}}}
+	result := judged(object.union(facts, changes), {"officeHours": object.union({"labels": ["staff"]}, hours)}).reasons
+}
+
+test_outside_hours_of_a_night if {
+	night := {"from": 22, "to": 6}
+	at_night(night, 22, 5) == []
+	at_night(night, 23, 1) == []
+	at_night(night, 21, 3) == ["outside-hours"]
+	at_night(night, 6, 3) == ["outside-hours"]
+	at_night(night, 5, 3) == []
+	at_night(night, 5, 6) == [] # Friday's
+	at_night(night, 5, 1) == ["outside-hours"] # Sunday's
+	at_night(night, 22, 6) == ["outside-hours"]
+	every hour in numbers.range(0, 23) {
+		at_night({"from": 8, "to": 8, "days": [1, 2, 3, 4, 5, 6, 7]}, hour, 3) == []
+	}
+}
+
 # At the end of a login with the passkey.
 finished(changes) := object.union(
 	facts,
@@ -251,6 +272,18 @@ test_denied_authenticator if {
 	made := object.union(facts, {"stage": "append-finish", "created": {"aaguid": key, "aal": 2}})
 	new := judged(made, {"deniedAaguids": [key]}).reasons
 	new == ["denied-authenticator"]
+}
+
+nothing_said := "00000000-0000-0000-0000-000000000000"
+
+test_an_authenticator_that_does_not_say_what_it_is_is_on_no_list_of_those_allowed if {
+	unsaid := finished({"used": {"aaguid": nothing_said}})
+	judged(unsaid, {"allowedAaguids": [key, nothing_said]}).reasons == ["denied-authenticator"]
+	judged(unsaid, {"allowedAaguids": []}).reasons == []
+	judged(unsaid, {"deniedAaguids": [key]}).reasons == []
+	judged(unsaid, {"deniedAaguids": [nothing_said]}).reasons == ["denied-authenticator"]
+	one := object.union(facts, {"credentials": {"items": [{"aaguid": nothing_said}]}})
+	judged(one, {"allowedAaguids": [nothing_said]}).exclude == [0]
 }
 
 # At the end of a creation.

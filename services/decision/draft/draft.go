@@ -305,6 +305,11 @@ func (w *writer) log(s *Scenario, byID map[string]string) *yaml.Node {
 			putText(node, "ceremonyType", string(e.Route))
 		case event.AppendOffered:
 			putText(node, "kind", string(e.Kind))
+		case event.RiskFeedback:
+			if e.Feedback != nil {
+				put(node, "outcome", plain(string(e.Feedback.Outcome)))
+			}
+			putText(node, "decision", string(e.Decision))
 		}
 		putText(node, "attachment", e.Attachment)
 		if e.Type != event.AppendOffered && e.Type != event.LoginOffered { // nobody knows yet which it will be

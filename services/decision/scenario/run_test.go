@@ -15,9 +15,9 @@ import (
 	"go.yaml.in/yaml/v3"
 	"pgregory.net/rapid"
 
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/policies/policiestest"
+	"github.com/keyward/keyward/services/decision/scenario/internal/logged"
 	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
 
@@ -318,13 +318,14 @@ func TestTheOrderOfTheLogMeansNothing(t *testing.T) {
 	pick := func(t *rapid.T, label string, words ...string) string { return rapid.SampledFrom(words).Draw(t, label) }
 	draw := rapid.Custom(func(t *rapid.T) map[string]string {
 		e := map[string]string{
-			"type": pick(t, "type", written.Types()...), "at": pick(t, "at", "-1d", "-2d", "-2h", "-61m", "-1h", "-1m", "0s", "10m"),
+			"type": pick(t, "type", logged.Types()...), "at": pick(t, "at", "-1d", "-2d", "-2h", "-61m", "-1h", "-1m", "0s", "10m"),
 		}
-		allowed := written.KeysOf(event.Type(e["type"]))
+		allowed := logged.KeysOf(e["type"])
 		for key, words := range map[string][]string{
 			"process": {"", "p1", "p2"}, "challenge": {"", "c1", "c2"}, "env": {"", "E1", "E2"}, "credential": {"", "apple", "other"},
 			"route": {"", "cda", "local"},
 			"kind":  {"", "auto", "default"}, "ceremonyType": {"", "cda", "local"}, "expires": {"", "1h", "-1h"},
+			"decision": {"", "d1"}, "outcome": {"fraud-confirmed", "legitimate"},
 		} {
 			if word := pick(t, key, words...); word != "" && slices.Contains(allowed, key) {
 				e[key] = word

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/services/decision/scenario/internal/logged"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 	"github.com/keyward/keyward/services/decision/scenario/internal/written"
 )
@@ -29,7 +30,7 @@ const (
 )
 
 // Tells reports whether a log entry can be of the type. Others change no answer.
-func Tells(t event.Type) bool { return slices.Contains(written.Types(), string(t)) }
+func Tells(t event.Type) bool { return logged.Tells(t) }
 
 // Suite is the scenarios of one or several files, in their order. It is immutable.
 type Suite struct {

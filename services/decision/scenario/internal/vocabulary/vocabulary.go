@@ -30,6 +30,10 @@ var (
 		rest.CredentialTransportHybrid, rest.CredentialTransportInternal, rest.CredentialTransportNfc, rest.CredentialTransportSmartCard,
 		rest.CredentialTransportUsb,
 	)
+	Routes = Words(event.Local, event.CDA, event.SecurityKey)
+	Kinds  = Words(
+		event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate,
+	)
 	DecisionTags = Words(
 		rest.DecisionTagDefaultDeny,
 		rest.DecisionTagDeviceLocalPlatformPasskeyExperiment,

@@ -112,7 +112,7 @@ func (l *library) wanted(s *Scenario, key string, n *yaml.Node, passkeys []strin
 	case "tag":
 		return l.Choice(n, "decision tag", vocabulary.DecisionTags)
 	case "kind":
-		return l.Choice(n, key, append(slices.Clone(kinds), ""))
+		return l.Choice(n, key, append(slices.Clone(vocabulary.Kinds), ""))
 	case "variant":
 		return l.Choice(n, key, vocabulary.Variants)
 	case "reason":

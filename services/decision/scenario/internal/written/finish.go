@@ -32,7 +32,7 @@ func (l *library) finishOf(s *Scenario, scenario *yaml.Node, fields map[string]*
 	}
 	said := &service.FinishedLogin{Route: event.Local, Counter: service.CounterNone}
 	if n := given["route"]; n != nil {
-		said.Route = event.Route(l.Choice(n, "route", routes))
+		said.Route = event.Route(l.Choice(n, "route", vocabulary.Routes))
 	}
 	if n := given["counter"]; n != nil {
 		said.Counter = service.Counter(l.Choice(n, "counter", counters))

@@ -14,55 +14,12 @@ import (
 	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/services/decision/scenario/internal/logged"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
-	"github.com/keyward/keyward/services/decision/scenario/internal/vocabulary"
 )
 
-var (
-	routes = vocabulary.Words(event.Local, event.CDA, event.SecurityKey)
-	kinds  = vocabulary.Words(event.KindDefault, event.KindAfterError, event.KindAfterHybrid, event.KindAuto, event.KindConditionalCreate)
-)
-
-// Keys of log entries: those of every type, those of the engine's own types, and those of all types of the wire.
-var (
-	entryKeys  = []string{"at", "type", "id", "deleted", "user"}
-	engineKeys = map[event.Type][]string{
-		event.LoginOffered:    {"route", "source", "process", "challenge", "env"},
-		event.LoginDenied:     {"process", "env"},
-		event.LoginCompleted:  {"ceremonyType", "credential", "process", "challenge", "env", "address"},
-		event.AppendOffered:   {"kind", "process", "challenge", "env"},
-		event.AppendCompleted: {"ceremonyType", "attachment", "credential", "process", "challenge", "env", "address"},
-
-		event.LoginCodeFailed:            {"process", "env"},
-		event.LoginRefused:               {"process", "challenge", "env", "credential"},
-		event.PasskeyCounterRegressed:    {"credential", "process", "env"},
-		event.PasskeyBackupChanged:       {"credential", "process", "env"},
-		event.AuthenticatorStatusChanged: {"credential"},
-		event.EnvironmentForgotten:       {"env"},
-	}
-	wireKeys  = []string{"process", "env", "challenge", "credential", "expires", "proven"}
-	wireTypes = vocabulary.Words(
-		slices.DeleteFunc(slices.Sorted(slices.Values(event.Types())), func(t event.Type) bool { return !t.OnWire() })...,
-	)
-	types = slices.Concat(vocabulary.Words(slices.Sorted(maps.Keys(engineKeys))...), wireTypes, countedTypes)
-)
-
-// Types returns the types that a log entry may have.
-func Types() []string { return slices.Clone(types) }
-
-// KeysOf returns the keys that a log entry of the type may have beside those of every entry.
-func KeysOf(t event.Type) []string {
-	own, engine := engineKeys[t]
-	switch {
-	case ofNoHistory(t):
-		return slices.Concat([]string{"env", "credential"}, repeatKeys)
-	case countedAs(t) != 0:
-		return slices.Compact(slices.Sorted(slices.Values(slices.Concat(own, repeatKeys))))
-	case engine:
-		return own
-	}
-	return wireKeys
-}
+// entryKeys are those of every log entry.
+var entryKeys = []string{"at", "type", "id", "deleted", "user"}
 
 // entry is a line of the log before it is joined.
 type entry struct {
@@ -81,7 +38,7 @@ func (l *library) history(s *Scenario, log *yaml.Node) []string {
 		for _, e := range l.entry(n, s) {
 			processes = append(processes, e.event.Process)
 			switch {
-			case e.foreign || ofNoHistory(e.event.Type):
+			case e.foreign || logged.OfNoHistory(e.event.Type):
 				counted = append(counted, e)
 			case e.event.Type != "":
 				entries = append(entries, e)
@@ -90,6 +47,7 @@ func (l *library) history(s *Scenario, log *yaml.Node) []string {
 	}
 	arrange(entries)
 	s.hold(entries)
+	s.label()
 	s.settle(entries, l.systems)
 	s.see(append(entries, counted...))
 	return processes
@@ -98,19 +56,20 @@ func (l *library) history(s *Scenario, log *yaml.Node) []string {
 func (l *library) entry(n *yaml.Node, s *Scenario) []entry {
 	var e entry
 	e.event.Project, e.event.User = projectID, userID
-	given := strictyaml.Get(n, "type")
+	given, of := strictyaml.Get(n, "type"), ""
 	if given != nil {
-		e.event.Type = event.Type(l.Choice(given, "type", types))
+		of = l.Choice(given, "type", logged.Types())
 	} else if n.Kind == yaml.MappingNode {
 		l.Refuse(n, "the log entry has no type")
 	}
 	what := "a log entry"
-	allowed := slices.Concat(entryKeys, wireKeys, []string{"route", "source", "kind", "ceremonyType", "attachment"}, repeatKeys)
-	if t := e.event.Type; t != "" {
-		what = "a log entry of type " + string(t)
-		allowed = slices.Concat(entryKeys, KeysOf(t))
+	allowed := slices.Concat(entryKeys, logged.AllKeys())
+	if of != "" {
+		what = "a log entry of type " + of
+		allowed = slices.Concat(entryKeys, logged.KeysOf(of))
 	}
 	fields := l.Object(n, what, allowed)
+	logged.Say(l.Reader, &e.event, of, fields)
 	if at := fields["at"]; at != nil {
 		e.event.CreatedMs = l.Moment(at, "at", s.Now).UnixMilli()
 	} else if n.Kind == yaml.MappingNode {
@@ -129,34 +88,19 @@ func (l *library) entry(n *yaml.Node, s *Scenario) []entry {
 	if env := l.Text(fields["env"], "env"); env != envNone && env != envForged {
 		e.event.Environment = ident.EnvironmentID(env)
 	}
-	e.event.Origin = l.origin(e.event.Type, fields["address"])
+	if from := l.origin(e.event.Type, fields["address"]); from != nil {
+		e.event.Origin = from
+	}
 	e.event.Expires = l.expires(fields["expires"], s.Now)
 	e.event.Credential = l.credentialNamed(fields["credential"], s, e.event.CreatedMs)
 	if given := fields["proven"]; given != nil && !l.Boolean(given, "proven") {
 		e.event.Proven = new(bool)
 	}
-	l.kindAndRoute(&e.event, fields)
 	all := l.repeated(e, fields)
 	for i := range all {
 		all[i].name(l.Text(fields["address"], "address"))
 	}
 	return all
-}
-
-// kindAndRoute reads what an offer or a success says of itself; the plain case need not be spelt out.
-func (l *library) kindAndRoute(e *event.Event, fields map[string]*yaml.Node) {
-	switch e.Type {
-	case event.LoginOffered:
-		e.Route = event.Route(cmp.Or(l.Choice(fields["route"], "route", routes), string(event.Local)))
-		e.Source = event.Source(l.Choice(fields["source"], "source", sources))
-	case event.LoginCompleted:
-		e.Route = event.Route(cmp.Or(l.Choice(fields["ceremonyType"], "ceremonyType", routes), string(event.Local)))
-	case event.AppendCompleted:
-		e.Route = event.Route(l.Choice(fields["ceremonyType"], "ceremonyType", routes))
-		e.Attachment = l.Choice(fields["attachment"], "attachment", attachments)
-	case event.AppendOffered:
-		e.Kind = event.Kind(cmp.Or(l.Choice(fields["kind"], "kind", kinds), string(event.KindDefault)))
-	}
 }
 
 // credentialNamed returns the row ID of the account's passkey of that name that existed then, or the WebAuthn ID of one that the account
@@ -206,6 +150,7 @@ func arrange(entries []entry) {
 			cmp.Compare(x.Process, y.Process), cmp.Compare(x.Challenge, y.Challenge), cmp.Compare(x.Environment, y.Environment),
 			cmp.Compare(x.Credential, y.Credential), cmp.Compare(x.Route, y.Route), cmp.Compare(x.Kind, y.Kind),
 			cmp.Compare(x.Source, y.Source), cmp.Compare(x.Expires, y.Expires), cmp.Compare(a.deletedMs, b.deletedMs),
+			cmp.Compare(x.Decision, y.Decision), cmp.Compare(outcome(x), outcome(y)),
 		)
 	})
 	for i := range entries {
@@ -213,10 +158,20 @@ func arrange(entries []entry) {
 		if e.ID == "" {
 			e.ID = ident.EventID("log-" + padded(i))
 		}
+		if e.Type == event.RiskFeedback && e.Decision == "" { // of one that nobody else speaks of
+			e.Decision = ident.DecisionID("decided-" + padded(i))
+		}
 		if e.Type == event.LoginOffered || e.Type == event.AppendOffered {
 			e.Ceremony = ident.ChallengeID("was-" + padded(i))
 		}
 	}
+}
+
+func outcome(e *event.Event) event.Outcome {
+	if e.Feedback == nil {
+		return ""
+	}
+	return e.Feedback.Outcome
 }
 
 func rank(t event.Type) int {
@@ -276,6 +231,20 @@ func join(e event.Event, entries []entry) event.Event {
 	return event.JoinTold(e, known)
 }
 
+// label gives the account the labels that were set last, unless the scenario says which it has.
+func (s *Scenario) label() {
+	a := s.Question.Account
+	if a == nil || a.Labels != nil {
+		return
+	}
+	for _, e := range slices.Backward(s.Events) {
+		if e.Labels != nil && e.CreatedMs <= s.Now.UnixMilli() {
+			a.Labels = *e.Labels
+			return
+		}
+	}
+}
+
 // settle splits the passkeys into those the account has and those it had, and notes on which systems they were used. The system of an
 // environment is that on which a passkey of the file was created there.
 func (s *Scenario) settle(entries []entry, systems map[string][]string) {
@@ -301,6 +270,9 @@ func (s *Scenario) settle(entries []entry, systems map[string][]string) {
 					p.credential.UsedOn = append(p.credential.UsedOn, os)
 				}
 			}
+		}
+		if p.credential.ID == s.Finish.Passkey.ID {
+			s.Finish.Passkey = p.credential
 		}
 		if p.deletedMs != 0 && p.deletedMs <= nowMs {
 			a.Deleted = append(a.Deleted, account.Tombstone{ID: p.credential.ID, CredentialID: p.credential.CredentialID, DeletedMs: p.deletedMs})

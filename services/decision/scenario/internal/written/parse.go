@@ -267,6 +267,9 @@ func (l *library) accountOf(s *Scenario, fields map[string]*yaml.Node) {
 		if given := user["created"]; given != nil {
 			a.CreatedMs = l.Moment(given, "created", s.Now).UnixMilli()
 		}
+		if user["labels"] != nil {
+			a.Labels = []string{}
+		}
 		for _, label := range l.List(user["labels"], "labels") {
 			a.Labels = append(a.Labels, l.Text(label, "label"))
 		}

@@ -6,41 +6,18 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/services/decision/scenario/internal/counted"
+	"github.com/keyward/keyward/services/decision/scenario/internal/logged"
 	"github.com/keyward/keyward/services/decision/scenario/internal/strictyaml"
 )
-
-// The types of log entries that are counted and are no part of a history, beside those of events.
-var countedTypes = []string{"auth-success", "auth-failure", "login-unknown", "code-wrong", "step-up-failed", "fraud-confirmed"}
-
-// repeatKeys are those of entries that stand for several.
-var repeatKeys = []string{"address", "times", "every", "others"}
 
 // maxEntries bounds what one entry stands for.
 const maxEntries = 10_000
 
 // namer names what is counted. What the key is does not matter, as everything is named by it.
 var namer = sighting.NewNamer(make([]byte, sighting.KeySize))
-
-// countedAs returns what a log entry of a type counts as; 0 = as nothing.
-func countedAs(t event.Type) sighting.Type {
-	switch t {
-	case event.LoginCodeFailed:
-		return sighting.CodeWrong
-	case event.LoginRefused, event.LoginCompleted, event.AppendCompleted:
-	default:
-		if !ofNoHistory(t) {
-			return 0
-		}
-	}
-	counted, _ := sighting.TypeNamed(string(t))
-	return counted
-}
-
-func ofNoHistory(t event.Type) bool { return slices.Contains(countedTypes, string(t)) }
 
 // repeated returns the entries that one stands for: itself, itself so many times, or as many of other users.
 func (l *library) repeated(e entry, fields map[string]*yaml.Node) []entry {
@@ -84,8 +61,8 @@ func (s *Scenario) see(entries []entry) {
 	nowMs := s.Now.UnixMilli()
 	for i := range entries {
 		e := &entries[i]
-		of := countedAs(e.event.Type)
-		if of == 0 || e.event.CreatedMs > nowMs || (e.deletedMs != 0 && e.deletedMs <= nowMs) || s.lost(e) {
+		of := logged.CountedAs(&e.event)
+		if of == 0 || takenBack(e, entries) || e.event.CreatedMs > nowMs || (e.deletedMs != 0 && e.deletedMs <= nowMs) || s.lost(e) {
 			continue
 		}
 		if e.event.ID == "" {
@@ -95,6 +72,14 @@ func (s *Scenario) see(entries []entry) {
 			Sighting: sighting.New(of, &e.event), Keys: sighting.KeysOf(&e.event, of.Family()),
 		})
 	}
+}
+
+// takenBack reports whether a later word of the same decision stands instead of this one.
+func takenBack(e *entry, entries []entry) bool {
+	return e.event.Feedback != nil && slices.ContainsFunc(entries, func(later entry) bool {
+		return later.event.Feedback != nil && later.event.Decision == e.event.Decision && later.event.Decision != "" &&
+			later.event.CreatedMs > e.event.CreatedMs
+	})
 }
 
 // lost reports whether what was seen was lost with all sets.
@@ -111,7 +96,7 @@ func known(s *Scenario) ident.EnvironmentID {
 
 // name gives an entry the tokens of what it is counted for.
 func (e *entry) name(remote string) {
-	if countedAs(e.event.Type) == 0 {
+	if logged.CountedAs(&e.event) == 0 {
 		return
 	}
 	who := string(userID)
