@@ -1517,7 +1517,7 @@ type ClientInformation struct {
 	PasswordManagerAvailable *bool             `json:"passwordManagerAvailable,omitempty"`
 	PrivateMode              *bool             `json:"privateMode,omitempty"`
 
-	// RemoteAddress The IP address of the client, with or without a port, or a list as proxies write it into X-Forwarded-For; the first is the client's.
+	// RemoteAddress The IP address of the client, with or without a port. One, and no list; of X-Forwarded-For the one that your own proxy added.
 	RemoteAddress string `json:"remoteAddress"`
 
 	// UserAgent As the client sent it, also if that was nothing. At most 1,024 bytes are read.

@@ -1,5 +1,5 @@
 // Package address reads addresses of clients in the forms in which proxies and backends write them: with a port, in brackets, mapped into
-// IPv6, with a zone, in a list. It promises that two forms of one address are read as equal. It is pure.
+// IPv6, with a zone. It promises that two forms of one address are read as equal. It is pure.
 package address
 
 import (
@@ -31,14 +31,6 @@ func withPort(text string) (netip.Addr, error) {
 	return found.Addr(), err
 }
 
-// Client reads what a backend passes on of its client: an address, or a list as proxies write it, each putting the address it was asked
-// from behind what it was given. The first is the client's.
-func Client(text string) (netip.Addr, bool) {
-	first, rest, listed := strings.Cut(text, ",")
-	found, ok := Parse(first)
-	for ok && listed {
-		first, rest, listed = strings.Cut(rest, ",")
-		_, ok = Parse(first)
-	}
-	return found, ok
-}
+// Client reads what a backend passes on of its client. A list, as X-Forwarded-For is, is none: its beginning is whatever the client wrote
+// there, and which of the rest to believe only who runs the proxies knows.
+func Client(text string) (netip.Addr, bool) { return Parse(text) }

@@ -275,6 +275,28 @@ func TestOfADecisionThatIsNoLongerRecordedTheCallerSaysWhose(t *testing.T) {
 	}
 }
 
+func TestOfADecisionThatIsNotRecordedSeveralUsersAreTold(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	at := st.Clock.Now().Add(-48 * time.Hour).Format(time.RFC3339)
+	users, ids := []ident.UserID{st.NewUser(t), st.NewUser(t)}, map[ident.EventID]bool{}
+	for range 2 { // the second time it is known
+		for _, user := range users {
+			said := rest.RiskFeedbackReq{Outcome: rest.RiskOutcomeFraudConfirmed, UserID: new(string(user)), At: &at}
+			if _, err := tell(t, st, said); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	told := st.Events.OfType(event.RiskFeedback)
+	for _, e := range told {
+		ids[e.ID] = true
+	}
+	if len(told) != len(users) || len(ids) != len(users) || told[0].User == told[1].User {
+		t.Errorf("told %+v", told)
+	}
+}
+
 func TestAnOutcomeThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
 	st := ceremonytest.New(t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/api/rest"
@@ -135,7 +136,8 @@ func (s *Service) feedback(
 			judged.Instead = last.ID
 		}
 	}
-	said := string(decision) + " " + string(outcome) + " " + strconv.Itoa(len(before))
+	// A decision that is not recorded may be told of with any name, in any project, and of several users.
+	said := strings.Join([]string{string(p.ID), string(of.User), string(decision), string(outcome), strconv.Itoa(len(before))}, " ")
 	e := event.Event{
 		ID: ident.Seed(said).EventID(), Project: p.ID, User: of.User, Type: event.RiskFeedback, CreatedMs: s.deps.Now().UnixMilli(),
 		Decision: decision, Process: of.Process, Environment: of.Environment, Feedback: &judged,

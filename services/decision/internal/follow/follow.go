@@ -14,10 +14,14 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // ErrTooLarge says that a file has more bytes than are read.
 var ErrTooLarge = errors.New("the file is too large")
+
+// ErrNotAFile says that what is at a path holds no content of its own: opening a pipe may wait for ever.
+var ErrNotAFile = errors.New("it is no regular file")
 
 // Read makes a value of the content of a file, which it may keep.
 type Read[T any] func(content []byte) (T, error)
@@ -85,6 +89,9 @@ func (f *File[T]) Look() bool {
 	first := !f.looked
 	f.looked = true
 	info, err := os.Stat(f.path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = ErrNotAFile
+	}
 	if err != nil {
 		return f.lost(err)
 	}
@@ -146,12 +153,19 @@ func (f *File[T]) content() ([]byte, error) {
 }
 
 func (f *File[T]) copy(to io.Writer, prepare func(size int64)) error {
-	file, err := os.Open(f.path)
+	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have become a pipe since it was looked at
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err == nil && info.Size() <= f.bound {
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = ErrNotAFile
+	}
+	if err != nil {
+		return err
+	}
+	if info.Size() <= f.bound {
 		prepare(info.Size())
 	}
 	read, err := io.Copy(to, io.LimitReader(file, f.bound+1))

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,6 +135,43 @@ func TestAFileThatWasNeverThere(t *testing.T) {
 	f.holds("", fs.ErrNotExist)
 	if f.Good() != nil {
 		t.Error("it was read")
+	}
+}
+
+// TestWhatIsNoFileIsNotWaitedFor puts a pipe that nobody writes to in the place of a file: opened, it would stop every look at anything.
+func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for name, put := range map[string]func(path string) error{
+		"a pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a link to it": func(path string) error {
+			return errors.Join(syscall.Mkfifo(path+".fifo", 0o600), os.Symlink(path+".fifo", path))
+		},
+		"a device": func(path string) error { return os.Symlink(os.DevNull, path) },
+	} {
+		f := followed{follow.New(filepath.Join(t.TempDir(), "file"), 8, read), t}
+		f.write("one", time.Now())
+		f.Look()
+		if err := errors.Join(os.Remove(f.Path()), put(f.Path())); err != nil {
+			t.Fatal(err)
+		}
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			f.looks(3)
+		}()
+		select {
+		case <-looked:
+			f.holds("one", follow.ErrNotAFile)
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: it waits for somebody to write", name)
+		}
+		if err := os.RemoveAll(f.Path()); err != nil {
+			t.Fatal(err)
+		}
+		f.write("two", time.Now())
+		f.looks(2)
+		f.holds("two", nil)
 	}
 }
 

@@ -111,7 +111,7 @@ func TestWhereAndWhenARequestComesFrom(t *testing.T) {
 	for from, want := range map[string]facts.Request{
 		"203.0.113.10":            {Family: "ipv4", Scope: "public"},
 		"[::ffff:203.0.113.10]:1": {Family: "ipv4", Scope: "public"},
-		"192.168.3.4, 10.0.0.1":   {Family: "ipv4", Scope: "private"},
+		"192.168.3.4, 10.0.0.1":   {Family: "none", Scope: "none"},
 		"100.64.3.3":              {Family: "ipv4", Scope: "shared"},
 		"100.128.0.1":             {Family: "ipv4", Scope: "public"},
 		"127.0.0.1":               {Family: "ipv4", Scope: "special"},
