@@ -253,6 +253,8 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 			Type: audit.PolicyChanged, Release: &audit.Release{Number: 1, Policy: bundled}, Change: 2, RolledBack: true, Reason: "it was wrong",
 			ReleaseBefore: &audit.Release{Number: 2, Policy: bundled},
 		},
+		audit.Event{Type: audit.OperatorCreated, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID(), Name: "Ada", Role: "author"}},
+		audit.Event{Type: audit.OperatorRevoked, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID()}},
 		audit.Event{Type: audit.SigningKeyRemoved, Project: made.ID, SigningKey: ident.NewKeyID()},
 	)
 	if err := told.Err(); err != nil {

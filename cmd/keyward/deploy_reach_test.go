@@ -22,8 +22,9 @@ func writers() map[string][]string {
 		"KV_" + bus.WebhookWorkBucket: {settings.Events}, "KV_" + bus.IdempotencyBucket: {settings.Gateway},
 		"OBJ_" + bus.PoliciesBucket: {settings.Decision}, "OBJ_" + bus.MetadataBucket: {settings.Decision},
 		"KV_" + bus.ReleasesBucket: {settings.Decision}, "KV_" + bus.InstancesBucket: {settings.Decision},
-		bus.AuditStream:  settings.ServiceNames(), // of types of its own, see reports
-		"KEYWARD_PROBES": settings.ServiceNames(),
+		"KV_" + bus.OperatorsBucket: {},                      // commands alone
+		bus.AuditStream:             settings.ServiceNames(), // of types of its own, see reports
+		"KEYWARD_PROBES":            settings.ServiceNames(),
 	}
 	for _, bucket := range []string{
 		bus.AccountsBucket, bus.CredentialsBucket, bus.IdentifiersBucket, bus.ProjectsBucket, bus.ChallengesBucket, bus.MarksBucket,
@@ -45,6 +46,7 @@ func readers() map[string][]string {
 		"KV_" + bus.EpochsBucket:      {settings.Ceremony, settings.Decision, settings.Events},
 		"KV_" + bus.AccountsBucket:    {settings.Ceremony, settings.Events},
 		"KV_" + bus.ProjectsBucket:    {settings.Ceremony, settings.Gateway},
+		"KV_" + bus.OperatorsBucket:   {settings.Gateway},
 		"KEYWARD_PROBES":              nil,
 		"OBJ_" + bus.PoliciesBucket:   {settings.Decision},
 		"OBJ_" + bus.MetadataBucket:   {settings.Ceremony, settings.Decision},

@@ -1,4 +1,4 @@
-// Package audit tells what was done to an installation: who changed which project, key, issuer or policy. Each event is a message of the
+// Package audit tells what was done to an installation: who changed which project, key, issuer, operator or policy. Each event is a message of the
 // stream PASSKEY_AUDIT, as api/asyncapi.yaml describes it, and holds names, never a secret or a hash of one, and nothing of a user.
 //
 // A Recorder returns when the event is on disk; a Queue does not wait, holds a bounded number, and counts what it had to drop. The package
@@ -56,6 +56,13 @@ type Release struct {
 	Policy
 }
 
+// OperatorAccount is who may call the Operator API, without the token.
+type OperatorAccount struct {
+	ID   ident.OperatorID `json:"id"`
+	Name string           `json:"name,omitempty"` // empty = it could not be read
+	Role string           `json:"role,omitempty"`
+}
+
 // Event says what was done, once. Whoever records it sets what is the same of all; the rest is of some types only.
 type Event struct {
 	Schema    int             `json:"schema"`
@@ -68,14 +75,15 @@ type Event struct {
 	RequestID ident.RequestID `json:"requestID,omitempty"`
 	CallerKey string          `json:"callerKey,omitempty"` // ID of the API key that the call came with
 
-	Changed    []string        `json:"changed,omitempty"` // names of what is different
-	Key        *Key            `json:"key,omitempty"`
-	Issuer     *Issuer         `json:"issuer,omitempty"`
-	Version    int             `json:"version,omitempty"` // of the project's keys
-	SigningKey ident.KeyID     `json:"signingKey,omitempty"`
-	Webhook    ident.WebhookID `json:"webhook,omitempty"`
-	Before     *Policy         `json:"before,omitempty"`
-	Policy     *Policy         `json:"policy,omitempty"`
+	Changed    []string         `json:"changed,omitempty"` // names of what is different
+	Key        *Key             `json:"key,omitempty"`
+	Issuer     *Issuer          `json:"issuer,omitempty"`
+	Version    int              `json:"version,omitempty"` // of the project's keys
+	SigningKey ident.KeyID      `json:"signingKey,omitempty"`
+	Webhook    ident.WebhookID  `json:"webhook,omitempty"`
+	Operator   *OperatorAccount `json:"operator,omitempty"`
+	Before     *Policy          `json:"before,omitempty"`
+	Policy     *Policy          `json:"policy,omitempty"`
 	// Of the store
 	ReleaseBefore *Release `json:"releaseBefore,omitempty"`
 	Release       *Release `json:"release,omitempty"`

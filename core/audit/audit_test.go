@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/project"
 )
 
@@ -121,6 +122,32 @@ func open(t *testing.T) *bus.Bus {
 	}
 	t.Cleanup(b.Close)
 	return b
+}
+
+func TestAnOperatorIsToldWithoutTheTokenAndItsHash(t *testing.T) {
+	t.Parallel()
+	o, text, err := operator.New("Ada", operator.Approver, 0, "keyward operator create", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := &audit.OperatorAccount{ID: o.ID, Name: "Ada", Role: "approver"}
+	for name, c := range map[string]struct {
+		before, after *operator.Operator
+		want          []audit.Event
+	}{
+		"made":    {nil, &o, []audit.Event{{Type: audit.OperatorCreated, Operator: shown}}},
+		"revoked": {&o, nil, []audit.Event{{Type: audit.OperatorRevoked, Operator: shown}}},
+		"nothing": {nil, nil, nil},
+	} {
+		got := audit.OperatorChanges(c.before, c.after)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		raw, err := json.Marshal(got)
+		if err != nil || strings.Contains(string(raw), text) || strings.Contains(string(raw), "salt") {
+			t.Errorf("%s: %s, %v", name, raw, err)
+		}
+	}
 }
 
 func TestWhatIsRecordedIsInTheStreamAndNobodyTakesItOut(t *testing.T) {

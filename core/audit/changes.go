@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/project"
 )
 
@@ -78,4 +79,19 @@ func issuers(kind Type, of ident.ProjectID, in, notIn []project.Issuer) []Event 
 		}
 	}
 	return told
+}
+
+// OperatorChanges returns what became of an operator; nil is no operator.
+func OperatorChanges(before, after *operator.Operator) []Event {
+	switch {
+	case before == nil && after != nil:
+		return []Event{{Type: OperatorCreated, Operator: shownOperator(after)}}
+	case before != nil && after == nil:
+		return []Event{{Type: OperatorRevoked, Operator: shownOperator(before)}}
+	}
+	return nil
+}
+
+func shownOperator(o *operator.Operator) *OperatorAccount {
+	return &OperatorAccount{ID: o.ID, Name: o.Name, Role: string(o.Role)}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/project"
 )
 
@@ -63,6 +64,11 @@ func (q *Queue) Add(ctx context.Context, events ...Event) {
 // Changed has recorded what one version of a project differs from another in.
 func (q *Queue) Changed(ctx context.Context, before, after *project.Project) {
 	q.Add(ctx, Changes(before, after)...)
+}
+
+// OperatorChanged has recorded that an operator was made, or revoked.
+func (q *Queue) OperatorChanged(ctx context.Context, before, after *operator.Operator) {
+	q.Add(ctx, OperatorChanges(before, after)...)
 }
 
 func (q *Queue) drop(ctx context.Context, msg *nats.Msg, err error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/span"
@@ -120,7 +121,7 @@ func shortened(text string) string {
 	return strings.ToValidUTF8(text[:maxReason], "") + "…"
 }
 
-// Told is a Recorder for somebody who changes projects one after another and asks at the end whether all of it was recorded.
+// Told is a Recorder for somebody who changes projects or operators one after another and asks at the end whether all of it was recorded.
 type Told struct {
 	recorder *Recorder
 	err      error
@@ -132,6 +133,11 @@ func (r *Recorder) Tell() *Told { return &Told{recorder: r} }
 // Changed records what one version of a project differs from another in.
 func (t *Told) Changed(ctx context.Context, before, after *project.Project) {
 	t.Add(ctx, Changes(before, after)...)
+}
+
+// OperatorChanged records that an operator was made, or revoked.
+func (t *Told) OperatorChanged(ctx context.Context, before, after *operator.Operator) {
+	t.Add(ctx, OperatorChanges(before, after)...)
 }
 
 // Add records events.

@@ -40,6 +40,10 @@ const (
 	WebhookEnded Type = "webhook-ended"
 	// StartedUnencrypted: A process that keeps secrets started without an encryption key: who can read the store can sign as any project.
 	StartedUnencrypted Type = "started-unencrypted"
+	// OperatorCreated: An operator was made, who may call the Operator API with a token of its own.
+	OperatorCreated Type = "operator-created"
+	// OperatorRevoked: An operator was revoked: the token has stopped working.
+	OperatorRevoked Type = "operator-revoked"
 	// PolicyReplaced: Another policy answers in a process. Each process of the decision service tells of it, also when it starts: then there is none before.
 	PolicyReplaced Type = "policy-replaced"
 	// PolicyRefused: Changed policy files were refused in a process of the decision service, and the policy before goes on answering.
@@ -75,6 +79,8 @@ func Types() []Type {
 		WebhookDeleted,
 		WebhookEnded,
 		StartedUnencrypted,
+		OperatorCreated,
+		OperatorRevoked,
 		PolicyReplaced,
 		PolicyRefused,
 		PolicyPushed,

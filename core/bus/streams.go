@@ -61,6 +61,9 @@ const (
 	InstancesBucket = "policy-instances" // <instance>: by which revision an instance of the decision service answers
 )
 
+// OperatorsBucket keeps who runs the installation and writes its policy: <operator>.
+const OperatorsBucket = "operators"
+
 // InstancesMaxAge is how long an instance counts that says nothing more: three times as long as it is ever silent.
 const InstancesMaxAge = 15 * time.Second
 
@@ -190,7 +193,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, nobodies, spent, processes, stepUps, idempotency, sessions, sessionIndex, tokens,
-		b.bucket(ReleasesBucket), instances,
+		b.bucket(ReleasesBucket), instances, b.bucket(OperatorsBucket),
 		b.objects(PoliciesBucket), b.objects(MetadataBucket), b.bucket(AttestationsBucket), b.bucket(IntegrityBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}

@@ -56,6 +56,13 @@ type Release struct {
 	Policy
 }
 
+// OperatorAccount is who may call the Operator API, without the token.
+type OperatorAccount struct {
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"` // empty = it could not be read
+	Role string `json:"role,omitempty"`
+}
+
 // Event says what was done, once. ID, Type, CreatedMs, Actor and Instance are always set; which of the others a type carries is in its JSON
 // Schema, api/events/audit-<type>.json.
 type Event struct {
@@ -69,14 +76,15 @@ type Event struct {
 	RequestID string          `json:"requestID,omitempty"` // of the call by which it was done
 	CallerKey string          `json:"callerKey,omitempty"` // ID of the API key that the call came with
 
-	Changed    []string `json:"changed,omitempty"` // names of what is different
-	Key        *Key     `json:"key,omitempty"`
-	Issuer     *Issuer  `json:"issuer,omitempty"`
-	Version    int      `json:"version,omitempty"` // of the project's keys
-	SigningKey string   `json:"signingKey,omitempty"`
-	Webhook    string   `json:"webhook,omitempty"` // ID of the endpoint
-	Before     *Policy  `json:"before,omitempty"`
-	Policy     *Policy  `json:"policy,omitempty"`
+	Changed    []string         `json:"changed,omitempty"` // names of what is different
+	Key        *Key             `json:"key,omitempty"`
+	Issuer     *Issuer          `json:"issuer,omitempty"`
+	Version    int              `json:"version,omitempty"` // of the project's keys
+	SigningKey string           `json:"signingKey,omitempty"`
+	Webhook    string           `json:"webhook,omitempty"` // ID of the endpoint
+	Operator   *OperatorAccount `json:"operator,omitempty"`
+	Before     *Policy          `json:"before,omitempty"`
+	Policy     *Policy          `json:"policy,omitempty"`
 	// Of the store
 	ReleaseBefore *Release `json:"releaseBefore,omitempty"`
 	Release       *Release `json:"release,omitempty"`
