@@ -61,6 +61,7 @@ var arrows = []struct {
 	{"services/gateway/internal/issuer", "core"},
 	{"services/gateway/internal/certificate", "core"},
 	{"services/gateway/internal/bridge", ""},
+	{"services/gateway/internal/wellknown", "core " + gatewayRooms("exchange operation")},
 	{"services/gateway/internal/page", "core api " + gatewayRooms("contract exchange")},
 	{"services/ceremony", "core api"},
 	{"services/ceremony/me", room("passkeys directory sessions codes environments")},

@@ -35,6 +35,8 @@ type Config struct {
 	HSTSMaxAge         time.Duration // that browsers use https alone for, told with TLS; 0 = nothing is told
 	TryingPage         bool          // / is the page to try passkeys with, which tells anybody who has a decision's ID why it was made
 
+	OperatorAPI bool // the Operator API is served below /operator/v1
+
 	GRPCAddr       string        // host:port of the gRPC port, or Off; default 127.0.0.1:8081
 	GRPCMaxMessage int           // bytes of a message of the user service, on both ports; default 2 MiB
 	GRPCMaxStreams int           // calls at once on one HTTP/2 connection; default 250
@@ -100,6 +102,7 @@ func DefaultConfig() Config {
 		Version:            "dev",
 		HSTSMaxAge:         365 * 24 * time.Hour,
 		TryingPage:         true,
+		OperatorAPI:        true,
 		GRPCAddr:           "127.0.0.1:8081",
 		GRPCMaxMessage:     2 << 20,
 		GRPCMaxStreams:     250,
@@ -136,6 +139,7 @@ func (c Config) withDefaults() Config {
 		Version:            cmp.Or(c.Version, d.Version),
 		HSTSMaxAge:         c.HSTSMaxAge,
 		TryingPage:         c.TryingPage,
+		OperatorAPI:        c.OperatorAPI,
 		GRPCAddr:           cmp.Or(c.GRPCAddr, d.GRPCAddr),
 		GRPCMaxMessage:     cmp.Or(c.GRPCMaxMessage, d.GRPCMaxMessage),
 		GRPCMaxStreams:     cmp.Or(c.GRPCMaxStreams, d.GRPCMaxStreams),

@@ -126,12 +126,12 @@ func goodCall(t testing.TB, examples map[string]example, op *contract.Operation)
 	if request, found := examples[op.ID]; found {
 		return request
 	}
-	for _, s := range []samples{backendSamples(), frontendSamples()} {
+	for _, s := range []samples{backendSamples(), frontendSamples(), operatorSamples()} {
 		if item, method := s.operation(op); method != nil {
 			return s.request(t, op, item, method)
 		}
 	}
-	t.Fatalf("operation %s (%s %s) is in neither document", op.ID, op.Method, op.Path)
+	t.Fatalf("operation %s (%s %s) is in no document", op.ID, op.Method, op.Path)
 	return example{}
 }
 

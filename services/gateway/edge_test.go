@@ -460,7 +460,7 @@ func TestSpansContinueTheCallersTrace(t *testing.T) {
 
 func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 	t.Parallel()
-	s := serve(t, setup{cfg: gateway.Config{Version: "v9.8.7<test>"}})
+	s := serve(t, setup{cfg: gateway.Config{Version: "v9.8.7<test>", OperatorAPI: true}})
 	open := map[string]string{"Authorization": ""}
 	for path, want := range map[string][2]string{
 		"/openapi.yaml":              {"application/yaml", "openapi: 3.1.0"},
@@ -470,6 +470,9 @@ func TestTheDocumentAndItsPageAreServedWithoutCredentials(t *testing.T) {
 		"/frontend.json":             {"application/json", `"title": "Keyward Frontend API"`},
 		"/docs":                      {"text/html; charset=utf-8", "v9.8.7&lt;test&gt;"},
 		"/docs/frontend":             {"text/html; charset=utf-8", `data-document="/frontend"`},
+		"/operator.yaml":             {"application/yaml", "title: Keyward Operator API"},
+		"/operator.json":             {"application/json", `"title": "Keyward Operator API"`},
+		"/docs/operator":             {"text/html; charset=utf-8", `data-document="/operator"`},
 		"/docs/docs.css":             {"text/css; charset=utf-8", "prefers-color-scheme: dark"},
 		"/docs/start.js":             {"text/javascript; charset=utf-8", "dataset.document"},
 		"/docs/swagger-ui-bundle.js": {"text/javascript; charset=utf-8", "SwaggerUIBundle"},

@@ -4,7 +4,7 @@
 // Idempotency-Key. No Fiber type leaves the gateway.
 //
 // The root assembles: exchange is what is known of a request, admission says who may come in, contract whether a request fits its
-// document, operation which method of which service answers it, userapi and issuer are of the user service, bridge brings its calls from
+// document, operation which method of which service answers it, wellknown what is open of a project, userapi and issuer are of the user service, bridge brings its calls from
 // Fiber's port, eventstream and page answer by themselves.
 package gateway
 
@@ -40,6 +40,8 @@ import (
 type (
 	// Projects knows the tenants. project.Store is one.
 	Projects = admission.Projects
+	// Operators knows who runs the installation. operator.Store is one.
+	Operators = admission.Operators
 	// Limits counts calls. ratelimit.Limiter is one.
 	Limits = admission.Limits
 	// Feed is the stream of events that clients follow. feed.Feed is one.
@@ -59,8 +61,11 @@ type Deps struct {
 	Webhooks service.Webhooks
 	// Explanations say why decisions were made; needed only with the page for trying things out.
 	Explanations service.Explanations
-	Projects     Projects
-	Issuers      Issuers
+	// Policies and Operators are needed only with the Operator API.
+	Policies  service.Policies
+	Operators Operators
+	Projects  Projects
+	Issuers   Issuers
 	// Idempotency keeps the answers of calls with an Idempotency-Key.
 	Idempotency Idempotency
 	Limits      Limits                // needed only if the configuration limits anything
@@ -79,12 +84,14 @@ type Gateway struct {
 	events      service.Events
 	webhooks    service.Webhooks
 	explains    service.Explanations
+	policies    service.Policies
 	projects    Projects
 	idempotency Idempotency
 	log         *slog.Logger
 	now         func() time.Time
 	document    *contract.Document // of the Backend API
 	frontend    *contract.Document // of the Frontend API
+	operator    *contract.Document // of the Operator API; nil: it is off
 	app         *fiber.App
 	recorder    *exchange.Recorder
 	door        *admission.Door
@@ -122,6 +129,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Explanations == nil && cfg.TryingPage {
 		return nil, errors.New("gateway: explanations are needed for the page to try passkeys with")
 	}
+	if (deps.Policies == nil || deps.Operators == nil) && cfg.OperatorAPI {
+		return nil, errors.New("gateway: policies and operators are needed for the Operator API")
+	}
 	if deps.Limits == nil && cfg.limits() {
 		return nil, errors.New("gateway: limits are needed where there is a rate limit")
 	}
@@ -133,7 +143,14 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: Frontend API: %w", err)
 	}
+	var operated *contract.Document
+	if cfg.OperatorAPI {
+		if operated, err = contract.Operator(); err != nil {
+			return nil, fmt.Errorf("gateway: Operator API: %w", err)
+		}
+	}
 	g := &Gateway{
+		policies: deps.Policies, operator: operated,
 		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, explains: deps.Explanations,
 		projects: deps.Projects, idempotency: deps.Idempotency, log: deps.Log, now: deps.Now, document: document, frontend: visited,
 	}
@@ -180,7 +197,7 @@ func (g *Gateway) openDoor(deps Deps) error {
 		RateProcesses: g.cfg.RateProcesses, RateSignUps: g.cfg.RateSignUps, RateLookups: g.cfg.RateLookups,
 		TrustedProxies: g.cfg.TrustedProxies, BodyLimit: g.cfg.BodyLimit,
 	}, admission.Deps{
-		Projects: deps.Projects, Limits: deps.Limits, Audit: deps.Audit, Tokens: g.tokens, Now: g.now, Reading: g.withoutPlace,
+		Projects: deps.Projects, Operators: deps.Operators, Limits: deps.Limits, Audit: deps.Audit, Tokens: g.tokens, Now: g.now, Reading: g.withoutPlace,
 	})
 	g.streams, err = eventstream.New(
 		eventstream.Config{

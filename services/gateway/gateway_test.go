@@ -126,6 +126,7 @@ type setup struct {
 	cfg      gateway.Config
 	tracer   trace.TracerProvider
 	projects tenants // nil: newTenants
+	staff    staff   // who may call the Operator API
 	now      func() time.Time
 }
 
@@ -157,6 +158,8 @@ func serve(t testing.TB, s setup) *server {
 		Events:       servicetest.Events{Recording: srv.services},
 		Webhooks:     servicetest.Webhooks{Recording: srv.services},
 		Explanations: servicetest.Explanations{Recording: srv.services},
+		Policies:     servicetest.Policies{Recording: srv.services},
+		Operators:    s.staff,
 		Projects:     s.projects,
 		Issuers:      s.projects,
 		Tracer:       s.tracer,

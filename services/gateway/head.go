@@ -32,7 +32,11 @@ const callFraming = 64 << 10
 
 // largestBody is what no request may have more of, whatever it is for.
 func (g *Gateway) largestBody() int {
-	return 4 * max(g.cfg.BodyLimit, g.cfg.GRPCMaxMessage+callFraming)
+	largest := 4 * max(g.cfg.BodyLimit, g.cfg.GRPCMaxMessage+callFraming)
+	if g.operator == nil {
+		return largest
+	}
+	return max(largest, g.operator.LargestBody())
 }
 
 // receive is around all that Fiber does. It answers by itself where Fiber would, before any of its handlers: a body that is too large, and

@@ -3,20 +3,16 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/idempotency"
-	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/gateway/internal/admission"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/operation"
 	"github.com/keyward/keyward/services/gateway/internal/page"
+	"github.com/keyward/keyward/services/gateway/internal/wellknown"
 )
-
-const wellKnownCache = "public, max-age=300"
 
 // mount registers, for every operation of the documents, admission (authentication, then validation) in front of what answers it.
 func (g *Gateway) mount() error {
@@ -24,13 +20,14 @@ func (g *Gateway) mount() error {
 	if err := g.pages().MountTrying(g.app); err != nil {
 		return err
 	}
+	documents := wellknown.Documents{Visited: g.door.Visited, Keys: g.ceremony.Keys}
 	services := operation.Services{
-		Ceremony: g.ceremony, Events: g.events, Webhooks: g.webhooks, Explanations: g.explains,
-		Keys: g.keys, Stream: g.streams.Serve, WellKnown: g.wellKnown,
+		Ceremony: g.ceremony, Events: g.events, Webhooks: g.webhooks, Explanations: g.explains, Policies: g.policies,
+		Keys: documents.ServeKeys, Stream: g.streams.Serve, WellKnown: documents.Serve,
 	}
 	backend, err := operation.Join(g.document, operation.Backend(services))
 	visited, visitedErr := operation.Join(g.frontend, operation.Frontend(services))
-	if err := errors.Join(named("Backend API", err), named("Frontend API", visitedErr)); err != nil {
+	if err := errors.Join(named("Backend API", err), named("Frontend API", visitedErr), g.mountOperator(services)); err != nil {
 		return err
 	}
 	for _, op := range backend {
@@ -44,9 +41,29 @@ func (g *Gateway) mount() error {
 	return g.pages().MountDocs(g.app)
 }
 
+// mountOperator registers the Operator API, if it is on.
+func (g *Gateway) mountOperator(services operation.Services) error {
+	if g.operator == nil {
+		return nil
+	}
+	operated, err := operation.Join(g.operator, operation.Operator(services))
+	for _, op := range operated {
+		g.route(op, func(c *fiber.Ctx) error {
+			x := exchange.Of(c.UserContext())
+			x.Op, x.Route = op.Operation, op.Path
+			c.Set(fiber.HeaderCacheControl, "no-store")
+			if err := g.door.Operator(c, x, op.Operation); err != nil {
+				return err
+			}
+			return op.Serve(c, x)
+		})
+	}
+	return named("Operator API", err)
+}
+
 func (g *Gateway) pages() page.Config {
 	return page.Config{
-		Trying: g.cfg.TryingPage, Version: g.cfg.Version, Backend: g.document, Frontend: g.frontend,
+		Trying: g.cfg.TryingPage, Version: g.cfg.Version, Backend: g.document, Frontend: g.frontend, Operator: g.operator,
 		Project: func(c *fiber.Ctx) string {
 			shown, _ := g.door.Shown(c)
 			return string(shown.ID)
@@ -108,27 +125,5 @@ func (g *Gateway) admitVisit(op operation.Joined) fiber.Handler {
 			return err
 		}
 		return op.Serve(c, x)
-	}
-}
-
-// wellKnown answers with a document that browsers and operating systems look up, each for one project.
-func (g *Gateway) wellKnown(document func(project.Project) any) fiber.Handler {
-	return func(c *fiber.Ctx) error {
-		x := exchange.Of(c.UserContext())
-		x.Route = c.Path()
-		known, err := g.door.Visited(c, x)
-		if errors.Is(err, project.ErrUnknown) {
-			err = fault.NotFound("no project has this host name")
-		}
-		if err != nil {
-			return err
-		}
-		body, err := operation.Encode(document(known))
-		if err != nil {
-			return fault.Internal(err)
-		}
-		c.Set(fiber.HeaderCacheControl, wellKnownCache)
-		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-		return c.Status(http.StatusOK).Send(body)
 	}
 }

@@ -25,6 +25,7 @@ type samples struct{ root map[string]any }
 var (
 	backendSamples  = sync.OnceValue(func() samples { return samplesOf(api.OpenAPI) })
 	frontendSamples = sync.OnceValue(func() samples { return samplesOf(api.Frontend) })
+	operatorSamples = sync.OnceValue(func() samples { return samplesOf(api.Operator) })
 )
 
 func samplesOf(document []byte) samples {
@@ -74,7 +75,7 @@ func (s samples) request(t testing.TB, op *contract.Operation, item, method map[
 func (s samples) operation(op *contract.Operation) (item, method map[string]any) {
 	for path, item := range object(s.root["paths"]) {
 		for _, method := range object(item) {
-			if object(method)["operationId"] == op.ID && (op.Path == path || op.Path == "/v2"+path) {
+			if object(method)["operationId"] == op.ID && (op.Path == path || op.Path == "/v2"+path || op.Path == "/operator/v1"+path) {
 				return object(item), object(method)
 			}
 		}
@@ -165,6 +166,8 @@ func text(described map[string]any) string {
 		return "https://example.com"
 	case "client-address":
 		return "203.0.113.7"
+	case "byte":
+		return "AAAA"
 	case "email":
 		return "ada@example.com"
 	}
@@ -200,7 +203,7 @@ func sampled(answer reflect.Type) any {
 	for body.Kind() == reflect.Struct && body.FieldByName("Body").IsValid() {
 		body = body.FieldByName("Body")
 	}
-	for _, s := range []samples{backendSamples(), frontendSamples()} {
+	for _, s := range []samples{backendSamples(), frontendSamples(), operatorSamples()} {
 		schema, found := s.schema(body.Type().Name())
 		if !found {
 			continue

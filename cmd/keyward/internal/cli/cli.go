@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/decisionscmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/eventscmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/operatorcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/projectcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/usercmd"
@@ -94,6 +95,7 @@ All settings:            keyward config`,
 		projectcmd.New(terminal),
 		usercmd.New(terminal),
 		projectcmd.NewToken(terminal),
+		operatorcmd.New(terminal),
 		policycmd.New(terminal),
 		decisionscmd.New(terminal),
 		eventscmd.New(terminal),

@@ -80,13 +80,14 @@ func TestWhatCommandsPrint(t *testing.T) {
 			[]string{"KEYWARD_NATS_URL=nats://bob:hunter2@n1:4222", "KEYWARD_BOOTSTRAP_API_SECRET=corbado1_hunter2hunter2hunter2"},
 			[]string{"config", "--http-addr", "0.0.0.0:80"},
 		},
-		"config-json":  {[]string{"KEYWARD_REDIS_URL=redis://:hunter2@cache:6379"}, []string{"config", "-o", "json"}},
-		"config-check": {nil, []string{"config", "--check"}},
-		"project-help": {nil, []string{"project", "create", "--help"}},
-		"key-help":     {nil, []string{"project", "key", "create", "--help"}},
-		"token-help":   {nil, []string{"token", "create", "--help"}},
-		"issuer-help":  {nil, []string{"project", "issuer", "add", "--help"}},
-		"demo-help":    {nil, []string{"demo", "--help"}},
+		"config-json":   {[]string{"KEYWARD_REDIS_URL=redis://:hunter2@cache:6379"}, []string{"config", "-o", "json"}},
+		"config-check":  {nil, []string{"config", "--check"}},
+		"project-help":  {nil, []string{"project", "create", "--help"}},
+		"key-help":      {nil, []string{"project", "key", "create", "--help"}},
+		"operator-help": {nil, []string{"operator", "create", "--help"}},
+		"token-help":    {nil, []string{"token", "create", "--help"}},
+		"issuer-help":   {nil, []string{"project", "issuer", "add", "--help"}},
+		"demo-help":     {nil, []string{"demo", "--help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

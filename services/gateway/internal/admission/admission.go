@@ -54,11 +54,12 @@ type Audit interface {
 
 // Deps are what a door works with.
 type Deps struct {
-	Projects Projects
-	Limits   Limits // needed only if the configuration limits calls
-	Audit    Audit
-	Tokens   *issuer.Verifier
-	Now      func() time.Time
+	Projects  Projects
+	Operators Operators // nil: nobody calls the Operator API
+	Limits    Limits    // needed only if the configuration limits calls
+	Audit     Audit
+	Tokens    *issuer.Verifier
+	Now       func() time.Time
 	// Reading is around the reading of a body, which its sender may draw out: what a request holds it may give back meanwhile. Its error ends
 	// the request.
 	Reading func(read func() error) error
@@ -68,6 +69,7 @@ type Deps struct {
 type Door struct {
 	cfg       Config
 	projects  Projects
+	operators Operators
 	limits    Limits
 	audit     Audit
 	tokens    *issuer.Verifier
@@ -80,7 +82,7 @@ type Door struct {
 // New makes a door.
 func New(cfg Config, deps Deps) *Door {
 	return &Door{
-		cfg: cfg, projects: deps.Projects, limits: deps.Limits, audit: deps.Audit, tokens: deps.Tokens, now: deps.Now,
+		cfg: cfg, projects: deps.Projects, operators: deps.Operators, limits: deps.Limits, audit: deps.Audit, tokens: deps.Tokens, now: deps.Now,
 		reading: deps.Reading, decoy: project.HashSecret(project.NewSecret()), corsCalls: newCORSCalls(),
 	}
 }

@@ -30,6 +30,11 @@ func checkOrigin(x *exchange.Exchange) error {
 // validate checks path, query and headers. The body is checked as it is decoded, unless something else is wrong already: faults of all
 // are told at once, unless the body is not JSON.
 func (d *Door) validate(c *fiber.Ctx, op *contract.Operation) error {
+	return d.validateUpTo(c, op, min(op.BodyLimit, d.cfg.BodyLimit))
+}
+
+// validateUpTo is validate for a body of so many bytes.
+func (d *Door) validateUpTo(c *fiber.Ctx, op *contract.Operation, limit int) error {
 	found := op.CheckPath(func(name string) string { return c.Params(name) })
 	found = append(found, op.CheckQuery(string(c.Request().URI().QueryString()))...)
 	found = append(found, op.CheckHeaders(func(name string) (string, bool) { return SentHeader(c, name) })...)
@@ -39,7 +44,7 @@ func (d *Door) validate(c *fiber.Ctx, op *contract.Operation) error {
 	if err := checkMedia(c); err != nil {
 		return err
 	}
-	body, err := d.readBody(c, min(op.BodyLimit, d.cfg.BodyLimit))
+	body, err := d.readBody(c, limit)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,9 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/yamljson"
+	"github.com/keyward/keyward/services/gateway/internal/contract/internal/format"
 )
 
 // resource names the document for the schema compiler; nothing is fetched from it.
@@ -36,6 +38,8 @@ type Operation struct {
 	Path   string // with the server's prefix and parameters in braces, for example /v2/users/{userID}
 	// Permission is what an API key must have to call it, x-permission in the document; empty if the operation is public.
 	Permission string
+	// Role is the least that an operator must have to call it, x-role in the document; empty of an operation that is not for operators.
+	Role operator.Role
 	// Public operations ask for no credentials: the document gives them an empty security.
 	Public bool
 	// Session operations are for users with a session, and process operations for whoever has the token of a process: security schemes
@@ -84,9 +88,7 @@ func Parse(document []byte) (*Document, error) {
 	d := &Document{yaml: document, json: asJSON, root: root}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
-	c.RegisterFormat(&jsonschema.Format{Name: "int32", Validate: integer(32)})
-	c.RegisterFormat(&jsonschema.Format{Name: "int64", Validate: integer(64)})
-	c.RegisterFormat(&jsonschema.Format{Name: formatAddress, Validate: clientAddress})
+	format.Register(c)
 	c.AssertFormat()
 	if err := c.AddResource(resource, root); err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
@@ -122,6 +124,17 @@ func (d *Document) Permissions() []string {
 	return slices.Compact(all)
 }
 
+// LargestBody returns how many bytes the largest body may have that an operation takes, 0 if none takes any.
+func (d *Document) LargestBody() int {
+	largest := 0
+	for _, op := range d.Operations {
+		if op.TakesBody() {
+			largest = max(largest, op.BodyLimit)
+		}
+	}
+	return largest
+}
+
 func (d *Document) readPaths(c *jsonschema.Compiler) error {
 	paths, _ := d.at("/paths").(map[string]any)
 	for _, path := range sortedKeys(paths) {
@@ -152,6 +165,8 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.ID, _ = op.doc.at(at + "/operationId").(string)
 	op.Permission, _ = op.doc.at(at + "/x-permission").(string)
 	op.Counts, _ = op.doc.at(at + "/x-counts").(string)
+	role, _ := op.doc.at(at + "/x-role").(string)
+	op.Role = operator.Role(role)
 	op.BodyLimit = number(op.doc.at(at+"/x-body-limit"), defaultBodyLimit)
 	schemes, said := op.schemes(at)
 	if !said {
@@ -160,6 +175,9 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.Public, op.Session, op.Process = len(schemes) == 0, schemes["sessionAuth"], schemes["processID"]
 	if (op.Permission != "") != schemes["basicAuth"] {
 		return fmt.Errorf("operation %s must name its x-permission if its security is basicAuth, and only then", op.ID)
+	}
+	if op.Role.Known() != schemes["operatorToken"] || role != "" && !op.Role.Known() {
+		return fmt.Errorf("operation %s must name its x-role, one that there is, if its security is operatorToken, and only then", op.ID)
 	}
 	for _, list := range []string{item + "/parameters", at + "/parameters"} {
 		entries, _ := op.doc.at(list).([]any)

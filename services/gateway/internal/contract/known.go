@@ -11,6 +11,7 @@ import (
 var (
 	backend  = sync.OnceValues(func() (*Document, error) { return Parse(api.OpenAPI) })
 	frontend = sync.OnceValues(func() (*Document, error) { return Parse(api.Frontend) })
+	operated = sync.OnceValues(func() (*Document, error) { return Parse(api.Operator) })
 )
 
 // Backend returns the document of the Backend API. The error is that of Parse.
@@ -18,3 +19,6 @@ func Backend() (*Document, error) { return backend() }
 
 // Frontend returns the document of the Frontend API. The error is that of Parse.
 func Frontend() (*Document, error) { return frontend() }
+
+// Operator returns the document of the Operator API. The error is that of Parse.
+func Operator() (*Document, error) { return operated() }

@@ -1,20 +1,17 @@
 package contract
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
-	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/services/gateway/internal/contract/internal/format"
 )
 
 const blank = "cannot be blank"
@@ -38,6 +35,13 @@ func (op *Operation) explain(err error, prefix []string, whole string) []fault.F
 		if missing, ok := e.ErrorKind.(*kind.Required); ok {
 			for _, property := range missing.Missing {
 				found = append(found, fault.FieldError{Field: name(append(slices.Clone(at), property), whole), Message: blank})
+			}
+			return
+		}
+		if more, ok := e.ErrorKind.(*kind.AdditionalProperties); ok {
+			for _, property := range more.Properties {
+				unknown := name(append(slices.Clone(at), strings.ToValidUTF8(property, "\ufffd")), whole)
+				found = append(found, fault.FieldError{Field: unknown, Message: "is no member that there is"})
 			}
 			return
 		}
@@ -81,6 +85,9 @@ func (op *Operation) message(e *jsonschema.ValidationError) string {
 	case *kind.Format:
 		if own, ok := op.ownMessage(e.SchemaURL); ok {
 			return own
+		}
+		if k.Want == format.Bytes {
+			return "must be base64"
 		}
 		return "must be an integer"
 	case *kind.Minimum:
@@ -132,33 +139,4 @@ func tidy(found []fault.FieldError) []fault.FieldError {
 		return strings.Compare(a.Message, b.Message)
 	})
 	return slices.CompactFunc(found, func(a, b fault.FieldError) bool { return a.Field == b.Field })
-}
-
-// formatAddress is the address of a client in the forms in which proxies and backends write one.
-const formatAddress = "client-address"
-
-// clientAddress is the check of that format.
-func clientAddress(v any) error {
-	text, ok := v.(string)
-	if !ok || text == "" {
-		return nil // a wrong type is reported as such, and a blank
-	}
-	if _, ok := address.Client(text); !ok {
-		return errors.New("must be an IP address, with or without a port")
-	}
-	return nil
-}
-
-// integer returns the check of the formats int32 and int64: a JSON integer written without fraction or exponent that fits.
-func integer(bits int) func(any) error {
-	return func(v any) error {
-		number, ok := v.(json.Number)
-		if !ok {
-			return nil // a wrong type is reported as such
-		}
-		if _, err := strconv.ParseInt(string(number), 10, bits); err != nil {
-			return fmt.Errorf("must be an integer between %d and %d", int64(math.MinInt64)>>(64-bits), int64(math.MaxInt64)>>(64-bits))
-		}
-		return nil
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/core/address"
+	"github.com/keyward/keyward/services/gateway/internal/contract/internal/format"
 )
 
 // shape is a schema compiled for one purpose: to say yes to a good value while it is being decoded. It knows the part of JSON Schema that
@@ -123,7 +124,7 @@ func (s *shape) text(object map[string]any) *shape {
 	}
 	switch object["format"] {
 	case nil:
-	case formatAddress:
+	case format.Address:
 		s.address = true
 	default:
 		return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/service"
 )
 
@@ -25,6 +26,9 @@ func (x *Exchange) Visitor() service.Visit { return x.Visit.Visit }
 
 // Caller implements operation.Exchange.
 func (x *Exchange) Caller() ident.ProjectID { return x.Project }
+
+// Operator implements operation.Exchange.
+func (x *Exchange) Operator() operator.Operator { return *x.Operating }
 
 // Tell implements operation.Exchange.
 func (x *Exchange) Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies) {

@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
@@ -43,22 +44,23 @@ type Exchange struct {
 	Asked  RequestHeader
 	Answer AnswerHeader
 
-	ID       ident.RequestID
-	Now      func() time.Time
-	Started  time.Time
-	Route    string // pattern, or procedure
-	Op       *contract.Operation
-	RPC      bool            // a call of the user service, and not an operation of the document
-	Code     string          // how such a call ended, as Connect writes it; empty: it did not get that far
-	Project  ident.ProjectID // set once the credential has been checked
-	Origins  []string        // of that project
-	Salt     []byte          // a secret of that project
-	Key      *project.APIKey // that the caller used; nil: the API secret, which may call everything, or an access token
-	Visit    *Visit          // of the Frontend API; nil: a call of another
-	Address  string          // where the request comes from, as limits count it
-	Decision ident.DecisionID
-	Cause    error // what went wrong, for the log
-	Stack    []byte
+	ID        ident.RequestID
+	Now       func() time.Time
+	Started   time.Time
+	Route     string // pattern, or procedure
+	Op        *contract.Operation
+	RPC       bool               // a call of the user service, and not an operation of the document
+	Code      string             // how such a call ended, as Connect writes it; empty: it did not get that far
+	Project   ident.ProjectID    // set once the credential has been checked
+	Origins   []string           // of that project
+	Salt      []byte             // a secret of that project
+	Key       *project.APIKey    // that the caller used; nil: the API secret, which may call everything, or an access token
+	Visit     *Visit             // of the Frontend API; nil: a call of another
+	Operating *operator.Operator // of the Operator API; nil: a call of another, or one whose token is not good
+	Address   string             // where the request comes from, as limits count it
+	Decision  ident.DecisionID
+	Cause     error // what went wrong, for the log
+	Stack     []byte
 
 	Preflight bool // answered by the headers that it has
 	Counted   bool // limits have counted it, before its body was asked for

@@ -88,7 +88,7 @@ func (r *Recorder) Report(ctx context.Context, x *Exchange, status int, span tra
 	if !r.log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 13)
+	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs, slog.String("method", method), slog.String("route", x.Route), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("request_id", string(x.ID)))
 	if x.Code != "" {
@@ -102,6 +102,9 @@ func (r *Recorder) Report(ctx context.Context, x *Exchange, status int, span tra
 	}
 	if x.Key != nil {
 		attrs = append(attrs, slog.String("api_key", x.Key.ID))
+	}
+	if x.Operating != nil {
+		attrs = append(attrs, slog.String("operator", string(x.Operating.ID)))
 	}
 	if x.Decision != "" {
 		attrs = append(attrs, slog.String("decision_id", string(x.Decision)))

@@ -22,7 +22,8 @@ func services() Services {
 	nobody := func(*fiber.Ctx) error { return nil }
 	return Services{
 		Ceremony: struct{ service.Ceremony }{}, Events: struct{ service.Events }{}, Webhooks: struct{ service.Webhooks }{},
-		Keys: nobody, Stream: nobody, WellKnown: func(func(project.Project) any) fiber.Handler { return nobody },
+		Policies: struct{ service.Policies }{},
+		Keys:     nobody, Stream: nobody, WellKnown: func(func(project.Project) any) fiber.Handler { return nobody },
 	}
 }
 
@@ -43,10 +44,14 @@ func TestTheTableHasTheOperationsOfTheDocuments(t *testing.T) {
 	if _, err := Join(parse(t, api.Frontend), Frontend(services())); err != nil {
 		t.Error("Frontend API:", err)
 	}
+	if _, err := Join(parse(t, api.Operator), Operator(services())); err != nil {
+		t.Error("Operator API:", err)
+	}
 }
 
-// slow are the operations whose bodies hold objects with names that callers choose. They are rare, so each body is checked in full.
-var slow = []string{"createChallenge", "createWebhookEndpoint", "updateWebhookEndpoint"}
+// slow are the operations whose bodies hold objects with names that callers choose, and those that take no member that nobody knows. They are
+// rare, so each body is checked in full.
+var slow = []string{"createChallenge", "createWebhookEndpoint", "updateWebhookEndpoint", "pushPolicyRevision", "changePolicy"}
 
 func TestEveryBodyIsCheckedWhileItIsRead(t *testing.T) {
 	t.Parallel()
@@ -54,7 +59,11 @@ func TestEveryBodyIsCheckedWhileItIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, op := range backend {
+	operated, err := Join(parse(t, api.Operator), Operator(services()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range append(backend, operated...) {
 		if op.decoder != nil && op.decoder.OnePass() == slices.Contains(slow, op.ID) {
 			t.Errorf("operation %s: its schema uses a keyword that shapes do not know, or its type does not follow its schema", op.ID)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
@@ -28,6 +29,8 @@ type Exchange interface {
 	Caller() ident.ProjectID
 	// Visitor is who calls the Frontend API.
 	Visitor() service.Visit
+	// Operator is who calls the Operator API.
+	Operator() operator.Operator
 	// Tell puts into the header what an answer has beside its body. cookies may be nil.
 	Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies)
 	// Judge puts into the header how the request was judged beside what it asked for, and reports whether the caller may know.
@@ -244,6 +247,11 @@ func judgedBody[T any]() form[T] {
 // id reads the path parameter that says what the operation is about, beside the user or the webhook.
 func id[T ~string]() form[T] {
 	return form[T]{own: true, value: func(r *request) (T, error) { return T(r.path(r.joined.own)), nil }}
+}
+
+// index reads a path parameter that is a number.
+func index() form[int] {
+	return form[int]{own: true, value: func(r *request) (int, error) { return strconv.Atoi(r.path(r.joined.own)) }}
 }
 
 // change reads the path parameter that says what is changed, and the body that says how.

@@ -17,6 +17,7 @@ type Services struct {
 	Ceremony service.Ceremony
 	Events   service.Events
 	Webhooks service.Webhooks
+	Policies service.Policies
 	// Explanations may be nil if no operation of the page to try passkeys with is ever called.
 	Explanations service.Explanations
 	// Keys and Stream answer by themselves.

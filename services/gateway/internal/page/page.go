@@ -45,6 +45,7 @@ type Config struct {
 	Trying            bool   // the page to try passkeys with is at /
 	Version           string // of the binary, shown on the API page
 	Backend, Frontend *contract.Document
+	Operator          *contract.Document // nil: it is not served
 
 	// Project returns the ID of the project that the page to try passkeys with works in, "" if there is none.
 	Project func(*fiber.Ctx) string
@@ -59,9 +60,16 @@ func (cfg Config) MountDocs(app *fiber.App) error {
 		{path: "/frontend.yaml", kind: "application/yaml", plain: cfg.Frontend.YAML()},
 		{path: "/frontend.json", kind: fiber.MIMEApplicationJSON, plain: cfg.Frontend.JSON()},
 	}
-	for path, shown := range map[string]shownAPI{
+	shownAt := map[string]shownAPI{
 		"/docs": {Name: "Backend API", Document: "/openapi"}, "/docs/frontend": {Name: "Frontend API", Document: "/frontend"},
-	} {
+	}
+	if cfg.Operator != nil {
+		files = append(files,
+			file{path: "/operator.yaml", kind: "application/yaml", plain: cfg.Operator.YAML()},
+			file{path: "/operator.json", kind: fiber.MIMEApplicationJSON, plain: cfg.Operator.JSON()})
+		shownAt["/docs/operator"] = shownAPI{Name: "Operator API", Document: "/operator"}
+	}
+	for path, shown := range shownAt {
 		index, err := cfg.index(shown)
 		if err != nil {
 			return fmt.Errorf("make the API page: %w", err)
@@ -120,7 +128,10 @@ func (cfg Config) index(shown shownAPI) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	home := ""
+	home, operator := "", ""
+	if cfg.Operator != nil {
+		operator = `<a href="/docs/operator">Operator API</a>`
+	}
 	if cfg.Trying {
 		home = `<a href="/">Try passkeys</a>`
 	}
@@ -129,6 +140,7 @@ func (cfg Config) index(shown shownAPI) ([]byte, error) {
 		"{{.Name}}", html.EscapeString(shown.Name),
 		"{{.Document}}", html.EscapeString(shown.Document),
 		"{{.Home}}", home,
+		"{{.Operator}}", operator,
 		"{{.Version}}", html.EscapeString(cfg.Version),
 	)
 	return []byte(filled.Replace(string(page))), nil

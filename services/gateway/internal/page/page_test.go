@@ -36,7 +36,7 @@ func document(t *testing.T, title string) *contract.Document {
 // mounted serves the pages in memory, as the gateway mounts them.
 func mounted(t *testing.T, cfg Config) *fiber.App {
 	t.Helper()
-	cfg.Backend, cfg.Frontend = document(t, "back"), document(t, "front")
+	cfg.Backend, cfg.Frontend, cfg.Operator = document(t, "back"), document(t, "front"), document(t, "operated")
 	recorder, err := exchange.NewRecorder(exchange.Deps{
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Address: func(*exchange.Exchange) string { return "" },
 	})
@@ -89,7 +89,7 @@ var reference = regexp.MustCompile(`(?:src|href|data-document)="([^"]*)"`)
 func TestWhatAPageNamesIsServedHere(t *testing.T) {
 	t.Parallel()
 	app := mounted(t, Config{Trying: true, Project: nobody})
-	for _, page := range []string{"/", "/docs", "/docs/frontend"} {
+	for _, page := range []string{"/", "/docs", "/docs/frontend", "/docs/operator"} {
 		named := reference.FindAllStringSubmatch(get(t, app, page).body, -1)
 		if len(named) == 0 {
 			t.Errorf("%s names nothing", page)
@@ -115,7 +115,7 @@ func TestWhatAPageIsToldIsTextInIt(t *testing.T) {
 	t.Parallel()
 	const hostile = `"><script>alert(1)</script>`
 	app := mounted(t, Config{Trying: true, Version: hostile, Project: func(*fiber.Ctx) string { return hostile }})
-	for _, page := range []string{"/", "/docs", "/docs/frontend"} {
+	for _, page := range []string{"/", "/docs", "/docs/frontend", "/docs/operator"} {
 		body := get(t, app, page).body
 		if strings.Contains(body, "<script>alert") || !strings.Contains(body, "&lt;script&gt;alert(1)&lt;/script&gt;") {
 			t.Errorf("%s has %s", page, body)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,4 +35,35 @@ func Word(text string) string {
 		return strconv.QuoteToASCII(text)
 	}
 	return text
+}
+
+// Timestamp is a time as commands print it.
+func Timestamp(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
+
+// OrNever is a time that there need not be, as commands print it.
+func OrNever(at string) string {
+	if at == "" {
+		return "never"
+	}
+	return at
+}
+
+// Lifetime reads a duration that may be in days; empty is 0, for ever.
+func Lifetime(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	lifetime, err := time.ParseDuration(text)
+	if days, isDays := strings.CutSuffix(text, "d"); isDays {
+		var n int
+		n, err = strconv.Atoi(days)
+		lifetime = time.Duration(n) * 24 * time.Hour
+		if n > 36_500 {
+			err = errors.New("beyond a century")
+		}
+	}
+	if err != nil || lifetime <= 0 {
+		return 0, errors.New("must be a duration such as 90d or 12h")
+	}
+	return lifetime, nil
 }

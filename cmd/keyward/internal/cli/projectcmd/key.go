@@ -2,10 +2,8 @@ package projectcmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -46,14 +44,12 @@ type shownKey struct {
 }
 
 func showKey(k project.APIKey, made secret.Text) shownKey {
-	shown := shownKey{ID: k.ID, Name: k.Name, Permissions: k.Permissions, Created: timestamp(k.CreatedMs), Key: made.Reveal()}
+	shown := shownKey{ID: k.ID, Name: k.Name, Permissions: k.Permissions, Created: command.Timestamp(k.CreatedMs), Key: made.Reveal()}
 	if k.ExpiresMs != 0 {
-		shown.Expires = timestamp(k.ExpiresMs)
+		shown.Expires = command.Timestamp(k.ExpiresMs)
 	}
 	return shown
 }
-
-func timestamp(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 
 // keyAsked is what a command was told of a key that it is to make.
 type keyAsked struct {
@@ -67,7 +63,7 @@ func (k keyAsked) create(cmd *cobra.Command, terminal command.Terminal, print fu
 	if k.project == "" {
 		return command.ErrNoProject
 	}
-	lifetime, err := parseLifetime(k.expires)
+	lifetime, err := command.Lifetime(k.expires)
 	if err != nil {
 		return command.Usage(fmt.Errorf("--expires %w", err))
 	}
@@ -101,7 +97,7 @@ func newKeyCreate(terminal command.Terminal) *cobra.Command {
 				shown := showKey(key, "")
 				_, err := fmt.Fprintf(
 					cmd.OutOrStdout(), "project      %s\nkey ID       %s\npermissions  %s\nexpires      %s\n\nThe key itself is not shown again:\n%s\n",
-					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal(),
+					id, shown.ID, strings.Join(shown.Permissions, " "), command.OrNever(shown.Expires), made.Reveal(),
 				)
 				return err
 			})
@@ -137,7 +133,7 @@ func newKeyList(terminal command.Terminal) *cobra.Command {
 					all = append(all, showKey(k, ""))
 				}
 				return command.WriteRows(cmd, out, all, "ID\tNAME\tPERMISSIONS\tCREATED\tEXPIRES", func(k shownKey) string {
-					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", k.ID, k.Name, strings.Join(k.Permissions, " "), k.Created, orNever(k.Expires))
+					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", k.ID, k.Name, strings.Join(k.Permissions, " "), k.Created, command.OrNever(k.Expires))
 				})
 			})
 		},
@@ -175,13 +171,6 @@ func newKeyRevoke(terminal command.Terminal) *cobra.Command {
 	return cmd
 }
 
-func orNever(at string) string {
-	if at == "" {
-		return "never"
-	}
-	return at
-}
-
 // checkPermissions refuses a permission that no operation needs: most likely it is misspelled.
 func checkPermissions(flag string, wanted []string) error {
 	known, err := gateway.Permissions()
@@ -197,24 +186,4 @@ func checkPermissions(flag string, wanted []string) error {
 		}
 	}
 	return nil
-}
-
-// parseLifetime reads a duration that may be in days; 0 = for ever.
-func parseLifetime(text string) (time.Duration, error) {
-	if text == "" {
-		return 0, nil
-	}
-	lifetime, err := time.ParseDuration(text)
-	if days, isDays := strings.CutSuffix(text, "d"); isDays {
-		var n int
-		n, err = strconv.Atoi(days)
-		lifetime = time.Duration(n) * 24 * time.Hour
-		if n > 36_500 {
-			err = errors.New("beyond a century")
-		}
-	}
-	if err != nil || lifetime <= 0 {
-		return 0, errors.New("must be a duration such as 90d or 12h")
-	}
-	return lifetime, nil
 }

@@ -41,9 +41,9 @@ type shownKeys struct {
 func showKeys(cmd *cobra.Command, out command.Output, versions keyring.Versions) error {
 	all := make([]shownKeys, len(versions))
 	for i, v := range versions {
-		all[i] = shownKeys{Version: v.Number, State: "active", Created: timestamp(v.CreatedMs)}
+		all[i] = shownKeys{Version: v.Number, State: "active", Created: command.Timestamp(v.CreatedMs)}
 		if v.RetiredMs > 0 {
-			all[i].State, all[i].Retired = "retired", timestamp(v.RetiredMs)
+			all[i].State, all[i].Retired = "retired", command.Timestamp(v.RetiredMs)
 		}
 	}
 	return command.WriteRows(cmd, out, all, "VERSION\tSTATE\tCREATED\tRETIRED", func(v shownKeys) string {

@@ -55,7 +55,7 @@ func newTokenCreate(terminal command.Terminal) *cobra.Command {
 				}
 				_, err := fmt.Fprintf(
 					cmd.OutOrStdout(), "project      %s\ntoken ID     %s\npermissions  %s\nexpires      %s\n\nThe token itself is not shown again:\n%s\n",
-					id, shown.ID, strings.Join(shown.Permissions, " "), orNever(shown.Expires), made.Reveal(),
+					id, shown.ID, strings.Join(shown.Permissions, " "), command.OrNever(shown.Expires), made.Reveal(),
 				)
 				return err
 			})

@@ -1,0 +1,170 @@
+// Package operatorcmd is "keyward operator": it changes who may call the Operator API of a running server.
+package operatorcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/admin"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/core/operator"
+	"github.com/keyward/keyward/core/secret"
+)
+
+// connectLimit bounds what a command waits for the server.
+const connectLimit = 15 * time.Second
+
+// New returns the command.
+func New(terminal command.Terminal) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "operator",
+		Short: "Create, list and revoke operators: who may push the policy and make it live",
+		Long: `An operator calls the Operator API, and the commands that work over it, with a
+token of their own. What they may do follows from the role, each of which may do what
+the one before it may: viewer reads, author pushes revisions of the policy, approver
+makes them live and takes them back, admin manages operators.
+
+These commands need a running server, and find its NATS through --data-dir or
+--nats-url. The server takes up changes at once. With the embedded NATS the first start
+makes an operator for the machine itself, whose token is in operator-token in the data
+directory.`,
+		Args: command.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newCreate(terminal), newList(terminal), newRevoke(terminal))
+	for _, sub := range cmd.Commands() {
+		command.ServerFlags(sub.Flags())
+	}
+	return cmd
+}
+
+// withOperators runs do with the operators of the server that the command's flags name. A change that is not in the stream of security
+// events is an error, though it is done.
+func withOperators(cmd *cobra.Command, terminal command.Terminal, do func(context.Context, *admin.Operators) error) error {
+	server, err := command.FindServer(terminal, cmd.Flags())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), connectLimit)
+	defer cancel()
+	operators, err := admin.OpenOperators(ctx, server, cmd.CommandPath())
+	if err != nil {
+		return err
+	}
+	defer operators.Close()
+	return errors.Join(do(ctx, operators), operators.Unrecorded())
+}
+
+// shownOperator is an operator as the commands print it.
+type shownOperator struct {
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Role      string `json:"role"`
+	Created   string `json:"created"`
+	CreatedBy string `json:"createdBy"`
+	Expires   string `json:"expires,omitempty"` // empty = never
+	Token     string `json:"token,omitempty"`   // only when it has just been made
+}
+
+func shown(o operator.Operator, token secret.Text) shownOperator {
+	s := shownOperator{
+		ID: string(o.ID), Name: o.Name, Role: string(o.Role), Created: command.Timestamp(o.CreatedMs), CreatedBy: o.CreatedBy,
+		Token: token.Reveal(),
+	}
+	if o.ExpiresMs != 0 {
+		s.Expires = command.Timestamp(o.ExpiresMs)
+	}
+	return s
+}
+
+func newCreate(terminal command.Terminal) *cobra.Command {
+	var name, role, expires string
+	var out command.Output
+	cmd := &cobra.Command{
+		Use:     "create",
+		Short:   "Create an operator and print the token, once, on the last line",
+		Example: "  keyward operator create --name ada --role author --expires 90d",
+		Args:    command.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			lifetime, err := command.Lifetime(expires)
+			if err != nil {
+				return command.Usage(fmt.Errorf("--expires %w", err))
+			}
+			// What a name and a role must be is told before a server is looked for.
+			if _, _, err := operator.New(name, operator.Role(role), lifetime, "", time.Now()); err != nil {
+				return command.Usage(admin.Plain(err))
+			}
+			return withOperators(cmd, terminal, func(ctx context.Context, operators *admin.Operators) error {
+				made, token, err := operators.Create(ctx, name, operator.Role(role), lifetime, time.Now())
+				if err != nil {
+					return err
+				}
+				if out.JSON() {
+					return command.WriteJSON(cmd, shown(made, token))
+				}
+				s := shown(made, "")
+				_, err = fmt.Fprintf(
+					cmd.OutOrStdout(), "operator  %s\nname      %s\nrole      %s\nexpires   %s\n\nThe token itself is not shown again:\n%s\n",
+					s.ID, s.Name, s.Role, command.OrNever(s.Expires), token.Reveal(),
+				)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "who it is, as revisions and security events will say")
+	cmd.Flags().StringVar(&role, "role", "", "what they may do: viewer, author, approver or admin")
+	cmd.Flags().StringVar(&expires, "expires", "", "how long the token works, for example 90d or 12h; empty = until it is revoked")
+	out.Flag(cmd, "text")
+	return cmd
+}
+
+func newList(terminal command.Terminal) *cobra.Command {
+	var out command.Output
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the operators, the oldest first",
+		Args:  command.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withOperators(cmd, terminal, func(_ context.Context, operators *admin.Operators) error {
+				all := []shownOperator{}
+				for _, o := range operators.List() {
+					all = append(all, shown(o, ""))
+				}
+				return command.WriteRows(cmd, out, all, "ID\tNAME\tROLE\tCREATED\tEXPIRES", func(o shownOperator) string {
+					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", o.ID, o.Name, o.Role, o.Created, command.OrNever(o.Expires))
+				})
+			})
+		},
+	}
+	out.Flag(cmd, "text")
+	return cmd
+}
+
+func newRevoke(terminal command.Terminal) *cobra.Command {
+	var out command.Output
+	cmd := &cobra.Command{
+		Use:     "revoke <operator ID>",
+		Short:   "Revoke an operator; the token stops working at once",
+		Example: "  keyward operator revoke opr-7163245318476301234",
+		Args:    command.OneArgument("the operator ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withOperators(cmd, terminal, func(ctx context.Context, operators *admin.Operators) error {
+				gone, err := operators.Revoke(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				if out.JSON() {
+					return command.WriteJSON(cmd, map[string]string{"id": args[0], "name": gone.Name})
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s (%s).\n", args[0], gone.Name)
+				return err
+			})
+		},
+	}
+	out.Flag(cmd, "text")
+	return cmd
+}

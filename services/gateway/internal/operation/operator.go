@@ -1,0 +1,36 @@
+package operation
+
+import (
+	"context"
+
+	api "github.com/keyward/keyward/api/operator"
+	"github.com/keyward/keyward/core/service"
+)
+
+// Operator is the table of the operations of the Operator API.
+func Operator(s Services) []Row {
+	return []Row{
+		bind("getOperator", nil, nothing(), whoCalls),
+		ofOperator("listPolicyRevisions", s.Policies.ListPolicies, nothing),
+		ofOperator("pushPolicyRevision", s.Policies.PushPolicy, body),
+		ofOperator("getPolicyRevision", s.Policies.GetPolicy, index),
+		ofOperator("getPolicyBundle", s.Policies.GetPolicyBundle, index),
+		ofOperator("listPolicyChanges", s.Policies.ListPolicyChanges, nothing),
+		ofOperator("changePolicy", s.Policies.ChangePolicy, body),
+		ofOperator("getPolicyStatus", s.Policies.GetPolicyStatus, nothing),
+	}
+}
+
+// ofOperator is an operation of the Operator API that a service answers.
+func ofOperator[T, Out any](id string, call func(context.Context, service.ForOperator[T]) (Out, error), read func() form[T]) Row {
+	return bind(id, nil, read(), func(ctx context.Context, r *request, given T) (Out, error) {
+		caller := r.exchange.Operator()
+		return call(ctx, service.ForOperator[T]{Operator: service.Operator{ID: caller.ID, Name: caller.Name}, Body: given})
+	})
+}
+
+// whoCalls answers with the operator whose token the call carries.
+func whoCalls(_ context.Context, r *request, _ service.Empty) (api.Operator, error) {
+	caller := r.exchange.Operator()
+	return api.Operator{OperatorID: string(caller.ID), Name: caller.Name, Role: api.OperatorRole(caller.Role)}, nil
+}

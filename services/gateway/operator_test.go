@@ -1,0 +1,355 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/operator"
+	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/gateway"
+	"github.com/keyward/keyward/services/gateway/internal/contract"
+)
+
+// staff are operators by their tokens, here words.
+type staff map[string]operator.Operator
+
+func newStaff() staff {
+	all := staff{"expired": {ID: "opr-9", Name: "Eve", Role: operator.Admin, ExpiresMs: 1}}
+	for i, role := range operator.Roles() {
+		all[string(role)] = operator.Operator{ID: ident.OperatorID(fmt.Sprintf("opr-%d", i+1)), Name: "the " + string(role), Role: role}
+	}
+	return all
+}
+
+func (s staff) Authenticate(_ context.Context, token string, now time.Time) (operator.Operator, error) {
+	o, ok := s[token]
+	switch {
+	case token == "nobody can say":
+		return operator.Operator{}, fault.Unavailable(time.Second, "the operator could not be read").Because(kv.ErrUnavailable)
+	case !ok:
+		return operator.Operator{}, operator.ErrWrong
+	case o.Expired(now):
+		return operator.Operator{}, operator.ErrExpired
+	}
+	return o, nil
+}
+
+func operating(t *testing.T, cfg gateway.Config) (*server, *contract.Document) {
+	t.Helper()
+	document, err := contract.Operator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.OperatorAPI = true
+	return serve(t, setup{cfg: cfg, staff: newStaff()}), document
+}
+
+// as is the header of a call with a token.
+func as(token string, more ...string) map[string]string {
+	h := map[string]string{"Authorization": "Bearer " + token}
+	for i := 0; i < len(more); i += 2 {
+		h[more[i]] = more[i+1]
+	}
+	return h
+}
+
+func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T) {
+	t.Parallel()
+	s, document := operating(t, gateway.Config{})
+	for _, op := range document.Operations {
+		for _, role := range operator.Roles() {
+			t.Run(op.ID+"/"+string(role), func(t *testing.T) {
+				request := goodCall(t, nil, op)
+				before := len(s.services.Calls())
+				a := s.call(op.Method, request.path, request.body, as(string(role)))
+				calls := s.services.Calls()[before:]
+				if !role.Covers(op.Role) {
+					if a.status != 403 || a.error.Error.Type != rest.ErrorTypeLoginError || len(calls) != 0 ||
+						!strings.Contains(*a.error.Error.Details, "takes the role "+string(op.Role)) {
+						t.Errorf("%d %s, %d calls", a.status, a.body, len(calls))
+					}
+					return
+				}
+				if a.status != 200 {
+					t.Fatalf("%d %s", a.status, a.body)
+				}
+				if err := op.CheckResponse("200", a.body); err != nil {
+					t.Errorf("the answer does not fit the contract: %v\n%s", err, a.body)
+				}
+				if op.ID == "getOperator" {
+					return
+				}
+				raw, err := json.Marshal(calls)
+				if err != nil || len(calls) != 1 || !strings.Contains(string(raw), `"name":"the `+string(role)+`"`) {
+					t.Errorf("the service saw %s, %v", raw, err)
+				}
+			})
+		}
+	}
+}
+
+func TestWhoCallsIsAnswered(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{})
+	a := s.call("GET", "/operator/v1/me", "", as("author"))
+	if want := `{"name":"the author","operatorID":"opr-2","role":"author"}`; a.status != 200 || string(a.body) != want {
+		t.Errorf("%d %s, want %s", a.status, a.body, want)
+	}
+	if got := a.header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control is %q", got)
+	}
+	if line := s.logged(1)[0]; line["route"] != "/operator/v1/me" || line["operator"] != "opr-2" || line["project"] != nil {
+		t.Errorf("the log has %v", line)
+	}
+}
+
+func TestTheNumberOfARevisionIsReadFromThePath(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{})
+	if a := s.call("GET", "/operator/v1/policy/revisions/17", "", as("viewer")); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	q, ok := s.services.Calls()[0].Request.(service.ForOperator[int])
+	if want := (service.Operator{ID: "opr-1", Name: "the viewer"}); !ok || q.Body != 17 || q.Operator != want {
+		t.Errorf("the service saw %+v", s.services.Calls()[0].Request)
+	}
+	for _, number := range []string{"0", "-1", "1000000001", "1.5", "x", "%31%20", "99999999999999999999"} {
+		a := s.call("GET", "/operator/v1/policy/revisions/"+number, "", as("viewer"))
+		if a.status != 400 || a.fields()["number"] == "" {
+			t.Errorf("%s: %d %s", number, a.status, a.body)
+		}
+	}
+}
+
+func TestNobodyCallsTheOperatorAPIWithoutATokenThatIsGood(t *testing.T) {
+	t.Parallel()
+	s, document := operating(t, gateway.Config{})
+	for name, c := range map[string]struct {
+		authorization string
+		status        int
+	}{
+		"nothing":                   {"", 401},
+		"the secret of a project":   {basic("pro-1", secretA)["Authorization"], 401},
+		"an API key":                {"Bearer kwk1_1_abcdefghijkl_ABCDEFGHIJKLMNOPQRSTUVWXYZ", 401},
+		"a forged token":            {"Bearer keyop_1_ABCDEFGHIJKLMNOPQRSTUVWXYZ", 401},
+		"an empty token":            {"Bearer ", 401},
+		"a token that has expired":  {"Bearer expired", 401},
+		"one of which nobody knows": {"Bearer nobody can say", 503},
+		"another scheme":            {"Token admin", 401},
+	} {
+		for _, op := range document.Operations {
+			request := goodCall(t, nil, op)
+			a := s.call(op.Method, request.path, request.body, map[string]string{"Authorization": c.authorization})
+			if a.status != c.status {
+				t.Errorf("%s with %s: %d %s", op.ID, name, a.status, a.body)
+			}
+			if err := op.CheckResponse("default", a.body); err != nil {
+				t.Errorf("%s with %s: %v", op.ID, name, err)
+			}
+			// A browser is not to ask whoever sits there for a password.
+			if got := a.header.Values("WWW-Authenticate"); a.status == 401 && !slices.Equal(got, []string{`Bearer realm="keyward"`}) {
+				t.Errorf("%s with %s: WWW-Authenticate %q", op.ID, name, got)
+			}
+		}
+	}
+	if calls := s.services.Calls(); len(calls) != 0 {
+		t.Errorf("services saw %+v", calls)
+	}
+	if a := s.call("GET", "/v2/users", "", as("admin")); a.status != 401 {
+		t.Errorf("the token of an operator opens the Backend API: %d %s", a.status, a.body)
+	}
+}
+
+func TestWhoGuessesTokensOfOperatorsIsTurnedAwayAndTheOperatorIsNot(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{RateFailures: ratelimit.Limit{Requests: 3, Per: time.Hour}})
+	ask := func(token string) int { return s.call("GET", "/operator/v1/me", "", as(token)).status }
+	for range 3 {
+		if got := ask("guess"); got != 401 {
+			t.Fatal(got)
+		}
+	}
+	if got := ask("guess"); got != 429 {
+		t.Errorf("the fourth guess is answered with %d", got)
+	}
+	if got := ask("admin"); got != 200 {
+		t.Errorf("the operator is answered with %d", got)
+	}
+	if a := s.call("GET", "/v2/users", "", basic("pro-1", "wrong")); a.status != 401 {
+		t.Errorf("it counts for a project: %d", a.status)
+	}
+}
+
+func TestNoPageOfAnotherOriginReadsOrChangesAnythingOfTheOperatorAPI(t *testing.T) {
+	t.Parallel()
+	s, document := operating(t, gateway.Config{})
+	own := s.base
+	for _, op := range document.Operations {
+		request := goodCall(t, nil, op)
+		for name, c := range map[string]struct {
+			origin string
+			good   bool
+		}{
+			"no origin":                 {"", true},
+			"its own":                   {own, true},
+			"one of a project":          {originA, false},
+			"a host that begins alike":  {own + ".evil.example", false},
+			"another port":              {"http://127.0.0.1:1", false},
+			"none that could be named":  {"null", false},
+			"what cannot be read as it": {"http://%zz", false},
+		} {
+			a := s.call(op.Method, request.path, request.body, as("admin", "Origin", c.origin))
+			if want := c.good || op.Method == http.MethodGet; (a.status == 200) != want ||
+				!want && (a.status != 403 || a.error.Error.Type != rest.ErrorTypeInvalidOrigin) {
+				t.Errorf("%s from %s: %d %s", op.ID, name, a.status, a.body)
+			}
+			preflight := s.call("OPTIONS", request.path, "", map[string]string{
+				"Authorization": "", "Origin": c.origin, "Access-Control-Request-Method": op.Method,
+				"Access-Control-Request-Headers": "authorization,content-type",
+			})
+			for what, answered := range map[string]answer{"an answer": a, "a preflight": preflight} {
+				for header := range answered.header {
+					if strings.HasPrefix(header, "Access-Control-") {
+						t.Errorf("%s of %s from %s has %s: %q", what, op.ID, name, header, answered.header[header])
+					}
+				}
+			}
+			if preflight.status < 400 {
+				t.Errorf("a preflight of %s from %s: %d", op.ID, name, preflight.status)
+			}
+		}
+	}
+}
+
+func TestWhatIsWrongWithABodyOfAnOperatorIsNamed(t *testing.T) {
+	t.Parallel()
+	s, document := operating(t, gateway.Config{})
+	good := func(change func(map[string]any)) string {
+		body := map[string]any{"bundle": "AAAA", "message": "m", "parent": 1, "scenarios": map[string]any{"passed": 1, "failed": 0}}
+		change(body)
+		raw, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	const push, change = "/operator/v1/policy/revisions", "/operator/v1/policy/changes"
+	for name, c := range map[string]struct{ path, body, field string }{
+		"no bundle":            {push, good(func(b map[string]any) { delete(b, "bundle") }), "bundle"},
+		"an empty bundle":      {push, good(func(b map[string]any) { b["bundle"] = "" }), "bundle"},
+		"no base64":            {push, good(func(b map[string]any) { b["bundle"] = "*" }), "bundle"},
+		"a number":             {push, good(func(b map[string]any) { b["bundle"] = 7 }), "bundle"},
+		"no message":           {push, good(func(b map[string]any) { delete(b, "message") }), "message"},
+		"a long message":       {push, good(func(b map[string]any) { b["message"] = strings.Repeat("x", 2001) }), "message"},
+		"no revision":          {push, good(func(b map[string]any) { b["parent"] = 0 }), "parent"},
+		"half an outcome":      {push, good(func(b map[string]any) { b["scenarios"] = map[string]any{"passed": 1} }), "scenarios.failed"},
+		"revision 0":           {change, `{"revision":0}`, "revision"},
+		"a revision of text":   {change, `{"revision":"1"}`, "revision"},
+		"a change before none": {change, `{"expected":-1}`, "expected"},
+		"a member misspelled":  {change, `{"expectd":1}`, "expectd"},
+		"base64 of a URL":      {push, good(func(b map[string]any) { b["bundle"] = "-_-_" }), "bundle"},
+		"base64 in lines":      {push, good(func(b map[string]any) { b["bundle"] = "AAAA\nAAAA" }), "bundle"},
+		"base64 cut off":       {push, good(func(b map[string]any) { b["bundle"] = "AAAAA" }), "bundle"},
+		"a long reason":        {change, `{"reason":"` + strings.Repeat("x", 2001) + `"}`, "reason"},
+	} {
+		a := s.call("POST", c.path, c.body, as("admin"))
+		if a.status != 400 || a.fields()[c.field] == "" {
+			t.Errorf("%s: %d %.300s", name, a.status, a.body)
+		}
+		if err := document.Operations[0].CheckResponse("default", a.body); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if a := s.call("POST", push, "{", as("author")); a.status != 400 || a.error.Error.Type != rest.ErrorTypeInvalidJSON {
+		t.Errorf("no JSON: %d %s", a.status, a.body)
+	}
+	if calls := s.services.Calls(); len(calls) != 0 {
+		t.Errorf("services saw %+v", calls)
+	}
+}
+
+// A bundle may be larger than any other body, whatever body_limit says of those.
+func TestABundleOfTheLargestSizeIsReadAndALargerOneIsNot(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]gateway.Config{
+		"by default":                          {},
+		"where other bodies have to be small": {BodyLimit: 1024, GRPCMaxMessage: 64 << 10},
+	} {
+		s, document := operating(t, cfg)
+		limit := document.Operation("pushPolicyRevision").BodyLimit
+		encoded := base64.StdEncoding.EncodeToString(make([]byte, 2_700_000))
+		body := func(length int) string {
+			b := `{"bundle":"` + encoded + `","message":"m"}`
+			return b + strings.Repeat(" ", max(length-len(b), 0))
+		}
+		if a := s.call("POST", "/operator/v1/policy/revisions", body(limit), as("author")); a.status != 200 {
+			t.Fatalf("%s: %d %.300s", name, a.status, a.body)
+		}
+		calls := s.services.Calls()
+		if raw, err := json.Marshal(calls[0].Request); len(calls) != 1 || err != nil || !strings.Contains(string(raw), encoded) {
+			t.Errorf("%s: the service saw %d bytes", name, len(raw))
+		}
+		if a := s.call("POST", "/operator/v1/policy/revisions", body(limit+1), as("author")); a.status != 413 || a.fields()["body"] == "" {
+			t.Errorf("%s: one more byte: %d %.300s", name, a.status, a.body)
+		}
+		if a := s.call("POST", "/operator/v1/policy/revisions", body(limit), as("viewer")); a.status != 403 {
+			t.Errorf("%s: of a viewer: %d %.300s", name, a.status, a.body)
+		}
+	}
+}
+
+func TestWhatAServiceRefusesAnOperatorIsToldInTheEnvelope(t *testing.T) {
+	t.Parallel()
+	s, document := operating(t, gateway.Config{})
+	for name, refusal := range map[string]*fault.Fault{
+		"not there": fault.NotFound("there is no revision 7"),
+		"outrun":    fault.Conflict("expected", "another revision was made live meanwhile"),
+		"a file":    fault.Field("bundle", "login.rego:7: rego_parse_error"),
+		"away":      fault.Unavailable(time.Second, "the policy could not be read"),
+	} {
+		s.services.Before(always(refusal))
+		a := s.call("POST", "/operator/v1/policy/changes", "{}", as("approver"))
+		if a.status != refusal.Status || string(a.error.Error.Type) != string(refusal.Type) {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		if err := document.Operation("changePolicy").CheckResponse("default", a.body); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheOperatorAPICanBeOff(t *testing.T) {
+	t.Parallel()
+	document, err := contract.Operator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, setup{staff: newStaff()})
+	paths := []string{"/operator.yaml", "/operator.json", "/docs/operator"}
+	for _, op := range document.Operations {
+		request := goodCall(t, nil, op)
+		if a := s.call(op.Method, request.path, request.body, as("admin")); a.status != 404 {
+			t.Errorf("%s: %d %s", op.ID, a.status, a.body)
+		}
+	}
+	for _, path := range paths {
+		if a := s.call("GET", path, "", nil); a.status != 404 {
+			t.Errorf("%s: %d", path, a.status)
+		}
+	}
+	if a := s.call("GET", "/docs", "", nil); strings.Contains(string(a.body), "/docs/operator") {
+		t.Error("the page leads to it")
+	}
+}
