@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/metadata"
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/telemetry"
@@ -65,19 +66,20 @@ type App struct {
 	opts Options
 	log  *slog.Logger
 
-	registry *prometheus.Registry
-	health   *telemetry.Health
-	admin    *telemetry.Admin
-	tracer   trace.TracerProvider // nil = nothing is traced
-	bus      *bus.Bus
-	cache    *cache.Cache // nil = the memory of the process takes its place
-	projects *project.Store
-	audit    *audit.Queue
-	keys     *atrest.Keys     // nil = secrets are stored as they are
-	metadata *metadata.Keeper // nil = nothing is known of models of authenticators
-	gateway  *gateway.Gateway
-	parts    parts
-	servers  []*rpc.Server // in the order of starting
+	registry  *prometheus.Registry
+	health    *telemetry.Health
+	admin     *telemetry.Admin
+	tracer    trace.TracerProvider // nil = nothing is traced
+	bus       *bus.Bus
+	cache     *cache.Cache // nil = the memory of the process takes its place
+	projects  *project.Store
+	operators *operator.Store // nil = this process does not serve the Operator API
+	audit     *audit.Queue
+	keys      *atrest.Keys     // nil = secrets are stored as they are
+	metadata  *metadata.Keeper // nil = nothing is known of models of authenticators
+	gateway   *gateway.Gateway
+	parts     parts
+	servers   []*rpc.Server // in the order of starting
 
 	bootstrapSecret settings.Secret
 	started         atomic.Bool
@@ -117,7 +119,7 @@ func Start(ctx context.Context, cfg settings.Config, opts Options) (*App, error)
 
 func (a *App) start(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		a.probeAddrs, a.startTelemetry, a.openStores, a.watchIntegrity, a.startServices, a.certify, a.openGateway, a.bootstrap,
+		a.probeAddrs, a.startTelemetry, a.openStores, a.watchIntegrity, a.startServices, a.certify, a.openGateway, a.bootstrap, a.firstOperator,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -205,7 +207,7 @@ func (a *App) openStores(ctx context.Context) error {
 		a.projects.LiveAt(home.Hostname())
 	}
 	a.run("projects", a.projects.Run)
-	return nil
+	return a.openOperators(ctx)
 }
 
 // probePause is how often readiness writes at most to what it asks whether it can be written.

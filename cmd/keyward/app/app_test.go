@@ -115,6 +115,65 @@ func TestTheFirstStartMakesAProjectAndTellsItsSecretOnce(t *testing.T) {
 	}
 }
 
+func TestTheFirstStartMakesAnOperatorForTheMachineAndKeepsTheTokenToItsOwner(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	t.Parallel()
+	cfg := configuration(t)
+	path := filepath.Join(cfg.NATS.DataDir, "operator-token")
+	if err := os.WriteFile(path, []byte("of an earlier server"), 0o644); err != nil { //nolint:gosec // what is to be replaced
+		t.Fatal(err)
+	}
+	who := func(a *app.App, token string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.HTTPAddr()+"/operator/v1/me", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+		rsp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = rsp.Body.Close() }()
+		body, err := io.ReadAll(rsp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rsp.StatusCode, string(body)
+	}
+	first, stop := mustStart(t, cfg, io.Discard)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its file: %v, %v", info.Mode(), err)
+	}
+	token := strings.TrimSpace(string(raw))
+	if status, body := who(first, token); status != 200 || !strings.Contains(body, `"name":"local"`) || !strings.Contains(body, `"role":"admin"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	stop()
+
+	second, stop := mustStart(t, cfg, io.Discard)
+	if again, err := os.ReadFile(path); err != nil || string(again) != string(raw) {
+		t.Errorf("the second start has made another: %v", err)
+	}
+	if status, body := who(second, token); status != 200 {
+		t.Errorf("after a restart: %d %s", status, body)
+	}
+	stop()
+
+	cfg.HTTP.OperatorAPI = false
+	third, _ := mustStart(t, cfg, io.Discard)
+	if status, body := who(third, token); status != 404 {
+		t.Errorf("with operator_api off: %d %s", status, body)
+	}
+}
+
 func TestReadinessListsEachDependency(t *testing.T) {
 	t.Parallel()
 	a, _ := mustStart(t, configuration(t), io.Discard)

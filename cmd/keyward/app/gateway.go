@@ -63,11 +63,12 @@ func (a *App) openGateway(ctx context.Context) error {
 		stream.Run(ctx)
 		return nil
 	})
-	made, err := gateway.New(cfg, gateway.Deps{
+	deps := gateway.Deps{
 		Ceremony:     a.parts.ceremony,
 		Events:       a.parts.events,
 		Webhooks:     a.parts.webhooks,
 		Explanations: a.parts.explanations,
+		Policies:     a.parts.policies,
 		Projects:     a.projects,
 		Issuers:      a.projects,
 		Idempotency:  idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now),
@@ -78,7 +79,11 @@ func (a *App) openGateway(ctx context.Context) error {
 		Metrics:      a.registry,
 		Tracer:       a.tracer,
 		Now:          a.opts.Now,
-	})
+	}
+	if a.operators != nil {
+		deps.Operators = a.operators
+	}
+	made, err := gateway.New(cfg, deps)
 	if err != nil {
 		return fmt.Errorf("start the gateway: %w", err)
 	}

@@ -147,7 +147,8 @@ func (c *Config) httpSettings() []Setting {
 	return []Setting{
 		{
 			Section: "HTTP", Key: "body_limit", Value: value.Bytes[int]{P: &c.HTTP.BodyLimit},
-			Doc: "The largest request body that is read, except of calls of the user service: see grpc_max_message.",
+			Doc: "The largest request body that is read, except of calls of the user service (see grpc_max_message) and of a policy that " +
+				"an operator pushes (3.5MiB).",
 		},
 		{
 			Section: "HTTP", Key: "header_limit", Value: value.Bytes[int]{P: &c.HTTP.HeaderLimit},
@@ -251,6 +252,11 @@ func (c *Config) limitSettings() []Setting {
 			Doc:     "Whether / is a page to sign up and sign in with passkeys that shows what was decided and why; without it, / leads to /docs.",
 			Note: "Turn it off in production: it lets anybody sign up who reaches it, and its calls below /v2/trial tell whoever has the ID of " +
 				"a decision why it was made.",
+		},
+		{
+			Section: "HTTP", Key: "operator_api", Value: value.Bool{P: &c.HTTP.OperatorAPI},
+			Doc:  "Whether the Operator API is served below /operator/v1, by which operators push the policy and make it live.",
+			Note: "Without it, nobody changes the policy of the store over HTTP. Operators are made with keyward operator create.",
 		},
 	}
 }

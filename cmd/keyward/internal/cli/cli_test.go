@@ -202,6 +202,21 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 			nil, []string{"token", "create", "--project", "pro-1", "--data-dir", empty}, cli.ExitFailure,
 			"start one with keyward serve",
 		},
+		"an operator without a name": {
+			nil, []string{"operator", "create", "--role", "viewer", "--data-dir", empty}, cli.ExitUsage, "name: must be 1 to 100 characters long",
+		},
+		"an operator without a role": {
+			nil, []string{"operator", "create", "--name", "Ada", "--data-dir", empty}, cli.ExitUsage,
+			"role: must be viewer, author, approver or admin",
+		},
+		"an operator for no time": {
+			nil, []string{"operator", "create", "--name", "Ada", "--role", "admin", "--expires", "0d", "--data-dir", empty}, cli.ExitUsage,
+			"90d or 12h",
+		},
+		"revoke without an operator": {nil, []string{"operator", "revoke"}, cli.ExitUsage, "the operator ID"},
+		"operators without a server": {
+			nil, []string{"operator", "list", "--data-dir", empty}, cli.ExitFailure, "start one with keyward serve",
+		},
 		"issuer without a project": {
 			nil, []string{"project", "issuer", "add", "--url", "https://id.example.com", "--audience", "a"}, cli.ExitUsage,
 			"--project is needed",

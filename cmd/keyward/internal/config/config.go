@@ -26,6 +26,17 @@ import (
 // FileEnv names the YAML file when the flag --config does not.
 const FileEnv = settings.EnvPrefix + "CONFIG"
 
+// What commands that call the Operator API read beside settings. The token may be in a file, too, that OperatorTokenEnv with _FILE names.
+const (
+	OperatorURLEnv   = settings.EnvPrefix + "OPERATOR_URL"
+	OperatorTokenEnv = settings.EnvPrefix + "OPERATOR_TOKEN"
+)
+
+// ofCommands are the variables that are no settings.
+func ofCommands() []string {
+	return []string{FileEnv, OperatorURLEnv, OperatorTokenEnv, OperatorTokenEnv + fileSuffix}
+}
+
 const (
 	// Keys hold no dots, so a nested key in the file shows up with one and is unknown.
 	delimiter  = "."
@@ -182,7 +193,8 @@ func fromFile(path string, environ []string, all map[string]settings.Setting) (*
 
 func fromEnvironment(environ []string, all map[string]settings.Setting) (*koanf.Koanf, error) {
 	names := map[string]settings.Setting{}
-	known := []string{FileEnv}
+	commands := ofCommands()
+	known := commands
 	for _, s := range all {
 		names[s.Env()] = s
 		known = append(known, s.Env())
@@ -193,7 +205,7 @@ func fromEnvironment(environ []string, all map[string]settings.Setting) (*koanf.
 	var errs []error
 	transform := func(name, value string) (string, any) {
 		switch {
-		case name == FileEnv || injected(name):
+		case slices.Contains(commands, name) || injected(name):
 			return "", nil
 		case slices.Contains(known, name) && names[name].Key != "":
 			return names[name].Key, value

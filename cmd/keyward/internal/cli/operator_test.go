@@ -1,0 +1,93 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/cmd/keyward/internal/cli"
+)
+
+// setting returns a variable of an environment.
+func setting(t *testing.T, environ []string, name string) string {
+	t.Helper()
+	for _, v := range environ {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	t.Fatalf("%s is not set", name)
+	return ""
+}
+
+func TestOperatorsAreManagedAtARunningServer(t *testing.T) {
+	t.Parallel()
+	environ, _ := server(t)
+	tokenForm := regexp.MustCompile(`(?m)^keyop_[0-9]{19}_[A-Z2-7]{26}$`)
+	call := func(token string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(
+			t.Context(), http.MethodGet, "http://"+setting(t, environ, "KEYWARD_HTTP_ADDR")+"/operator/v1/me", nil,
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		rsp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = rsp.Body.Close()
+		return rsp.StatusCode
+	}
+
+	text := run(t, environ, "operator", "create", "--name", "Ada", "--role", "author", "--expires", "90d")
+	token := tokenForm.FindString(text.out)
+	if text.code != cli.ExitOK || token == "" || !strings.HasSuffix(text.out, token+"\n") || !strings.Contains(text.out, "role      author") {
+		t.Fatalf("create: %+v", text)
+	}
+	if got := call(token); got != 200 {
+		t.Errorf("the token is answered with %d", got)
+	}
+	var made struct{ ID, Name, Role, Token, Expires, CreatedBy string }
+	asJSON := run(t, environ, "operator", "create", "--name", "Bob", "--role", "viewer", "-o", "json")
+	if err := json.Unmarshal([]byte(asJSON.out), &made); err != nil || made.Name != "Bob" || made.Role != "viewer" || made.Expires != "" ||
+		made.CreatedBy != "keyward operator create" || !tokenForm.MatchString(made.Token) {
+		t.Fatalf("create: %+v, %v", asJSON, err)
+	}
+	listed := run(t, environ, "operator", "list")
+	if strings.Count(listed.out, "\n") != 4 || !strings.Contains(listed.out, "local") || !strings.Contains(listed.out, "Ada") ||
+		!strings.Contains(listed.out, made.ID) || tokenForm.MatchString(listed.out) || strings.Contains(listed.out, "keyop_") {
+		t.Errorf("list: %+v", listed)
+	}
+	if revoked := run(t, environ, "operator", "revoke", made.ID); revoked.code != cli.ExitOK || revoked.out != "Revoked "+made.ID+" (Bob).\n" {
+		t.Errorf("revoke: %+v", revoked)
+	}
+	for call(made.Token) != 401 { // as soon as the gateway is told, which the time of the test bounds
+		continue
+	}
+	if again := run(t, environ, "operator", "revoke", made.ID); again.code != cli.ExitFailure || !strings.Contains(again.err, "does not exist") {
+		t.Errorf("revoke again: %+v", again)
+	}
+
+	told, raw, _ := audited(t, environ)
+	var got []string
+	for _, e := range told {
+		got = append(got, string(e.Type)+" "+e.Operator.Name+" "+e.Operator.Role+" by "+e.Actor.Name)
+	}
+	want := []string{
+		"operator-created Ada author by keyward operator create", "operator-created Bob viewer by keyward operator create",
+		"operator-revoked Bob viewer by keyward operator revoke",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(raw, "keyop_") || strings.Contains(raw, strings.Split(token, "_")[2]) {
+		t.Errorf("the stream holds a token: %s", raw)
+	}
+}
