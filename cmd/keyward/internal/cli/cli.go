@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/operatorcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/projectcmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/releasecmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/usercmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/core/telemetry"
@@ -87,6 +88,8 @@ All settings:            keyward config`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return command.Usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
+	policy := policycmd.New(terminal)
+	policy.AddCommand(releasecmd.Commands(terminal)...)
 	root.AddCommand(
 		newServe(terminal, build),
 		newCheck(terminal),
@@ -96,7 +99,7 @@ All settings:            keyward config`,
 		usercmd.New(terminal),
 		projectcmd.NewToken(terminal),
 		operatorcmd.New(terminal),
-		policycmd.New(terminal),
+		policy,
 		decisionscmd.New(terminal),
 		eventscmd.New(terminal),
 		newDemo(terminal),

@@ -96,11 +96,16 @@ func call[Out any](ctx context.Context, c *Client, method, path string, sent []b
 		}
 		return out, nil
 	}
+	return out, ReadFault(seen.Status, seen.Response)
+}
+
+// ReadFault returns the *Fault that an answer other than success holds, or that it holds none.
+func ReadFault(status int, body []byte) error {
 	var failure rest.ErrorRsp
-	if err := json.Unmarshal(seen.Response, &failure); err != nil || failure.Error.Type == "" {
-		return out, fmt.Errorf("the server answered %d without a body that could be read", seen.Status)
+	if err := json.Unmarshal(body, &failure); err != nil || failure.Error.Type == "" {
+		return fmt.Errorf("the server answered %d without a body that could be read", status)
 	}
-	return out, &Fault{Status: seen.Status, Answer: failure.Error}
+	return &Fault{Status: status, Answer: failure.Error}
 }
 
 func (c *Client) exchange(ctx context.Context, method, path string, sent []byte) (Exchange, error) {

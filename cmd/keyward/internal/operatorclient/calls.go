@@ -1,0 +1,53 @@
+package operatorclient
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/keyward/keyward/api/operator"
+)
+
+const (
+	revisions = "/policy/revisions"
+	changes   = "/policy/changes"
+)
+
+// Me returns who calls.
+func (c *Client) Me(ctx context.Context) (operator.Operator, error) {
+	return get[operator.Operator](ctx, c, "/me")
+}
+
+// ListRevisions returns every revision of the policy, the newest first.
+func (c *Client) ListRevisions(ctx context.Context) (operator.PolicyRevisionList, error) {
+	return get[operator.PolicyRevisionList](ctx, c, revisions)
+}
+
+// PushRevision pushes a bundle.
+func (c *Client) PushRevision(ctx context.Context, body operator.PolicyPushReq) (operator.PolicyRevision, error) {
+	return post[operator.PolicyRevision](ctx, c, revisions, body)
+}
+
+// GetRevision returns a revision.
+func (c *Client) GetRevision(ctx context.Context, number int32) (operator.PolicyRevision, error) {
+	return get[operator.PolicyRevision](ctx, c, fmt.Sprintf("%s/%d", revisions, number))
+}
+
+// GetBundle returns a revision with its files.
+func (c *Client) GetBundle(ctx context.Context, number int32) (operator.PolicyBundle, error) {
+	return get[operator.PolicyBundle](ctx, c, fmt.Sprintf("%s/%d/bundle", revisions, number))
+}
+
+// ListChanges returns which revision was live when, the newest first.
+func (c *Client) ListChanges(ctx context.Context) (operator.PolicyChangeList, error) {
+	return get[operator.PolicyChangeList](ctx, c, changes)
+}
+
+// Change makes a revision live.
+func (c *Client) Change(ctx context.Context, body operator.PolicyChangeReq) (operator.PolicyChange, error) {
+	return post[operator.PolicyChange](ctx, c, changes, body)
+}
+
+// Status returns by which revision every instance answers.
+func (c *Client) Status(ctx context.Context) (operator.PolicyStatus, error) {
+	return get[operator.PolicyStatus](ctx, c, "/policy/status")
+}
