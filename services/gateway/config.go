@@ -35,7 +35,8 @@ type Config struct {
 	HSTSMaxAge         time.Duration // that browsers use https alone for, told with TLS; 0 = nothing is told
 	TryingPage         bool          // / is the page to try passkeys with, which tells anybody who has a decision's ID why it was made
 
-	OperatorAPI bool // the Operator API is served below /operator/v1
+	OperatorAPI     bool          // the Operator API is served below /operator/v1
+	OperatorTimeout time.Duration // deadline of its calls: a bundle that is pushed is checked meanwhile; default 40 s
 
 	GRPCAddr       string        // host:port of the gRPC port, or Off; default 127.0.0.1:8081
 	GRPCMaxMessage int           // bytes of a message of the user service, on both ports; default 2 MiB
@@ -103,6 +104,7 @@ func DefaultConfig() Config {
 		HSTSMaxAge:         365 * 24 * time.Hour,
 		TryingPage:         true,
 		OperatorAPI:        true,
+		OperatorTimeout:    40 * time.Second,
 		GRPCAddr:           "127.0.0.1:8081",
 		GRPCMaxMessage:     2 << 20,
 		GRPCMaxStreams:     250,
@@ -140,6 +142,7 @@ func (c Config) withDefaults() Config {
 		HSTSMaxAge:         c.HSTSMaxAge,
 		TryingPage:         c.TryingPage,
 		OperatorAPI:        c.OperatorAPI,
+		OperatorTimeout:    cmp.Or(c.OperatorTimeout, d.OperatorTimeout),
 		GRPCAddr:           cmp.Or(c.GRPCAddr, d.GRPCAddr),
 		GRPCMaxMessage:     cmp.Or(c.GRPCMaxMessage, d.GRPCMaxMessage),
 		GRPCMaxStreams:     cmp.Or(c.GRPCMaxStreams, d.GRPCMaxStreams),
@@ -214,6 +217,7 @@ func (c Config) Validate() error {
 		{c.ReadTimeout <= 0, "read_timeout: must be above 0"},
 		{c.IdleTimeout <= 0, "idle_timeout: must be above 0"},
 		{c.RequestTimeout <= 0, "request_timeout: must be above 0"},
+		{c.OperatorTimeout <= 0, "the timeout of the Operator API must be above 0"},
 		{c.Grace <= 0, "shutdown_grace: must be above 0"},
 		{c.MaxInFlight < 1, "concurrency: must be at least 1"},
 		{c.MaxConnections < 0, "max_connections: must be at least 1, or 0 for three quarters of the files that the process may open"},

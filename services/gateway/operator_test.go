@@ -330,6 +330,26 @@ func TestWhatAServiceRefusesAnOperatorIsToldInTheEnvelope(t *testing.T) {
 	}
 }
 
+// A bundle that is pushed is checked for longer than any other call may take.
+func TestACallOfAnOperatorMayTakeLongerThanOthers(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{RequestTimeout: 50 * time.Millisecond, OperatorTimeout: time.Minute})
+	s.services.Before(func(ctx context.Context, _ string) error {
+		select {
+		case <-ctx.Done():
+			return fault.Unavailable(time.Second, "the time is up").Because(ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+			return nil
+		}
+	})
+	if a := s.call("POST", "/operator/v1/policy/changes", "{}", as("approver")); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := s.call("GET", "/v2/users", "", nil); a.status != 503 {
+		t.Errorf("another call: %d %s", a.status, a.body)
+	}
+}
+
 func TestTheOperatorAPICanBeOff(t *testing.T) {
 	t.Parallel()
 	document, err := contract.Operator()

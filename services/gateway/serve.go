@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -57,7 +59,7 @@ func (g *Gateway) serve(c *fiber.Ctx) error {
 	running := g.inFlight.Add(1)
 	defer g.inFlight.Add(-1)
 
-	limit := deadline.With(g.base, g.cfg.RequestTimeout)
+	limit := deadline.With(g.base, g.timeout(x.Path))
 	defer limit.End()
 	ctx, span := g.recorder.Begin(limit, x)
 	c.SetUserContext(ctx)
@@ -80,6 +82,17 @@ func (g *Gateway) serve(c *fiber.Ctx) error {
 	g.recorder.Report(ctx, x, c.Response().StatusCode(), span)
 	return nil
 }
+
+// timeout is the deadline of a request by its path.
+func (g *Gateway) timeout(path string) time.Duration {
+	if g.operator != nil && strings.HasPrefix(path, operatorPrefix) {
+		return g.cfg.OperatorTimeout
+	}
+	return g.cfg.RequestTimeout
+}
+
+// operatorPrefix is what paths of the Operator API begin with.
+const operatorPrefix = "/operator/v1/"
 
 // outOfBand answers what never reached serve: requests that could not be read, or that Fiber refused by itself.
 func (g *Gateway) outOfBand(c *fiber.Ctx, err error) error {

@@ -46,6 +46,7 @@ func (a *App) openGateway(ctx context.Context) error {
 		return nil
 	}
 	cfg := a.cfg.HTTP
+	cfg.OperatorTimeout = a.policyTimeout()
 	cfg.Grace, cfg.Version = a.cfg.ShutdownGrace, a.opts.Build.Version
 	bucket, err := a.bus.Bucket(ctx, bus.IdempotencyBucket)
 	if err != nil {

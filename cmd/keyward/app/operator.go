@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/operator"
+	"github.com/keyward/keyward/core/rpc"
 )
 
 // openOperators loads who may call the Operator API, where that is served, and follows it.
@@ -70,4 +72,17 @@ func writeOwnerOnly(path, text string) error {
 		_ = os.Remove(draft.Name())
 	}
 	return err
+}
+
+// policyTimeout is how long a call of an operator may take: a bundle that is pushed is checked meanwhile, and another may be before it.
+func (a *App) policyTimeout() time.Duration {
+	const checks = 2
+	return checks*a.cfg.Decision.CheckTimeout + a.cfg.Calls.Timeout
+}
+
+// policyCalls bound calls of operators to a decision service that runs elsewhere.
+func (a *App) policyCalls() rpc.Limits {
+	limits := a.cfg.Calls
+	limits.Timeout = a.policyTimeout()
+	return limits
 }

@@ -90,7 +90,7 @@ func (a *App) startServices(ctx context.Context) error {
 		webhooks:     remoteEvents,
 		decision:     remoteDecision,
 		explanations: remoteDecision,
-		policies:     remote.NewPolicyClient(a.bus.Conn, a.cfg.Calls),
+		policies:     remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.Calls),
 	}
 	for _, name := range a.needed() {
