@@ -1,5 +1,5 @@
-// Package audit tells what was done to an installation: who changed which project, key, issuer, operator or policy. Each event is a message of the
-// stream PASSKEY_AUDIT, as api/asyncapi.yaml describes it, and holds names, never a secret or a hash of one, and nothing of a user.
+// Package audit tells what was done to an installation: who changed which project, key, issuer, operator or policy. Each event is a message
+// of the stream PASSKEY_AUDIT, as api/asyncapi.yaml describes it, and holds names, never a secret or a hash of one, and nothing of a user.
 //
 // A Recorder returns when the event is on disk; a Queue does not wait, holds a bounded number, and counts what it had to drop. The package
 // touches the stream and nothing else.

@@ -207,7 +207,10 @@ func TestAnOperatorThatCannotBeReadIsNobodyAndCanBeRevoked(t *testing.T) {
 func TestWithoutTheBucketATokenThatIsNotKnownIsNotSaidToBeWrong(t *testing.T) {
 	t.Parallel()
 	b := openBus(t)
-	s := open(t, openBucket(t, b))
+	s, err := operator.NewStore(t.Context(), openBucket(t, b), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	known, knowns := made(t, "Ada", 0)
 	if err := s.Create(t.Context(), known); err != nil {
 		t.Fatal(err)

@@ -7,8 +7,8 @@ import (
 	"github.com/keyward/keyward/core/ident"
 )
 
-// TokenFile is the name of the file in the data directory of a server with the embedded NATS that holds the token of its own operator, so that
-// commands on the same machine need no other.
+// TokenFile is the name of the file in the data directory of a server with the embedded NATS that holds the token of its own operator, so
+// that commands on the same machine need no other.
 const TokenFile = "operator-token"
 
 // What the text of a token is made of: keyop_<number of the operator>_<secret>.

@@ -4,8 +4,8 @@
 // Idempotency-Key. No Fiber type leaves the gateway.
 //
 // The root assembles: exchange is what is known of a request, admission says who may come in, contract whether a request fits its
-// document, operation which method of which service answers it, wellknown what is open of a project, userapi and issuer are of the user service, bridge brings its calls from
-// Fiber's port, eventstream and page answer by themselves.
+// document, operation which method of which service answers it, wellknown what is open of a project, userapi and issuer are of the user
+// service, bridge brings its calls from Fiber's port, eventstream and page answer by themselves.
 package gateway
 
 import (
@@ -197,7 +197,8 @@ func (g *Gateway) openDoor(deps Deps) error {
 		RateProcesses: g.cfg.RateProcesses, RateSignUps: g.cfg.RateSignUps, RateLookups: g.cfg.RateLookups,
 		TrustedProxies: g.cfg.TrustedProxies, BodyLimit: g.cfg.BodyLimit,
 	}, admission.Deps{
-		Projects: deps.Projects, Operators: deps.Operators, Limits: deps.Limits, Audit: deps.Audit, Tokens: g.tokens, Now: g.now, Reading: g.withoutPlace,
+		Projects: deps.Projects, Operators: deps.Operators, Limits: deps.Limits, Audit: deps.Audit, Tokens: g.tokens, Now: g.now,
+		Reading: g.withoutPlace,
 	})
 	g.streams, err = eventstream.New(
 		eventstream.Config{

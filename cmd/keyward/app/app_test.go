@@ -122,7 +122,7 @@ func TestTheFirstStartMakesAnOperatorForTheMachineAndKeepsTheTokenToItsOwner(t *
 	t.Parallel()
 	cfg := configuration(t)
 	path := filepath.Join(cfg.NATS.DataDir, "operator-token")
-	if err := os.WriteFile(path, []byte("of an earlier server"), 0o644); err != nil { //nolint:gosec // what is to be replaced
+	if err := os.WriteFile(path, []byte("of an earlier server"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	who := func(a *app.App, token string) (int, string) {
@@ -153,7 +153,8 @@ func TestTheFirstStartMakesAnOperatorForTheMachineAndKeepsTheTokenToItsOwner(t *
 		t.Errorf("its file: %v, %v", info.Mode(), err)
 	}
 	token := strings.TrimSpace(string(raw))
-	if status, body := who(first, token); status != 200 || !strings.Contains(body, `"name":"local"`) || !strings.Contains(body, `"role":"admin"`) {
+	if status, body := who(first, token); status != 200 || !strings.Contains(body, `"name":"local"`) ||
+		!strings.Contains(body, `"role":"admin"`) {
 		t.Errorf("%d %s", status, body)
 	}
 	stop()

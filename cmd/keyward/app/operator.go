@@ -34,8 +34,8 @@ func (a *App) openOperators(ctx context.Context) error {
 // localOperator is the name of the operator that the machine itself is.
 const localOperator = "local"
 
-// firstOperator makes an operator with every right where there is none, for whoever may read the data directory: with the embedded NATS that
-// is who has all rights anyway. The token is there before the operator is, so that no operator is left whose token nobody has.
+// firstOperator makes an operator with every right where there is none, for whoever may read the data directory: with the embedded NATS
+// that is who has all rights anyway. The token is there before the operator is, so that no operator is left whose token nobody has.
 func (a *App) firstOperator(ctx context.Context) error {
 	if a.operators == nil || a.cfg.NATS.URL != "" || len(a.operators.List()) > 0 {
 		return nil

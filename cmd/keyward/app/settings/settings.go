@@ -32,7 +32,7 @@ func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
 // Settings returns every setting, bound to c: setting a value changes c.
 func (c *Config) Settings() []Setting {
 	return slices.Concat(
-		c.processSettings(), c.callSettings(), c.edgeSettings(), c.httpSettings(), c.limitSettings(),
+		c.processSettings(), c.callSettings(), c.edgeSettings(), c.httpSettings(), c.limitSettings(), c.operatorSettings(),
 		c.grpcSettings(), c.ceremonySettings(), c.sessionSettings(), c.decisionSettings(), c.codeSettings(),
 		c.natsSettings(), c.retentionSettings(), c.redisSettings(), c.webhookSettings(), c.bootstrapSettings(),
 	)
@@ -253,6 +253,11 @@ func (c *Config) limitSettings() []Setting {
 			Note: "Turn it off in production: it lets anybody sign up who reaches it, and its calls below /v2/trial tell whoever has the ID of " +
 				"a decision why it was made.",
 		},
+	}
+}
+
+func (c *Config) operatorSettings() []Setting {
+	return []Setting{
 		{
 			Section: "HTTP", Key: "operator_api", Value: value.Bool{P: &c.HTTP.OperatorAPI},
 			Doc:  "Whether the Operator API is served below /operator/v1, by which operators push the policy and make it live.",

@@ -1,5 +1,5 @@
-// Package admin finds a running server's NATS, by a URL or in the data directory, and manages its projects and operators. It touches what is kept
-// of projects, of their keys and of operators, and writes what it did to the stream of security events.
+// Package admin finds a running server's NATS, by a URL or in the data directory, and manages its projects and operators. It touches what
+// is kept of projects, of their keys and of operators, and writes what it did to the stream of security events.
 package admin
 
 import (

@@ -71,7 +71,8 @@ func TestOperatorsAreManagedAtARunningServer(t *testing.T) {
 	for call(made.Token) != 401 { // as soon as the gateway is told, which the time of the test bounds
 		continue
 	}
-	if again := run(t, environ, "operator", "revoke", made.ID); again.code != cli.ExitFailure || !strings.Contains(again.err, "does not exist") {
+	again := run(t, environ, "operator", "revoke", made.ID)
+	if again.code != cli.ExitFailure || !strings.Contains(again.err, "does not exist") {
 		t.Errorf("revoke again: %+v", again)
 	}
 

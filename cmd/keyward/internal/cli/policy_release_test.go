@@ -100,14 +100,15 @@ func TestAPolicyGoesFromADirectoryToEveryInstanceAndBack(t *testing.T) {
 	shows(ask("status"), `Revision 2 is live since .*, by change 2 \(activation\) of local`, `store +2 .* ok`)
 	shows(ask("rollback", "--reason", "Too long", "--wait"), `Revision 1 is live, and revision 2 no longer: change 3`)
 	shows(ask("history"), `(?m)^3 +1 +2 +rollback +local .* Too long$`, `(?m)^1 +1 +- +activation +local .* To begin with$`)
-	shows(ask("diff", "2", "1"), string(`doubtSeconds: 1`+string(found[1])+` -> `+string(found[1])))
+	shows(ask("diff", "2", "1"), `doubtSeconds: 1`+string(found[1])+` -> `+string(found[1]))
 
 	out := filepath.Join(t.TempDir(), "pulled")
 	shows(ask("pull", "2", "--out", out), `files of revision 2 to `)
 	shows(ask("diff", out, dir), `have the same files`)
 
 	var status operator.PolicyStatus
-	if err := json.Unmarshal([]byte(ask("status", "-o", "json").out), &status); err != nil || status.Live == nil || len(status.Instances) != 1 {
+	asJSON := ask("status", "-o", "json")
+	if err := json.Unmarshal([]byte(asJSON.out), &status); err != nil || status.Live == nil || len(status.Instances) != 1 {
 		t.Errorf("%+v: %v", status, err)
 	}
 	for name, c := range map[string]struct {
@@ -175,8 +176,9 @@ func TestAPushRunsTheScenariosOfTheBundleFirst(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "scenarios", "mine.yaml"), []byte("- x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := run(t, environ, "policy", "push", dir, "-m", "m", "--force"); got.code != cli.ExitUsage || !strings.Contains(got.err, "mine.yaml:1") {
-		t.Errorf("one that is none: %+v", got)
+	broken := run(t, environ, "policy", "push", dir, "-m", "m", "--force")
+	if broken.code != cli.ExitUsage || !strings.Contains(broken.err, "mine.yaml:1") {
+		t.Errorf("one that is none: %+v", broken)
 	}
 }
 
@@ -195,6 +197,9 @@ func TestCommandsFindTheOperatorAPIAndTheTokenOfAnOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	forged := token[:len(token)-2] + "AA"
+	byURL := func(url string) []string { return []string{"--operator-url", url} }
+	server := "http://" + setting(t, environ, "KEYWARD_HTTP_ADDR")
+	const named, inFile = "KEYWARD_OPERATOR_TOKEN=", "KEYWARD_OPERATOR_TOKEN_FILE="
 	for name, c := range map[string]struct {
 		environ []string
 		args    []string
@@ -202,19 +207,19 @@ func TestCommandsFindTheOperatorAPIAndTheTokenOfAnOperator(t *testing.T) {
 		want    string
 	}{
 		"by the data directory":     {[]string{at, environ[0]}, nil, cli.ExitOK, ""},
-		"by a variable":             {[]string{at, empty, "KEYWARD_OPERATOR_TOKEN=" + token}, nil, cli.ExitOK, ""},
-		"by a file":                 {[]string{at, empty, "KEYWARD_OPERATOR_TOKEN_FILE=" + file}, nil, cli.ExitOK, ""},
-		"by a URL":                  {[]string{environ[0]}, []string{"--operator-url", "http://" + at[len("KEYWARD_HTTP_ADDR="):] + "/"}, cli.ExitOK, ""},
-		"by a URL in the variable":  {[]string{environ[0], "KEYWARD_OPERATOR_URL=http://" + at[len("KEYWARD_HTTP_ADDR="):]}, nil, cli.ExitOK, ""},
+		"by a variable":             {[]string{at, empty, named + token}, nil, cli.ExitOK, ""},
+		"by a file":                 {[]string{at, empty, inFile + file}, nil, cli.ExitOK, ""},
+		"by a URL":                  {[]string{environ[0]}, byURL(server + "/"), cli.ExitOK, ""},
+		"by a URL in the variable":  {[]string{environ[0], "KEYWARD_OPERATOR_URL=" + server}, nil, cli.ExitOK, ""},
 		"without a token":           {[]string{at, empty}, nil, cli.ExitUsage, "set KEYWARD_OPERATOR_TOKEN"},
-		"with two":                  {[]string{at, "KEYWARD_OPERATOR_TOKEN=" + token, "KEYWARD_OPERATOR_TOKEN_FILE=" + file}, nil, cli.ExitUsage, "set one"},
-		"with what is none":         {[]string{at, "KEYWARD_OPERATOR_TOKEN=x"}, nil, cli.ExitUsage, "is no token of an operator"},
-		"with one that is nobody's": {[]string{at, "KEYWARD_OPERATOR_TOKEN=" + forged}, nil, cli.ExitFailure, "401 login_error: the operator token is wrong"},
-		"at no URL":                 {[]string{at, environ[0]}, []string{"--operator-url", "127.0.0.1:1"}, cli.ExitUsage, "https://host:port"},
-		"where nobody is":           {[]string{environ[0]}, []string{"--operator-url", "http://127.0.0.1:1"}, cli.ExitFailure, "no server answers at http://127.0.0.1:1"},
+		"with two":                  {[]string{at, named + token, inFile + file}, nil, cli.ExitUsage, "set one"},
+		"with what is none":         {[]string{at, named + "x"}, nil, cli.ExitUsage, "is no token of an operator"},
+		"with one that is nobody's": {[]string{at, named + forged}, nil, cli.ExitFailure, "401 login_error: the operator token is wrong"},
+		"at no URL":                 {[]string{at, environ[0]}, byURL("127.0.0.1:1"), cli.ExitUsage, "https://host:port"},
+		"where nobody is":           {[]string{environ[0]}, byURL("http://127.0.0.1:1"), cli.ExitFailure, "no server answers at http://"},
 		// The token of this machine is for this machine.
 		"elsewhere with the machine's": {
-			[]string{environ[0]}, []string{"--operator-url", "https://keyward.example.com"}, cli.ExitUsage, "set KEYWARD_OPERATOR_TOKEN",
+			[]string{environ[0]}, byURL("https://keyward.example.com"), cli.ExitUsage, "set KEYWARD_OPERATOR_TOKEN",
 		},
 	} {
 		got := run(t, c.environ, append([]string{"policy", "list"}, c.args...)...)

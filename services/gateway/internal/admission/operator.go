@@ -23,8 +23,8 @@ type Operators interface {
 	Authenticate(ctx context.Context, token string, now time.Time) (operator.Operator, error)
 }
 
-// Operator admits a call of the Operator API: from where comes first, then who calls, then whether the role is enough, then whether the call
-// fits the contract. What it may have of a body the document says alone.
+// Operator admits a call of the Operator API: from where comes first, then who calls, then whether the role is enough, then whether the
+// call fits the contract. What it may have of a body the document says alone.
 func (d *Door) Operator(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operation) error {
 	if err := checkForeign(x, string(c.Context().Host())); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Package operation binds the operations of the OpenAPI documents to the methods of the services: Backend, Frontend and Operator are the one
-// table of them, a row an operation.
+// Package operation binds the operations of the OpenAPI documents to the methods of the services: Backend, Frontend and Operator are the
+// one table of them, a row an operation.
 //
 // A row says by its types what an operation takes and answers: what its body is decoded into is the type that its method takes. Join
 // holds the table to the document: an operation without a row, a row without an operation, and a row that reads another body or other

@@ -30,8 +30,8 @@ type Documents struct {
 	Keys    func(context.Context, service.ForProject[service.Empty]) (json.RawMessage, error)
 }
 
-// ServeKeys is GET /.well-known/jwks: the public keys of the project that the request names, else of the one whose host it came to (RFC 7517
-// section 5). Never those of several projects: a verifier that takes any of them takes the tokens of all.
+// ServeKeys is GET /.well-known/jwks: the public keys of the project that the request names, else of the one whose host it came to (RFC
+// 7517 section 5). Never those of several projects: a verifier that takes any of them takes the tokens of all.
 func (d Documents) ServeKeys(c *fiber.Ctx) error {
 	x := exchange.Of(c.UserContext())
 	of, err := d.Visited(c, x)

@@ -42,7 +42,9 @@ type shownSigningKey struct {
 func showSigningKeys(cmd *cobra.Command, out command.Output, keys signing.Keys, now time.Time) error {
 	all := make([]shownSigningKey, len(keys))
 	for i, k := range keys {
-		all[i] = shownSigningKey{ID: k.ID, State: keys.StateOf(i, now), Created: command.Timestamp(k.CreatedMs), Signs: command.Timestamp(k.SignsMs)}
+		all[i] = shownSigningKey{
+			ID: k.ID, State: keys.StateOf(i, now), Created: command.Timestamp(k.CreatedMs), Signs: command.Timestamp(k.SignsMs),
+		}
 	}
 	return command.WriteRows(cmd, out, all, "ID\tSTATE\tCREATED\tSIGNS FROM", func(k shownSigningKey) string {
 		return fmt.Sprintf("%s\t%s\t%s\t%s", k.ID, k.State, k.Created, k.Signs)

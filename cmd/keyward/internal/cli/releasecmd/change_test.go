@@ -31,7 +31,7 @@ func TestHowFarInstancesAreWithAChange(t *testing.T) {
 	}{
 		"all answer by it":              {[]operator.PolicyInstance{instance("a", 3, nil), instance("b", 3, nil)}, true, false, ""},
 		"one has gone on":               {[]operator.PolicyInstance{instance("a", 4, nil), instance("b", 3, nil)}, true, false, ""},
-		"one is behind":                 {[]operator.PolicyInstance{instance("a", 3, nil), instance("b", 2, behind)}, false, false, "1 of 2 instances do not"},
+		"one is behind":                 {[]operator.PolicyInstance{instance("a", 3, nil), instance("b", 2, behind)}, false, false, "1 of 2"},
 		"one has not heard of it":       {[]operator.PolicyInstance{instance("a", 2, nil)}, false, false, "a on h"},
 		"one holds nothing of it yet":   {[]operator.PolicyInstance{instance("a", 0, idle)}, false, false, "a on h"},
 		"one refuses it":                {[]operator.PolicyInstance{instance("a", 3, nil), instance("b", 3, refusing)}, false, true, ""},

@@ -131,7 +131,7 @@ func (p *push) runScenarios(cmd *cobra.Command, dir string) (*operator.PolicySce
 			return nil, fmt.Errorf("%d of %d scenarios failed, and nothing was pushed; --force pushes all the same", report.Failed, report.Total)
 		}
 	}
-	return &operator.PolicyScenarios{Passed: int32(report.Passed), Failed: int32(report.Failed)}, nil //nolint:gosec // of files that were read
+	return &operator.PolicyScenarios{Passed: int32(report.Passed), Failed: int32(report.Failed)}, nil
 }
 
 // send pushes, and makes live what it was told to. Whoever else makes one live since it began is not outrun unseen.
