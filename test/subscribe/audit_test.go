@@ -67,13 +67,14 @@ func TestTheClientsSecurityEventsAreThoseOfTheContract(t *testing.T) {
 		known = append(known, string(kind))
 	}
 	for what, pair := range map[string][2][]string{
-		"types":    {types, known},
-		"events":   {keys(carried), members[audit.Event]()},
-		"actors":   {keys(base.Defs["actor"].Properties), members[audit.Actor]()},
-		"kinds":    {base.Defs["actor"].Properties["kind"].Enum, {string(audit.Command), string(audit.Service)}},
-		"keys":     {keys(base.Defs["key"].Properties), members[audit.Key]()},
-		"issuers":  {keys(base.Defs["issuer"].Properties), members[audit.Issuer]()},
-		"policies": {keys(base.Defs["policy"].Properties), members[audit.Policy]()},
+		"types":     {types, known},
+		"events":    {keys(carried), members[audit.Event]()},
+		"actors":    {keys(base.Defs["actor"].Properties), members[audit.Actor]()},
+		"kinds":     {base.Defs["actor"].Properties["kind"].Enum, {string(audit.Command), string(audit.Service), string(audit.Operator)}},
+		"keys":      {keys(base.Defs["key"].Properties), members[audit.Key]()},
+		"operators": {keys(base.Defs["operator"].Properties), members[audit.OperatorAccount]()},
+		"issuers":   {keys(base.Defs["issuer"].Properties), members[audit.Issuer]()},
+		"policies":  {keys(base.Defs["policy"].Properties), members[audit.Policy]()},
 	} {
 		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
 			t.Errorf("%s: %s", what, diff)
