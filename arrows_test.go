@@ -157,7 +157,7 @@ var arrows = []struct {
 	},
 	{"services/decision/explain", "core api policies services/decision/internal"},
 	{"services/decision/explain/internal", "services/decision/internal"},
-	{"services/decision/explain/text", "services/decision/explain " + decisionRooms("causes detect recognition")},
+	{"services/decision/explain/text", "core/service policies services/decision/explain " + decisionRooms("causes detect recognition")},
 	{
 		"services/decision/internal/engine",
 		"core api " + decisionRooms(

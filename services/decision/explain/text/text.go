@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/internal/causes"
 	"github.com/keyward/keyward/services/decision/internal/detect"
@@ -51,7 +52,55 @@ func WriteRisk(w io.Writer, e *explain.Explanation, enforced bool) error {
 	for _, r := range e.Risk {
 		_, _ = fmt.Fprintf(table, "    %s\tseverity %d\t%s\n", r.Code, r.Severity, r.Title)
 	}
-	return table.Flush()
+	p.err = table.Flush()
+	p.found(e.Row.Details)
+	if e.Answer["action"] != string(service.RiskAllow) {
+		p.otherwise(e.Risk)
+	}
+	return p.err
+}
+
+// found writes what was found that reasons rest on: each fact with what it is compared with, of a counter what it counts and for how long.
+func (p *page) found(details []explain.Condition) {
+	var all []explain.Condition
+	for _, c := range details {
+		if fact, _, is := strings.Cut(c.Reason, " is "); c.Holds && is && ofAFact(fact) {
+			all = append(all, c)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	p.printf("What was found\n")
+	for _, c := range all {
+		p.printf("    %s   %s\n", c.Reason, deepest(c))
+	}
+}
+
+// ofAFact reports whether a condition is about a fact of a group. What stands by itself is where the ceremony stands, and the like.
+func ofAFact(name string) bool {
+	return strings.Contains(name, ".") && !strings.ContainsAny(name, " (\"")
+}
+
+// otherwise writes what would change the answer: that what counts most were not so.
+func (p *page) otherwise(all []service.RiskReason) {
+	worst, left := 0, 0
+	var most []string
+	for _, r := range all {
+		worst = max(worst, r.Severity)
+	}
+	for _, r := range all {
+		if r.Severity == worst {
+			most = append(most, r.Code)
+		} else {
+			left = max(left, r.Severity)
+		}
+	}
+	then := "nothing would be left"
+	if left > 0 {
+		then = fmt.Sprintf("severity %d would be the worst", left)
+	}
+	p.printf("What would change the answer\n    without %s %s\n", strings.Join(most, ", "), then)
 }
 
 // beside writes the members of an answer of risk beside action, level and reasons, as far as they say anything.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/explain/text"
 	"github.com/keyward/keyward/services/decision/internal/causes"
@@ -204,6 +205,8 @@ Risk: challenge   level high   row R5   it is done
     a session that comes of it lives at most 3600 seconds
     the login has to verify its user
     bot  severity 2  A program
+What would change the answer
+    without bot nothing would be left
 `,
 		},
 	} {
@@ -215,5 +218,72 @@ Risk: challenge   level high   row R5   it is done
 		if err := text.WriteRisk(&out, &e, c.enforced); err != nil || out.String() != c.want {
 			t.Errorf("%s: %v\n%s", name, err, cmp.Diff(c.want, out.String()))
 		}
+	}
+}
+
+// Whoever asks why wants to know how often, within which time and of how many that is too often: of a start as well, whose own row says
+// nothing of that.
+func TestAJudgementOfRiskSaysWhatWasFoundAndWhatWouldChangeIt(t *testing.T) {
+	t.Parallel()
+	policy, err := explain.Load(t.Context(), policiestest.Files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		facts string
+		want  []string
+	}{
+		"O6, many users from an address": {
+			`{"stage": "login-start", "complete": true, "velocity": {"addressUsers": 8, "addressFailures": 9}, "familiar": {"network": "new"}}`,
+			[]string{
+				"velocity.addressUsers is 8, at least risk.addressUsers (8) (\"distinct users of the address, 1 h\")",
+				"without address-spray severity 1 would be the worst",
+			},
+		},
+		"O14, an ocean within an hour": {
+			`{"stage": "login-start", "complete": true, "familiar": {"environment": "new", "country": "new"},
+			"travel": {"located": true, "distanceKm": 10000, "kmh": 5000}}`,
+			[]string{
+				"travel.kmh is 5000, at least risk.travelKmh (800)", "travel.distanceKm is 10000, at least risk.travelMinKm (250)",
+				"without impossible-travel severity 2 would be the worst",
+			},
+		},
+		"what is allowed": {
+			`{"stage": "login-start", "complete": true, "familiar": {"network": "new"}}`, []string{`familiar.network is "new"`},
+		},
+		"many browsers within a day": {
+			`{"stage": "login-start", "complete": true, "velocity": {"userEnvironments": 5}}`,
+			[]string{
+				"velocity.userEnvironments is 5, at least risk.userEnvironments (5) (\"distinct environments of the user, 1 d\")",
+				"without many-environments nothing would be left",
+			},
+		},
+		"O25, a counter that did not go up": {
+			`{"stage": "login-finish", "complete": true, "used": {"counter": "regressed", "uv": true}}`,
+			[]string{`used.counter is "regressed"`, "without counter-regressed nothing would be left"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, err := policy.Explain(t.Context(), explain.Risk, "pro-1", []byte(c.facts))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			if err := text.WriteRisk(&out, e, true); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("not told: %s\n%s", want, out.String())
+				}
+			}
+			if e.Answer["action"] == "allow" && strings.Contains(out.String(), "would change") {
+				t.Errorf("what is allowed needs no change:\n%s", out.String())
+			}
+			if strings.Contains(out.String(), "addressFailures") {
+				t.Errorf("what is no reason is told:\n%s", out.String())
+			}
+		})
 	}
 }
