@@ -264,8 +264,8 @@ func TestTheEndpointsOfAuthZENAreAtTheHostThatWasCalled(t *testing.T) {
 		a := s.call("GET", "/.well-known/authzen-configuration", "", map[string]string{"Host": host, "Authorization": ""})
 		want := `{"access_evaluation_endpoint":"` + want + accessOne + `","access_evaluations_endpoint":"` + want + accessSeveral +
 			`","policy_decision_point":"` + want + `"}`
-		if a.status != http.StatusOK || string(a.body) != want {
-			t.Errorf("%s: %d %s", host, a.status, a.body)
+		if a.status != http.StatusOK || string(a.body) != want || a.header.Get("Cache-Control") != "private, max-age=300" {
+			t.Errorf("%s: %d %s, kept %s", host, a.status, a.body, a.header.Get("Cache-Control"))
 		}
 	}
 }

@@ -76,7 +76,7 @@ func checkHeaders(t *testing.T, op *contract.Operation, a answer) {
 		"Ratelimit-Limit":        `1000000`,
 		"Ratelimit-Remaining":    `9\d{5}`,
 		"Ratelimit-Reset":        `[1-9]\d?`,
-		"Cache-Control":          `no-store|public, max-age=300`,
+		"Cache-Control":          `no-store|(public|private), max-age=300`,
 	} {
 		if got := a.header.Values(name); len(got) != 1 || !regexp.MustCompile("^("+want+")$").MatchString(got[0]) {
 			t.Errorf("%s is %q, want %s", name, got, want)

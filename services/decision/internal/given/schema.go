@@ -12,7 +12,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/agnivade/levenshtein"
@@ -208,8 +207,8 @@ func (p *property) readValue(field string, value any) (any, error) {
 		return nil, misfit(field, "must be true or false")
 	case "integer":
 		number, _ := value.(json.Number)
-		n, err := strconv.ParseInt(string(number), 10, 64)
-		if err != nil || n < *p.Minimum || n > *p.Maximum {
+		n, is := whole(string(number))
+		if !is || n < *p.Minimum || n > *p.Maximum {
 			return nil, misfit(field, "must be a whole number from %d to %d", *p.Minimum, *p.Maximum)
 		}
 		return n, nil

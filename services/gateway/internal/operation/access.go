@@ -23,8 +23,8 @@ const (
 	accessEvaluations = "/access/v1/evaluations"
 )
 
-// configurationCache is how long clients may keep where the endpoints are.
-const configurationCache = "public, max-age=300"
+// configurationCache is how long clients may keep where the endpoints are. Nobody keeps it for others: it names the host that was called.
+const configurationCache = "private, max-age=300"
 
 // evaluateAccess judges what AuthZEN asks.
 func (s Services) evaluateAccess(
