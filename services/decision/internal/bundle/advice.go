@@ -40,6 +40,9 @@ const (
 // AdviseSlow says what to do about rules or tests that take too long.
 const AdviseSlow = "look for a rule that goes through every combination of long lists, and count in fewer steps"
 
+// AdviseTime says what to do about tests that did not end: as likely as not they were given too little time.
+const AdviseTime = "give the check more time (--timeout, or policy_check_timeout of a server), or, if that does not help, " + AdviseSlow
+
 // adviseCompiler says what to do about an error of OPA's parser, type checker or compiler.
 func adviseCompiler(e *ast.Error) string {
 	has := func(parts ...string) bool {

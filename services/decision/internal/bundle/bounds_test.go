@@ -77,7 +77,7 @@ func TestOneDeadlineIsForAllTests(t *testing.T) {
 	// Each takes many seconds.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if refused := reason(t, ctx, files); !strings.Contains(refused.Message, "did not end in time") || refused.Advice != bundle.AdviseSlow {
+	if refused := reason(t, ctx, files); !strings.Contains(refused.Message, "did not end in time") || refused.Advice != bundle.AdviseTime {
 		t.Errorf("%+v", refused)
 	}
 }

@@ -229,7 +229,7 @@ func test(
 		}
 		if ctx.Err() != nil {
 			refused := failed(result)
-			refused.Message, refused.Advice = "the bundle's tests did not end in time; "+result.Name+" was running", AdviseSlow
+			refused.Message, refused.Advice = "the bundle's tests did not end in time; "+result.Name+" was running", AdviseTime
 			refused.Exhausted = true
 			failures = append(failures[:0], refused)
 			for range results { // whoever runs them waits for a reader
@@ -239,7 +239,7 @@ func test(
 		failures = append(failures, failed(result))
 	}
 	if len(failures) == 0 && ctx.Err() != nil {
-		return ran, &Error{Message: "the bundle's tests did not end in time", Advice: AdviseSlow, Exhausted: true}
+		return ran, &Error{Message: "the bundle's tests did not end in time", Advice: AdviseTime, Exhausted: true}
 	}
 	return ran, join(failures)
 }
