@@ -302,5 +302,5 @@ bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 
 .PHONY: reload-soak
 reload-soak: ## Change the policy 1,000 times under load, every tenth time wrongly
-	KEYWARD_RELOADS=1000 go test -run TestReloadsUnderLoad -count 1 -timeout 60m -v ./services/decision
+	KEYWARD_RELOADS=1000 go test -run "ReloadsUnderLoad|ChangesUnderLoad" -count 1 -timeout 60m -v ./services/decision ./services/decision/workbench
 	KEYWARD_RELOADS=1000 go test -run TestNoCallFailsWhileThePolicyChanges -count 1 -timeout 60m -v ./test
