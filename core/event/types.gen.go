@@ -16,7 +16,7 @@ const (
 	AppendCompleted Type = "append-completed"
 	// AppendRefused: A passkey was created at the client and refused by Keyward: its challenge is unknown, used or expired, what came does not verify, the policy does not allow the authenticator, or the user has as many passkeys as one may have. The client may have it still; nothing is concluded about the user.
 	AppendRefused Type = "append-refused"
-	// LoginRefused: A sign-in with a passkey was refused by Keyward: its challenge is unknown, used or expired, what came does not verify, or the passkey is no longer one of the user. Anybody may have sent it; nothing is concluded about the user. Without a challenge that was given out, a process tells of one.
+	// LoginRefused: A sign-in with a passkey was refused by Keyward: its challenge is unknown or has expired, what came does not verify, or the passkey is no longer one of the user. What answers a challenge that is spent, such as an answer that comes again, is refused and not told. Anybody may have sent it; nothing is concluded about the user. Without a challenge that was given out, a process tells of one.
 	LoginRefused Type = "login-refused"
 	// LoginEventsLimited: So much was refused or told of the user's sign-ins by who has proven nothing that the rest is not recorded: no more login-refused, or no more events with proven false, until there is room in the window of unproven_events. Told once in a window. Somebody may be attacking; nothing is concluded about the user, whose logins go on.
 	LoginEventsLimited Type = "login-events-limited"

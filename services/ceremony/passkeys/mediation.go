@@ -95,6 +95,9 @@ func (s *Service) MediationFinish(
 	if err := a.Active(); err != nil {
 		return rsp, fault.At(FieldAssertion, refusal.OwnerFault(err))
 	}
+	if taken, err = s.challenges.Unended(ctx, taken, a.ID, a.UsedTo); err != nil {
+		return rsp, fault.At(FieldAssertion, err)
+	}
 	login := assertion{
 		project: p, account: a, taken: taken, answer: answer, client: body.ClientInformation, process: body.ProcessID, discoverable: true,
 		added: body.Context, asked: new(service.FinishQuestion), judged: new(service.Verdict),

@@ -3,6 +3,7 @@ package passkeys_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
+	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 )
 
 // refusal is a login that goes wrong in one way.
@@ -284,7 +286,11 @@ func TestALoginIsRefused(t *testing.T) {
 			if len(st.Events.OfType(event.LoginCompleted)) != history {
 				t.Error("a completed login was recorded")
 			}
-			wantRefused(t, st, event.LoginRefused, err, l.req.Body.UserID, c.message)
+			if spent := errors.Is(err, challenge.ErrUsed); spent && len(st.Events.OfType(event.LoginRefused)) > 0 {
+				t.Error("an answer to a spent challenge is told")
+			} else if !spent {
+				wantRefused(t, st, event.LoginRefused, err, l.req.Body.UserID, c.message)
+			}
 			for _, told := range st.Events.OfType(event.LoginRefused) {
 				if want := steps()[c.message]; told.Refused.Step != want {
 					t.Errorf("it is told to have failed at %q, want %q", told.Refused.Step, want)

@@ -71,9 +71,10 @@ func (s *Service) underWay(ctx context.Context, a Attempt) bool {
 	return err == nil && known && entry.Deleted == 0 && entry.User == a.User && entry.Credential == a.Record.PasskeyID()
 }
 
-// refuseLogin does as much for a sign-in: err, or why there is an answer that logs nobody in.
+// refuseLogin does as much for a sign-in: err, or why there is an answer that logs nobody in. An answer to a challenge that is spent is no
+// attempt: of those that log nobody in the first has been told, and what has logged somebody in may well come again.
 func (s *Service) refuseLogin(ctx context.Context, a Attempt, err error) error {
-	if err == nil || fault.OfServer(err) || errors.Is(err, account.ErrUnknown) || risk.Waits(err) {
+	if err == nil || fault.OfServer(err) || errors.Is(err, account.ErrUnknown) || risk.Waits(err) || errors.Is(err, challenge.ErrUsed) {
 		return err
 	}
 	if risk.Refused(err) { // the policy's own bars are no evidence against anybody
@@ -87,26 +88,18 @@ func (s *Service) refuseLogin(ctx context.Context, a Attempt, err error) error {
 		a.User = entry.User
 	}
 	if a.User != "" {
-		if unspent := s.spendRefused(ctx, a, err); unspent != nil {
+		// A mark and not the event spends the challenge, since others of the user's would have to be compared with that: anybody who knows a
+		// user's name can have as many answers refused as the limits let through.
+		if unspent := s.spend(ctx, a); unspent != nil {
 			return unspent
 		}
+		// Anybody can make up answers: without a challenge that was given out, a process tells of one.
+		s.outbox.Report(ctx, s.refused(a, event.LoginRefused, err, ""))
 	}
 	if !errors.Is(err, refusal.ErrUnknown) {
 		return err
 	}
 	return s.unknownTo(ctx, a, err)
-}
-
-// spendRefused tells of a sign-in that ends with err, and spends its challenge; an error of that is one of the call. A mark and not the
-// event, which others of the user's would have to be compared with: anybody who knows a user's name can have as many answers refused as the
-// limits let through.
-func (s *Service) spendRefused(ctx context.Context, a Attempt, err error) error {
-	if unspent := s.spend(ctx, a); unspent != nil {
-		return unspent
-	}
-	// Anybody can make up answers: without a challenge that was given out, a process tells of one.
-	s.outbox.Report(ctx, s.refused(a, event.LoginRefused, err, ""))
-	return nil
 }
 
 // spend spends the challenge of a refused answer by a mark, if it was to be had and none has yet, whether or not the caller still waits.

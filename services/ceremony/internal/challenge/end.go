@@ -22,11 +22,8 @@ import (
 func (s *Store) End(
 	ctx context.Context, t Taken, user ident.UserID, known uint64, judge func([]eventlog.Found) (event.Event, error),
 ) (_ []eventlog.Found, err error) {
-	t.User = user
-	if t.ends == nil || t.asked != known {
-		if t, err = s.look(ctx, t.Record, known, false); err != nil {
-			return nil, err
-		}
+	if t, err = s.Unended(ctx, t, user, known); err != nil {
+		return nil, err
 	}
 	attempt := rand.Text()
 	for round := 0; ; round++ {
@@ -47,10 +44,19 @@ func (s *Store) End(
 		if err := pause(ctx, round); err != nil {
 			return nil, err
 		}
-		if t, err = s.look(ctx, t.Record, known, true); err != nil {
+		if t, err = s.look(ctx, t.Record, user, known, true); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// Unended returns a challenge that has been taken and was answered for a user, unless it has completed a login of that user, as far as the
+// log tells: then it is ErrUsed. End would say the same.
+func (s *Store) Unended(ctx context.Context, t Taken, user ident.UserID, known uint64) (Taken, error) {
+	if t.ends != nil && t.whose == user && t.asked == known {
+		return t, nil
+	}
+	return s.look(ctx, t.Record, user, known, false)
 }
 
 // pause waits for a moment of random length, so that those who met do not meet again.
@@ -74,7 +80,7 @@ func (t Taken) unknown() []eventlog.Found {
 func (s *Store) unspent(ctx context.Context, r Record, known uint64) (Taken, error) {
 	marked := make(chan error, 1)
 	go func() { marked <- s.unmarked(ctx, r) }()
-	t, err := s.look(ctx, r, known, false)
+	t, err := s.look(ctx, r, r.User, known, false)
 	if mark := <-marked; mark != nil {
 		return Taken{Record: r}, mark
 	}
@@ -97,10 +103,10 @@ func (s *Store) unmarked(ctx context.Context, r Record) error {
 // look reads the user's completed logins that may have been this one, or are not known. The clock of the log may differ from that of the
 // instance that gave out the challenge by as long as challenges are kept. Nobody but the user can make them more; what is refused is not
 // read, since anybody can cause that who knows a user's name.
-func (s *Store) look(ctx context.Context, r Record, known uint64, latest bool) (Taken, error) {
+func (s *Store) look(ctx context.Context, r Record, user ident.UserID, known uint64, latest bool) (Taken, error) {
 	since := time.UnixMilli(r.Created).Add(-s.places.Keep)
 	ends, err := s.places.Log.Recent(
-		ctx, r.Project, r.User, eventlog.Span{After: known, Since: since, Latest: latest}, event.LoginCompleted,
+		ctx, r.Project, user, eventlog.Span{After: known, Since: since, Latest: latest}, event.LoginCompleted,
 	)
 	if err != nil {
 		return Taken{Record: r}, err
@@ -110,7 +116,7 @@ func (s *Store) look(ctx context.Context, r Record, known uint64, latest bool) (
 			return Taken{Record: r}, ErrUsed
 		}
 	}
-	t := Taken{Record: r, ends: &ends, asked: known, known: known}
+	t := Taken{Record: r, ends: &ends, whose: user, asked: known, known: known}
 	if known > ends.Last {
 		t.known = 0 // of a log that was, of which an older backup was restored
 	}

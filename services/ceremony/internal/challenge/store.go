@@ -122,7 +122,8 @@ type Claim struct {
 // If its event or the account does, others may have it too until one of them ends it.
 type Taken struct {
 	Record
-	ends  *eventlog.Recent // of the user's logins, beyond known; nil: they have not been looked at
+	ends  *eventlog.Recent // of the logins of whose, beyond known; nil: they have not been looked at
+	whose ident.UserID     // the record names none of a mediation
 	asked uint64           // up to which sequence the caller knew them
 	known uint64           // up to which it is taken to know them
 }
