@@ -59,6 +59,8 @@ func rowed(t *testing.T, name string) bundlefile.Files {
 
 // ask puts questions until ctx ends; each is answered by a row of the revision that the answer names.
 func ask(ctx context.Context, t *testing.T, svc *decision.Service, asked *atomic.Int64) {
+	paced := time.NewTicker(between)
+	defer paced.Stop()
 	for ctx.Err() == nil {
 		said, err := svc.Mediation(ctx, service.Question{Project: "pro-1", Client: rest.ClientInformation{}})
 		if err != nil || !strings.HasSuffix(said.Rule, "-"+said.PolicyRevision) {
@@ -66,7 +68,7 @@ func ask(ctx context.Context, t *testing.T, svc *decision.Service, asked *atomic
 			return
 		}
 		asked.Add(1)
-		time.Sleep(between)
+		<-paced.C
 	}
 }
 

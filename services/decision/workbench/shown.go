@@ -20,7 +20,7 @@ func optional(n int) *int32 {
 	if n == 0 {
 		return nil
 	}
-	return new(int32(n)) //nolint:gosec // numbers of revisions and changes are counted from 1
+	return new(int32(n))
 }
 
 func text(s string) *string {
@@ -33,12 +33,12 @@ func text(s string) *string {
 // shown is a revision as the Operator API has it.
 func shown(r release.Revision) operator.PolicyRevision {
 	told := operator.PolicyRevision{
-		Number: int32(r.Number), Name: r.Name, Content: r.Content, Digest: r.Digest, Size: int32(r.Size), //nolint:gosec // bounded
+		Number: int32(r.Number), Name: r.Name, Content: r.Content, Digest: r.Digest, Size: int32(r.Size),
 		Parent: optional(r.Parent), Author: actorShown(r.Author), Message: r.Message, Created: release.Time(r.CreatedMs),
-		Tests: int32(r.Tests), //nolint:gosec // they ran within the timeout of a check
+		Tests: int32(r.Tests),
 	}
 	if ran := r.Scenarios; ran != nil {
-		told.Scenarios = &operator.PolicyScenarios{Passed: int32(ran.Passed), Failed: int32(ran.Failed)} //nolint:gosec // came as such
+		told.Scenarios = &operator.PolicyScenarios{Passed: int32(ran.Passed), Failed: int32(ran.Failed)}
 	}
 	if len(r.Advice) > 0 {
 		told.Advice = &r.Advice
@@ -48,7 +48,7 @@ func shown(r release.Revision) operator.PolicyRevision {
 
 func change(c release.Change) operator.PolicyChange {
 	return operator.PolicyChange{
-		Number: int32(c.Number), Revision: int32(c.Revision), Before: optional(c.Before), //nolint:gosec // counted from 1
+		Number: int32(c.Number), Revision: int32(c.Revision), Before: optional(c.Before),
 		Kind: operator.PolicyChangeKind(c.Kind), By: actorShown(c.By), Reason: text(c.Reason), At: release.Time(c.AtMs),
 	}
 }

@@ -176,12 +176,15 @@ func answers(t *testing.T, svc *decision.Service) (revision, rule string) {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if holds() {
-			return
+	looks, end := time.NewTicker(10*time.Millisecond), time.After(time.Minute)
+	defer looks.Stop()
+	for !holds() {
+		select {
+		case <-end:
+			t.Fatal("not within a minute: " + what)
+		case <-looks.C:
 		}
 	}
-	t.Fatal("not within a minute: " + what)
 }
 
 func (b *bench) status(t *testing.T) operator.PolicyStatus {
