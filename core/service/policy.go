@@ -38,6 +38,10 @@ type Policies interface {
 	//
 	//keyward:repeatable
 	GetPolicyBundle(context.Context, ForOperator[int]) (operator.PolicyBundle, error)
+	// GetLivePolicy returns what is live, with its files as OPA takes them. 404 if nothing is.
+	//
+	//keyward:repeatable
+	GetLivePolicy(context.Context, ForOperator[Empty]) (operator.PolicyBundle, error)
 	// ListPolicyChanges returns which revision was made live when, the newest first.
 	//
 	//keyward:repeatable

@@ -663,6 +663,7 @@ func PolicyMethods(policies service.Policies) rpc.Service {
 		rpc.Bind("list-policies", policies.ListPolicies),
 		rpc.Bind("get-policy", policies.GetPolicy),
 		rpc.Bind("get-policy-bundle", policies.GetPolicyBundle),
+		rpc.Bind("get-live-policy", policies.GetLivePolicy),
 		rpc.Bind("list-policy-changes", policies.ListPolicyChanges),
 		rpc.Bind("change-policy", policies.ChangePolicy),
 		rpc.Bind("get-policy-status", policies.GetPolicyStatus),
@@ -682,6 +683,7 @@ func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
 		"list-policies",
 		"get-policy",
 		"get-policy-bundle",
+		"get-live-policy",
 		"list-policy-changes",
 		"get-policy-status",
 	)}
@@ -698,6 +700,9 @@ func (c PolicyClient) GetPolicy(ctx context.Context, req service.ForOperator[int
 }
 func (c PolicyClient) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
 	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-policy-bundle", req)
+}
+func (c PolicyClient) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
+	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-live-policy", req)
 }
 func (c PolicyClient) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
 	return rpc.Call[operator.PolicyChangeList](ctx, c.calls, "list-policy-changes", req)

@@ -478,6 +478,9 @@ func (f Policies) GetPolicy(ctx context.Context, req service.ForOperator[int]) (
 func (f Policies) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
 	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetPolicyBundle", req)
 }
+func (f Policies) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
+	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetLivePolicy", req)
+}
 func (f Policies) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
 	return answer[operator.PolicyChangeList](ctx, f.Recording, "Policies.ListPolicyChanges", req)
 }

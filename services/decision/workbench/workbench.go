@@ -213,11 +213,34 @@ func (w *Workbench) GetPolicyBundle(ctx context.Context, q service.ForOperator[i
 	if err != nil {
 		return operator.PolicyBundle{}, err
 	}
+	return w.packed(ctx, r, func(files bundlefile.Files) bundlefile.Files { return files })
+}
+
+// GetLivePolicy implements service.Policies.
+func (w *Workbench) GetLivePolicy(ctx context.Context, _ service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
+	latest, err := w.latest(ctx)
+	if err != nil {
+		return operator.PolicyBundle{}, err
+	}
+	if latest.Number == 0 {
+		return operator.PolicyBundle{}, fault.NotFound("no revision was made live yet")
+	}
+	r, err := w.revision(ctx, latest.Revision)
+	if err != nil {
+		return operator.PolicyBundle{}, err
+	}
+	return w.packed(ctx, r, func(files bundlefile.Files) bundlefile.Files { return files.ForOPA(r.Name) })
+}
+
+// packed returns a revision with its files as they are to be.
+func (w *Workbench) packed(
+	ctx context.Context, r release.Revision, as func(bundlefile.Files) bundlefile.Files,
+) (operator.PolicyBundle, error) {
 	files, _, err := w.store.Files(ctx, r)
 	if err != nil {
 		return operator.PolicyBundle{}, unavailable("read", err)
 	}
-	raw, err := tarball.Write(files)
+	raw, err := tarball.Write(as(files))
 	if err != nil {
 		return operator.PolicyBundle{}, fault.Internal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	opa "github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyward/keyward/api/operator"
@@ -312,6 +313,34 @@ func TestWhatOPABuiltGetsTheSchemasThatItLacks(t *testing.T) {
 	}
 	if pushed := b.push(t, ada, bare); pushed.Digest != whole.Digest() {
 		t.Errorf("%s is not %s", pushed.Digest, whole.Digest())
+	}
+}
+
+func TestWhatIsLiveIsABundleForOPA(t *testing.T) {
+	t.Parallel()
+	b := open(t, workbench.Config{})
+	ask := func() (operator.PolicyBundle, error) {
+		return b.GetLivePolicy(t.Context(), service.ForOperator[service.Empty]{Operator: ada})
+	}
+	if _, err := ask(); fault.As(err).Status != http.StatusNotFound {
+		t.Errorf("before anything is live: %v", err)
+	}
+	whole := revised(t, "one", nil)
+	whole[".signatures.json"] = []byte(`{"signatures": ["of the files as they were"]}`)
+	b.push(t, ada, whole)
+	b.live(t, ada, 1)
+	got, err := ask()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := opa.NewReader(bytes.NewReader(got.Bundle)).Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	space, _ := read.Data["keyward"].(map[string]any)
+	if read.Manifest.Revision != "one" || len(read.Modules) == 0 || space["aaguids"] == nil || space["parameters"] == nil ||
+		len(read.Signatures.Signatures) != 0 {
+		t.Errorf("revision %q, %d modules, data %v", read.Manifest.Revision, len(read.Modules), len(space))
 	}
 }
 

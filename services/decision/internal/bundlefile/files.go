@@ -41,6 +41,9 @@ const (
 // ManifestFile says what of the data and the policies is the bundle's.
 const ManifestFile = ".manifest"
 
+// signaturesFile is who vouches for the files, as OPA signs bundles.
+const signaturesFile = ".signatures.json"
+
 // What to do about errors, for someone who writes rules and not Go.
 const (
 	adviseFiles = "name the directory that holds .manifest, data.json, schemas and the rules"
@@ -127,7 +130,7 @@ func (r *reader) file(fsys fs.FS, at, full string) error {
 // Belongs reports whether a file of that name, in the bundle's directory, is part of a bundle.
 func Belongs(name string) bool {
 	switch path.Base(name) {
-	case "data.json", "data.yaml", "data.yml", ManifestFile, ".signatures.json":
+	case "data.json", "data.yaml", "data.yml", ManifestFile, signaturesFile:
 		return true
 	}
 	if strings.HasPrefix(path.Base(name), ".") {

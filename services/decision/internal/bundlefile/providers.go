@@ -1,6 +1,10 @@
 package bundlefile
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"path"
+	"strings"
+)
 
 // ProvidersFile may hold the table of passkey providers, which is long and comes from elsewhere, apart from a bundle's other data:
 // {"keyward": {"aaguids": {…}}}. Bundles from before it have the table in data.json.
@@ -57,6 +61,35 @@ func (f Files) providersElsewhere() string {
 		return "data.json"
 	}
 	return ""
+}
+
+// ForOPA returns the files that OPA reads, by the names under which it reads them. Its manifest says the revision.
+func (f Files) ForOPA(revision string) Files {
+	read := Files{}
+	for _, name := range f.Names() {
+		if strings.HasPrefix(name, schemaDir) || path.Base(name) == signaturesFile { // those are of the files as they were
+			continue
+		}
+		if as, content, ok := f.forOPA(name); ok {
+			read[as] = content
+		}
+	}
+	read[ManifestFile] = manifest(f[ManifestFile], revision)
+	return read
+}
+
+// manifest returns a manifest with the revision. One that OPA could not read stays as it is.
+func manifest(written []byte, revision string) []byte {
+	said := map[string]any{"rego_version": 1}
+	if written != nil && json.Unmarshal(written, &said) != nil {
+		return written
+	}
+	said["revision"] = revision
+	changed, err := json.Marshal(said)
+	if err != nil {
+		return written
+	}
+	return changed
 }
 
 // forOPA returns under which name and with which content OPA reads a file: it knows no data but that of files called data.json. It is false

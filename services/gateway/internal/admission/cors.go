@@ -37,6 +37,9 @@ func newCORSCalls() corsCalls {
 	}
 }
 
+// operatorPaths is what paths of the Operator API begin with that are among those of the Backend API. No page calls them.
+const operatorPaths = "/v2/policy/"
+
 // cors marks a preflight as answered, or the answer as readable for a page of an origin that some project lists. Which project's the
 // origin must be is known only once the caller is (see checkOrigin).
 func (d *Door) cors(x *exchange.Exchange) error {
@@ -44,7 +47,7 @@ func (d *Door) cors(x *exchange.Exchange) error {
 		corsForAll(x)
 		return nil
 	}
-	if !x.RPC && !strings.HasPrefix(x.Path, "/v2/") {
+	if !x.RPC && (!strings.HasPrefix(x.Path, "/v2/") || strings.HasPrefix(x.Path, operatorPaths)) {
 		return nil
 	}
 	x.Answer.Add(fiber.HeaderVary, fiber.HeaderOrigin)

@@ -2,6 +2,9 @@ package operation
 
 import (
 	"context"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
 
 	api "github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/service"
@@ -15,6 +18,7 @@ func Operator(s Services) []Row {
 		ofOperator("pushPolicyRevision", s.Policies.PushPolicy, body),
 		ofOperator("getPolicyRevision", s.Policies.GetPolicy, index),
 		ofOperator("getPolicyBundle", s.Policies.GetPolicyBundle, index),
+		download("downloadPolicyBundle", s.Policies.GetLivePolicy),
 		ofOperator("listPolicyChanges", s.Policies.ListPolicyChanges, nothing),
 		ofOperator("changePolicy", s.Policies.ChangePolicy, body),
 		ofOperator("getPolicyStatus", s.Policies.GetPolicyStatus, nothing),
@@ -27,6 +31,24 @@ func ofOperator[T, Out any](id string, call func(context.Context, service.ForOpe
 		caller := r.exchange.Operator()
 		return call(ctx, service.ForOperator[T]{Operator: service.Operator{ID: caller.ID, Name: caller.Name}, Body: given})
 	})
+}
+
+// download answers with the files alone, unless the caller has them.
+func download(id string, call func(context.Context, service.ForOperator[service.Empty]) (api.PolicyBundle, error)) Row {
+	return Row{ID: id, answer: func(ctx context.Context, r *request) error {
+		caller := r.exchange.Operator()
+		live, err := call(ctx, service.ForOperator[service.Empty]{Operator: service.Operator{ID: caller.ID, Name: caller.Name}})
+		if err != nil {
+			return err
+		}
+		tag := strconv.Quote(live.Revision.Digest)
+		r.fiber.Set(fiber.HeaderETag, tag)
+		if known := r.fiber.Get(fiber.HeaderIfNoneMatch); known == tag || known == "W/"+tag {
+			return r.fiber.SendStatus(fiber.StatusNotModified)
+		}
+		r.fiber.Set(fiber.HeaderContentType, "application/gzip")
+		return r.fiber.Send(live.Bundle)
+	}}
 }
 
 // whoCalls answers with the operator whose token the call carries.

@@ -31,17 +31,20 @@ type push struct {
 func newPush(terminal command.Terminal) *cobra.Command {
 	var p push
 	cmd := &cobra.Command{
-		Use:   "push <directory>",
+		Use:   "push <directory or archive>",
 		Short: "Push a bundle to the store as a revision",
 		Long: `Sends the files of a bundle to the server, which checks them as it does before it
 answers by any, and keeps them as a revision. It is not live by that, unless --activate
 is given. Files that are there already are the revision that they were.
 
 Scenarios that the directory brings along in scenarios/ are run here first, and what
-came of them is kept with the revision. If one fails, nothing is pushed without --force.`,
+came of them is kept with the revision. If one fails, nothing is pushed without --force.
+
+Instead of a directory it takes a bundle that "opa build" has made. What that leaves out,
+schemas and the names of authenticators, is that of the revision it was made from.`,
 		Example: `  keyward policy push policies -m "Offer passkeys on Windows 10, too"
   keyward policy push policies -m "Raise the pause to a day" --activate --wait`,
-		Args: command.OneArgument("the directory of the bundle"),
+		Args: command.OneArgument("the directory of the bundle, or its archive"),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.do(cmd, terminal, args[0]) },
 	}
 	cmd.Flags().StringVarP(&p.message, "message", "m", "", "what it changes, and why")
@@ -72,11 +75,7 @@ func (p *push) do(cmd *cobra.Command, terminal command.Terminal, dir string) err
 	if err := p.change.check(); err != nil {
 		return err
 	}
-	files, err := directory(dir)
-	if err != nil {
-		return err
-	}
-	raw, err := packed.Pack(files)
+	raw, built, err := bundleAt(dir)
 	if err != nil {
 		return err
 	}
@@ -91,8 +90,10 @@ func (p *push) do(cmd *cobra.Command, terminal command.Terminal, dir string) err
 	if p.parent > 0 {
 		asked.Parent = &p.parent
 	}
-	if asked.Scenarios, err = p.runScenarios(cmd, dir); err != nil {
-		return err
+	if !built {
+		if asked.Scenarios, err = p.runScenarios(cmd, dir); err != nil {
+			return err
+		}
 	}
 	done, err := p.send(cmd.Context(), api, asked)
 	if err != nil {
@@ -102,6 +103,25 @@ func (p *push) do(cmd *cobra.Command, terminal command.Terminal, dir string) err
 		return err
 	}
 	return p.change.await(cmd, api, *done.Change)
+}
+
+// bundleAt returns a bundle as it is sent: the files of a directory, or an archive that somebody else built, as it is.
+func bundleAt(path string) (raw []byte, built bool, err error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		if raw, err = os.ReadFile(path); err != nil { //nolint:gosec // whoever pushes says which
+			return nil, false, fmt.Errorf("read the bundle: %w", err)
+		}
+		if _, err := packed.Unpack(raw); err != nil {
+			return nil, false, fmt.Errorf("%s is no bundle: %w", path, err)
+		}
+		return raw, true, nil
+	}
+	files, err := directory(path)
+	if err != nil {
+		return nil, false, err
+	}
+	raw, err = packed.Pack(files)
+	return raw, false, err
 }
 
 // runScenarios runs what the directory brings along; nil: nothing.
