@@ -238,7 +238,8 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 	bundled := audit.Policy{Revision: "1", Content: "0123456789ab"}
 	told.Add(
 		t.Context(),
-		audit.Event{Type: audit.KeysRotated, Project: made.ID, Version: 2}, audit.Event{Type: audit.KeysDropped, Project: made.ID, Version: 2},
+		audit.Event{Type: audit.KeysRotated, Project: made.ID, Version: 2}, audit.Event{Type: audit.RiskKeyRotated, Project: made.ID, Version: 2},
+		audit.Event{Type: audit.KeysDropped, Project: made.ID, Version: 2},
 		audit.Event{Type: audit.LimitHit, Limit: "rate_limit_address", Count: 1, FromMs: 1, ToMs: 2},
 		audit.Event{Type: audit.CodesGuessed, Project: made.ID, Count: 1, FromMs: 1, ToMs: 2},
 		audit.Event{Type: audit.SigningKeyCreated, Project: made.ID, SigningKey: ident.NewKeyID()},

@@ -65,6 +65,11 @@ func TestEachChangeOfAProjectIsToldByItsNameAndWhatNobodyDecidedIsNot(t *testing
 			func(p *project.Project) { p.Secret = project.HashSecret(project.NewSecret()) },
 			[]audit.Event{of(audit.SecretRotated, nil)},
 		},
+		"its key of what is counted": {
+			nil,
+			func(p *project.Project) { p.RotateSightingKey(time.Now()) },
+			[]audit.Event{of(audit.RiskKeyRotated, func(e *audit.Event) { e.Version = 2 })},
+		},
 		"another key": {
 			nil,
 			func(p *project.Project) { p.Keys = append(p.Keys, key) },

@@ -27,6 +27,9 @@ func Changes(before, after *project.Project) []Event {
 	if !reflect.DeepEqual(before.Secret, after.Secret) {
 		told = append(told, Event{Type: SecretRotated, Project: after.ID})
 	}
+	if before.SightingVersion != after.SightingVersion {
+		told = append(told, Event{Type: RiskKeyRotated, Project: after.ID, Version: after.SightingVersion.Number})
+	}
 	told = append(told, keys(KeyCreated, after.ID, after.Keys, before.Keys)...)
 	told = append(told, keys(KeyRevoked, after.ID, before.Keys, after.Keys)...)
 	told = append(told, issuers(IssuerAdded, after.ID, after.Issuers, before.Issuers)...)

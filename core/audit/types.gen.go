@@ -20,6 +20,8 @@ const (
 	IssuerAdded Type = "issuer-added"
 	// IssuerRemoved: A project no longer takes access tokens of an issuer as it did.
 	IssuerRemoved Type = "issuer-removed"
+	// RiskKeyRotated: A project got another key of what is counted: all counts but those of the whole project began anew.
+	RiskKeyRotated Type = "risk-key-rotated"
 	// KeysRotated: An operator made another version of the keys that a project's tokens, handles and codes are made with.
 	KeysRotated Type = "keys-rotated"
 	// KeysDropped: An operator dropped the older versions of a project's keys: what they made is refused.
@@ -69,6 +71,7 @@ func Types() []Type {
 		KeyRevoked,
 		IssuerAdded,
 		IssuerRemoved,
+		RiskKeyRotated,
 		KeysRotated,
 		KeysDropped,
 		SigningKeyCreated,

@@ -165,7 +165,7 @@ func readAll(b *testing.B, s *eventlog.Store) {
 // of a process that starts.
 func BenchmarkRebuild(b *testing.B) {
 	const failures, users, addresses = 100_000, 20_000, 5_000
-	named := sighting.NewNamer(make([]byte, sighting.KeySize))
+	named := sighting.NewNamer(make([]byte, sighting.KeySize), sighting.Version{})
 	w := &benchWorld{bus: opened(b)}
 	now, sent := time.Now(), 0
 	for k := range failures {

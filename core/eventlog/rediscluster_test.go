@@ -167,7 +167,7 @@ func TestWhatWasAppendedIsReadThoughAMasterOfTheClusterDiesWithIt(t *testing.T) 
 	}
 	count := make(map[ident.UserID]int)
 	const office = "203.0.113.10"
-	named := sighting.NewNamer(make([]byte, sighting.KeySize))
+	named := sighting.NewNamer(make([]byte, sighting.KeySize), sighting.Version{})
 	failures := sighting.Counter{Count: sighting.Users, Of: sighting.TypesOf(sighting.LoginRefused), Window: time.Hour}
 	// counted returns how many users an address has failed with, and whether nothing is missing.
 	counted := func(reader *eventlog.Store) (int, bool) {

@@ -21,7 +21,7 @@ import (
 	"github.com/keyward/keyward/core/sighting"
 )
 
-var named = sighting.NewNamer(make([]byte, sighting.KeySize))
+var named = sighting.NewNamer(make([]byte, sighting.KeySize), sighting.Version{})
 
 // refused is a login that was refused just now, from an address.
 func refused(user ident.UserID, address string) event.Event {

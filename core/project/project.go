@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"time"
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
@@ -25,8 +26,10 @@ type Project struct {
 	// IdempotencySalt is what a gateway keeps the answers to calls with an Idempotency-Key under. It is of no use elsewhere.
 	IdempotencySalt []byte `json:"idempotencySalt,omitempty"`
 	// SightingKey is what tokens are made with of what is counted: who has it can try addresses, and nothing else.
-	SightingKey []byte    `json:"sightingKey,omitempty"`
-	Legacy      LegacyKey `json:"handleKey"` // until the ceremony service has taken it over
+	SightingKey []byte `json:"sightingKey,omitempty"`
+	// SightingVersion is which it is, after the first.
+	SightingVersion sighting.Version `json:"sightingVersion,omitzero"`
+	Legacy          LegacyKey        `json:"handleKey"` // until the ceremony service has taken it over
 	// Host name that frontends reach Keyward at; sessions are issued in its name. Empty = the configured one
 	CNAME string `json:"cname,omitempty"`
 	// W3C WebAuthn userVerification of logins: required or preferred; empty = as the installation has it
@@ -48,7 +51,7 @@ func (p *Project) Namer() *sighting.Namer {
 	if p.namer != nil {
 		return p.namer
 	}
-	return sighting.NewNamer(p.SightingKey)
+	return sighting.NewNamer(p.SightingKey, p.SightingVersion)
 }
 
 // Salt returns the salt of answers to calls with an Idempotency-Key; of a project that has not been taken over yet it is the key of old.
@@ -85,6 +88,12 @@ func NewSightingKey() []byte {
 	key := make([]byte, sighting.KeySize)
 	_, _ = rand.Read(key) // does not fail
 	return key
+}
+
+// RotateSightingKey has what is counted named by another key from now on: all counts begin anew, but for those of the whole project, which
+// name nobody.
+func (p *Project) RotateSightingKey(now time.Time) {
+	p.SightingKey, p.SightingVersion = NewSightingKey(), p.SightingVersion.Next(now)
 }
 
 // NewSalt returns a random salt of answers.

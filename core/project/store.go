@@ -131,7 +131,7 @@ func (s *Store) replace(id ident.ProjectID, p *Project, revision uint64) {
 			}
 		}
 		if p != nil {
-			p.namer = sighting.NewNamer(p.SightingKey)
+			p.namer = sighting.NewNamer(p.SightingKey, p.SightingVersion)
 			next.projects[id] = *p
 		}
 		for _, v := range next.projects {

@@ -42,7 +42,8 @@ type Counter struct {
 	Count      Counted
 	Of         Types
 	Window     time.Duration
-	Credential uint32 // only what was done with this passkey; 0 = with whichever
+	Credential uint32  // only what was done with this passkey; 0 = with whichever
+	By         Version // only what this version of the key has named
 }
 
 // Set is the members of one set as they count: the newest Cap, each event once, without what was taken back. It is not changed after it was
@@ -96,7 +97,7 @@ func (s Set) Len() int { return len(s.live) }
 // Count returns how much of what a counter counts happened in its window, which ends now. What happened exactly a window ago no longer
 // counts, and what a clock that is ahead says is to come counts as happening now.
 func (s Set) Count(c Counter, now time.Time) int {
-	since := now.Add(-c.Window).UnixMilli()
+	since, key := now.Add(-c.Window).UnixMilli(), c.By.mark()
 	var room [Cap]uint64
 	seen := room[:0]
 	for i := range s.live {
@@ -104,7 +105,7 @@ func (s Set) Count(c Counter, now time.Time) int {
 		if m.Ms <= since {
 			break
 		}
-		if !c.Of.Has(m.Type) || (c.Credential != 0 && m.Credential != c.Credential) {
+		if !c.Of.Has(m.Type) || m.Key != key || (c.Credential != 0 && m.Credential != c.Credential) {
 			continue
 		}
 		what := m.what(c.Count)

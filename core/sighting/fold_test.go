@@ -37,7 +37,8 @@ func model(members []Sighting, c Counter, now time.Time) int {
 	for event, m := range oldest {
 		age := now.UnixMilli() - m.Ms
 		switch {
-		case gone[event], age >= c.Window.Milliseconds(), !c.Of.Has(m.Type), c.Credential != 0 && c.Credential != m.Credential:
+		case gone[event], age >= c.Window.Milliseconds(), !c.Of.Has(m.Type), int(m.Key) != c.By.Number:
+		case c.Credential != 0 && c.Credential != m.Credential:
 		case c.Count == Users && m.User != 0:
 			distinct[m.User] = true
 		case c.Count == Environments && m.Environment != 0:
@@ -59,7 +60,7 @@ func drawn(r *rand.Rand) []Sighting {
 		all[i] = Sighting{
 			Ms: noon.UnixMilli() - window + 1 - r.Int64N(3), Type: []Type{LoginRefused, LoginUnknown, CodeWrong}[r.IntN(3)],
 			TakenBack: r.IntN(8) == 0, Event: 1 + r.Uint64N(60), User: r.Uint64N(5), Environment: r.Uint32N(4), Network: r.Uint32N(3),
-			Credential: r.Uint32N(3),
+			Credential: r.Uint32N(3), Key: uint8(r.IntN(2)),
 		}
 		if r.IntN(3) == 0 {
 			all[i].Ms += r.Int64N(2 * window)
@@ -76,7 +77,7 @@ func TestASetCountsAsItsWordsSay(t *testing.T) {
 		members := drawn(r)
 		c := Counter{
 			Count: Counted(Counteds()[r.IntN(4)]), Of: TypesOf(LoginRefused, CodeWrong), Window: window * time.Millisecond,
-			Credential: r.Uint32N(2),
+			Credential: r.Uint32N(2), By: Version{Number: r.IntN(2)},
 		}
 		want := model(members, c, noon)
 		r.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })

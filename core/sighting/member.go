@@ -10,7 +10,13 @@ import (
 // big-endian, so that members are in the order of their times.
 const MemberSize = 32
 
-const flagTakenBack = 1
+// Flags are, beside what they say, which version of the key made the tokens. One bit is left.
+const (
+	flagTakenBack = 1
+	flagsUnknown  = 2
+	keyShift      = 2
+	marks         = 1 << (8 - keyShift)
+)
 
 // ErrMember says that bytes are no member of a set.
 var ErrMember = errors.New("no member of a set of sightings")
@@ -50,21 +56,22 @@ func Parse(member string) (Sighting, error) {
 	if t.String() == "" {
 		return Sighting{}, fmt.Errorf("type %d: %w", t, ErrMember)
 	}
-	if m[atFlag]&^flagTakenBack != 0 {
+	if m[atFlag]&flagsUnknown != 0 {
 		return Sighting{}, fmt.Errorf("flags %x: %w", m[atFlag], ErrMember)
 	}
 	return Sighting{
-		Ms: int64(get48(m)), Type: t, TakenBack: m[atFlag] != 0, Event: get48(m[atWho:]), User: get48(m[atUser:]),
+		Ms: int64(get48(m)), Type: t, TakenBack: m[atFlag]&flagTakenBack != 0, Event: get48(m[atWho:]), User: get48(m[atUser:]),
 		Environment: binary.BigEndian.Uint32(m[atEnv:]), Network: binary.BigEndian.Uint32(m[atNet:]),
-		Credential: binary.BigEndian.Uint32(m[atCred:]),
+		Credential: binary.BigEndian.Uint32(m[atCred:]), Key: m[atFlag] >> keyShift,
 	}, nil
 }
 
 func flags(s Sighting) byte {
+	said := s.Key << keyShift
 	if s.TakenBack {
-		return flagTakenBack
+		said |= flagTakenBack
 	}
-	return 0
+	return said
 }
 
 func put48(to []byte, n uint64) {

@@ -8,6 +8,7 @@ import (
 func FuzzMembersAreReadAsTheyAreWritten(f *testing.F) {
 	whole := Sighting{
 		Ms: noon.UnixMilli(), Type: LoginRefused, TakenBack: true, Event: bits48, User: 1 << 40, Environment: 7, Network: 8, Credential: 9,
+		Key: marks - 1,
 	}.Member()
 	f.Add(string(whole[:]))
 	f.Add("")

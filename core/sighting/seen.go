@@ -21,6 +21,7 @@ type Seen struct {
 	Sets   []Set // in the order in which they were asked for; an empty one of each that nothing is named for
 	Totals *Totals
 	Since  Since
+	By     Version // of the key that the question's tokens are made with: nothing that another one has named is counted
 }
 
 // Since says what cannot be missing: all that happened after these moments, in Unix ms.
@@ -39,6 +40,11 @@ func NeverSince() Since { return Since{Logged: Never, Unknown: Never} }
 func (s Since) Covers(of Types, window time.Duration, now time.Time) bool {
 	began := now.Add(-window).UnixMilli()
 	return began >= s.Logged && (!of.Has(LoginUnknown) || began >= s.Unknown)
+}
+
+// Under says the same of what a version of the key has named: before it there was nothing.
+func (s Since) Under(v Version) Since {
+	return Since{Logged: max(s.Logged, v.SinceMs), Unknown: max(s.Unknown, v.SinceMs)}
 }
 
 // Tally says what to count of a whole project, in buckets of time: far more happens there than a set holds.

@@ -110,6 +110,7 @@ type Sighting struct {
 	Environment uint32
 	Network     uint32
 	Credential  uint32
+	Key         uint8 // which version of the project's key made the tokens; 0 = the first
 }
 
 // AuthStatusSuccess is the status of a reported login that succeeded, as the wire has it.
@@ -175,7 +176,7 @@ func Of(e *event.Event) (Sighting, bool) {
 func New(t Type, e *event.Event) Sighting {
 	return Sighting{
 		Ms: e.CreatedMs, Type: t, Event: short(string(e.ID)), User: wide(e.Sighted.User), Environment: narrow(e.Sighted.Environment),
-		Network: narrow(e.Sighted.Network), Credential: Credential(e.Credential),
+		Network: narrow(e.Sighted.Network), Credential: Credential(e.Credential), Key: VersionOf(e.Sighted).mark(),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/event"
@@ -25,7 +26,36 @@ var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPaddin
 
 // Namer makes the tokens of a project. They are pseudonyms, and not anonymous: who has the key can try addresses. It is safe for concurrent
 // use.
-type Namer struct{ states sync.Pool }
+type Namer struct {
+	states  sync.Pool
+	version Version
+}
+
+// Version is which of a project's keys names what is seen. Tokens of different ones cannot be compared. The zero value is the first.
+type Version struct {
+	Number  int   `json:"number,omitempty"`  // from 2 on
+	SinceMs int64 `json:"sinceMs,omitempty"` // since when it alone names what is seen, in Unix ms
+}
+
+// carriedOn is how long tokens may be carried on that another version has made: by a step-up, which may be open for an hour (parameter
+// stepUpSeconds), and by processes whose clocks differ or that have yet to hear of the next version.
+const carriedOn = time.Hour + 5*time.Minute
+
+// Next returns the version that follows from now on.
+func (v Version) Next(now time.Time) Version {
+	return Version{Number: max(1, v.Number) + 1, SinceMs: now.Add(carriedOn).UnixMilli()}
+}
+
+// VersionOf returns the version that has made tokens.
+func VersionOf(named *event.Sighted) Version {
+	if named == nil {
+		return Version{}
+	}
+	return Version{Number: named.KeyVersion, SinceMs: named.KeySinceMs}
+}
+
+// mark is what members of sets tell versions apart by. That it comes again is no harm: by then nothing is left of the one before.
+func (v Version) mark() uint8 { return uint8(v.Number % marks) }
 
 type state struct {
 	hash hash.Hash
@@ -34,11 +64,11 @@ type state struct {
 }
 
 // NewNamer returns what makes tokens with a project's key; nil if there is none, which names nothing.
-func NewNamer(key []byte) *Namer {
+func NewNamer(key []byte, version Version) *Namer {
 	if len(key) == 0 {
 		return nil
 	}
-	return &Namer{sync.Pool{New: func() any { return &state{hash: hmac.New(sha256.New, key)} }}}
+	return &Namer{states: sync.Pool{New: func() any { return &state{hash: hmac.New(sha256.New, key)} }}, version: version}
 }
 
 // token returns HMAC-SHA-256 of a name of a kind, cut short.
@@ -76,7 +106,10 @@ func (n *Namer) Name(user string, environment ident.EnvironmentID, remote string
 	if n == nil {
 		return nil
 	}
-	named := &event.Sighted{User: n.token('u', user), Environment: n.token('e', string(environment))}
+	named := &event.Sighted{
+		User: n.token('u', user), Environment: n.token('e', string(environment)),
+		KeyVersion: n.version.Number, KeySinceMs: n.version.SinceMs,
+	}
 	if from, ok := address.Client(remote); ok && countable(from) {
 		named.Address, named.Network = n.within('a', within(from)), n.within('n', address.Network(from))
 	}

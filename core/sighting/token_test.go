@@ -10,7 +10,7 @@ import (
 func TestTokensNameTheSameAlikeAndNothingElse(t *testing.T) {
 	t.Parallel()
 	key := bytes.Repeat([]byte{7}, KeySize)
-	n := NewNamer(key)
+	n := NewNamer(key, Version{})
 	at := func(address string) *event.Sighted { return n.Name("usr-1", "env-1", address) }
 	for _, c := range []struct {
 		name          string
@@ -36,17 +36,17 @@ func TestTokensNameTheSameAlikeAndNothingElse(t *testing.T) {
 	if *first != *at("203.0.113.10") || len(first.Address) != tokenSize || first.User == first.Environment {
 		t.Errorf("%v", first)
 	}
-	if *NewNamer(bytes.Repeat([]byte{8}, KeySize)).Name("usr-1", "env-1", "203.0.113.10") == *first {
+	if *NewNamer(bytes.Repeat([]byte{8}, KeySize), Version{}).Name("usr-1", "env-1", "203.0.113.10") == *first {
 		t.Error("another key names it the same")
 	}
-	if NewNamer(nil).Name("usr-1", "env-1", "203.0.113.10") != nil {
+	if NewNamer(nil, Version{}).Name("usr-1", "env-1", "203.0.113.10") != nil {
 		t.Error("without a key something is named")
 	}
 }
 
 func TestWhatIsKeptOfAnEventIsWhatItSays(t *testing.T) {
 	t.Parallel()
-	n := NewNamer(bytes.Repeat([]byte{7}, KeySize))
+	n := NewNamer(bytes.Repeat([]byte{7}, KeySize), Version{})
 	e := event.Event{
 		ID: "pke-1", Project: "pro-1", User: "usr-1", Type: event.LoginRefused, CreatedMs: noon.UnixMilli(),
 		Sighted: n.Name("usr-1", "env-1", "203.0.113.10"), Credential: "cre-1",

@@ -146,6 +146,10 @@ type Sighted struct {
 	Environment string `json:"environment,omitempty"`
 	Address     string `json:"address,omitempty"` // of IPv6 the first 64 bits
 	Network     string `json:"network,omitempty"` // the first 24 bits of IPv4, 48 of IPv6
+
+	// By which version of the project's key, and since when what is seen is named by that one alone, in Unix ms. Absent = by the first.
+	KeyVersion int   `json:"keyVersion,omitempty"`
+	KeySinceMs int64 `json:"keySinceMs,omitempty"`
 }
 
 // Codes is how the one-time codes of a user stand.

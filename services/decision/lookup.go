@@ -42,6 +42,7 @@ func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, no
 	err := s.lookups.Wait(ctx, func(ctx context.Context) error {
 		read, err := s.read(ctx, q.Project, user, q.AccountStamp, sets)
 		found.Events, found.Seen = read.Events, read.Seen
+		found.Seen.By = sighting.VersionOf(q.Sighted)
 		found.accountStamp, found.stale = read.AccountStamp, read.AccountStale
 		if user == "" {
 			return err

@@ -144,7 +144,8 @@ func (s *Service) feedback(
 	}
 	if outcome == event.FraudConfirmed || judged.Instead != "" {
 		e.Sighted = p.Namer().Name(string(of.User), "", "")
-		if where := of.Sighted; where != nil && e.Sighted != nil {
+		// By the tokens of another key nothing is counted any more.
+		if where := of.Sighted; where != nil && e.Sighted != nil && where.KeyVersion == e.Sighted.KeyVersion {
 			e.Sighted.Address, e.Sighted.Network, e.Sighted.Environment = where.Address, where.Network, where.Environment
 		}
 	}

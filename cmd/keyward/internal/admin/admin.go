@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/secret"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 // Server says where a server's NATS is.
@@ -174,6 +175,19 @@ func (p *Projects) RotateSecret(ctx context.Context, id string) (secret.Text, er
 		return "", fmt.Errorf("rotate the secret of project %s: %w", id, Plain(err))
 	}
 	return secret.Text(text), nil
+}
+
+// RotateRiskKey gives a project another key of what is counted, and returns which it is.
+func (p *Projects) RotateRiskKey(ctx context.Context, id string, now time.Time) (sighting.Version, error) {
+	var version sighting.Version
+	err := p.store.Update(ctx, ident.ProjectID(id), func(stored *project.Project) {
+		stored.RotateSightingKey(now)
+		version = stored.SightingVersion
+	})
+	if err != nil {
+		return sighting.Version{}, fmt.Errorf("rotate the key of what is counted of project %s: %w", id, Plain(err))
+	}
+	return version, nil
 }
 
 // Delete removes a project; its credentials stop working at once.

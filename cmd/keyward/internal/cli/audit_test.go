@@ -80,6 +80,7 @@ func TestEveryCommandThatChangesAProjectIsInTheStreamOfSecurityEventsWithoutASec
 	ask("issuer", "add", "--project", "pro-7", "--url", "https://id.example.com", "--audience", "shop")
 	ask("issuer", "remove", "--project", "pro-7", "--url", "https://id.example.com")
 	ask("keys", "rotate", "pro-7", "--drop")
+	printed = append(printed, ask("risk-key", "rotate", "pro-7", "-o", "json"))
 	ask("signing-keys", "rotate", "pro-7")
 	ask("signing-keys", "rotate", "pro-7", "--now")
 	ask("delete", "pro-7", "--yes")
@@ -103,6 +104,7 @@ func TestEveryCommandThatChangesAProjectIsInTheStreamOfSecurityEventsWithoutASec
 		"issuer-removed by keyward project issuer remove",
 		"keys-rotated by keyward project keys rotate",
 		"keys-dropped by keyward project keys rotate",
+		"risk-key-rotated by keyward project risk-key rotate",
 		"signing-key-created by keyward project signing-keys rotate",
 		"signing-key-rotated by keyward project signing-keys rotate",
 		"project-deleted by keyward project delete",

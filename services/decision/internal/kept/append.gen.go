@@ -813,6 +813,14 @@ func appendEventSighted(to []byte, v *event.Sighted) []byte {
 		to = append(to, `,"network":`...)
 		to = appendText(to, string(v.Network))
 	}
+	if v.KeyVersion != 0 {
+		to = append(to, `,"keyVersion":`...)
+		to = strconv.AppendInt(to, int64(v.KeyVersion), 10)
+	}
+	if v.KeySinceMs != 0 {
+		to = append(to, `,"keySinceMs":`...)
+		to = strconv.AppendInt(to, int64(v.KeySinceMs), 10)
+	}
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

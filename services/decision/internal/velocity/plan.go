@@ -135,10 +135,11 @@ func (p *Plan) Worth(named *event.Sighted) *event.Sighted {
 	if p.users {
 		worth.Environment, worth.User = named.Environment, named.User
 	}
-	switch worth {
-	case event.Sighted{}:
+	if worth == (event.Sighted{}) {
 		return nil
-	case *named:
+	}
+	worth.KeyVersion, worth.KeySinceMs = named.KeyVersion, named.KeySinceMs
+	if worth == *named {
 		return named
 	}
 	kept := worth
@@ -253,6 +254,7 @@ func (p *Plan) Users(in *Input) *int {
 	}
 	n := p.set(in, Set{sighting.Environment, sighting.Good}).Count(sighting.Counter{
 		Count: sighting.Users, Of: sighting.TypesOf(sighting.LoginCompleted, sighting.AppendCompleted, sighting.AuthSuccess), Window: p.horizon,
+		By: in.By,
 	}, in.Now)
 	return &n
 }
@@ -266,7 +268,8 @@ func (p *Plan) count(c *Counter, in *Input, own sighting.Set) (n int, complete b
 		// What was lost of a project comes back in no way, as names that are no user's do not.
 		return in.Totals.Count(c.tally(), in.Now), in.Since.Covers(c.Of|sighting.TypesOf(sighting.LoginUnknown), c.Window, in.Now)
 	}
-	by := c.Counter
+	by, since := c.Counter, in.Since.Under(in.By)
+	by.By = in.By
 	if c.Subject == sighting.UsedPasskey {
 		if in.Passkey == "" {
 			return 0, true
@@ -274,13 +277,16 @@ func (p *Plan) count(c *Counter, in *Input, own sighting.Set) (n int, complete b
 		by.Credential = sighting.Credential(string(in.Passkey))
 	}
 	if c.ofOwn() {
-		return own.Count(by, in.Now), !c.Of.Has(sighting.AuthSuccess) || in.Since.Covers(c.Of, c.Window, in.Now)
+		if !c.Of.Has(sighting.AuthSuccess) { // the log alone tells of the others
+			since = sighting.Since{}.Under(in.By)
+		}
+		return own.Count(by, in.Now), since.Covers(c.Of, c.Window, in.Now)
 	}
 	subject := c.Subject
 	if subject == sighting.UsedPasskey {
 		subject = sighting.User
 	}
-	return p.set(in, Set{subject, c.Family}).Count(by, in.Now), in.Since.Covers(c.Of, c.Window, in.Now)
+	return p.set(in, Set{subject, c.Family}).Count(by, in.Now), since.Covers(c.Of, c.Window, in.Now)
 }
 
 // set returns what was read of one of the plan's sets; an empty one if nothing was.

@@ -141,6 +141,10 @@ func TestOfWhatIsNamedOnlyThatIsWorthKeepingWhichCountersRead(t *testing.T) {
 		"users of an address":             {[]string{"velocity.spray"}, all, &event.Sighted{User: "u", Address: "a"}},
 		"events of the user, who is told": {[]string{"velocity.failures"}, all, nil},
 		"users of a browser":              {[]string{"environment.users"}, all, &event.Sighted{User: "u", Environment: "e"}},
+		"by another key": {
+			[]string{"environment.users"}, &event.Sighted{User: "u", Environment: "e", Address: "a", KeyVersion: 2, KeySinceMs: 5},
+			&event.Sighted{User: "u", Environment: "e", KeyVersion: 2, KeySinceMs: 5},
+		},
 	} {
 		if diff := cmp.Diff(c.want, NewPlan(d, c.paths).Worth(c.named)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -158,7 +162,7 @@ func seen(n *sighting.Namer, id string, of event.Type, ago time.Duration, enviro
 
 func TestCountersCountWhatTheySay(t *testing.T) {
 	t.Parallel()
-	n := sighting.NewNamer(make([]byte, sighting.KeySize))
+	n := sighting.NewNamer(make([]byte, sighting.KeySize), sighting.Version{})
 	p := NewPlan(learned(t, some), []string{Name})
 	refused := func(id string, ago time.Duration, credential string) sighting.Sighting {
 		e := seen(n, id, event.LoginRefused, ago, "env-1", credential)
@@ -220,6 +224,62 @@ func TestCountersCountWhatTheySay(t *testing.T) {
 	later.Since = sighting.Since{Logged: noon.Add(-time.Hour).UnixMilli(), Unknown: noon.Add(-time.Hour).UnixMilli()}
 	if !p.Find(&later).Complete {
 		t.Error("a window that began as nothing was missing any more is not complete")
+	}
+}
+
+// TestAnotherKeyBeginsAllCountsAnewAndSaysSo has what is named by the key before in every set that is read, as a user's set has it, and as
+// a rebuild brings it back.
+func TestAnotherKeyBeginsAllCountsAnewAndSaysSo(t *testing.T) {
+	t.Parallel()
+	next := sighting.Version{}.Next(noon)
+	since, key := time.UnixMilli(next.SinceMs), make([]byte, sighting.KeySize)
+	first, second := sighting.NewNamer(key, sighting.Version{}), sighting.NewNamer(append([]byte{1}, key[1:]...), next)
+	all := func(of event.Type) []event.Event {
+		return []event.Event{
+			seen(first, "1", of, time.Minute, "env-1", "cre-1"), seen(first, "2", of, noon.Sub(since), "env-2", "cre-1"),
+			seen(second, "3", of, noon.Sub(since)-time.Minute, "env-2", "cre-1"),
+		}
+	}
+	p := NewPlan(learned(t, some), []string{Name, "environment.users"})
+	for name, c := range map[string]struct {
+		by       sighting.Version
+		now      time.Time
+		want     []int // attack, failures, ofPasskey, reported, spray, successes, users of the environment
+		complete bool
+	}{
+		"before, by the first key":              {sighting.Version{}, noon, []int{0, 1, 1, 1, 1, 1, 1}, true},
+		"at once":                               {next, noon, []int{0, 0, 0, 0, 0, 0, 0}, false},
+		"as what is new is seen":                {next, since.Add(2 * time.Minute), []int{0, 1, 1, 1, 1, 1, 1}, false},
+		"a moment before the window has passed": {next, since.Add(time.Hour - time.Millisecond), []int{0, 0, 0, 0, 1, 0, 1}, false},
+		"when the longest window has passed":    {next, since.Add(time.Hour), []int{0, 0, 0, 0, 1, 0, 1}, true},
+		"by a third key":                        {next.Next(since), since.Add(2 * time.Minute), []int{0, 0, 0, 0, 0, 0, 0}, false},
+	} {
+		later := func(e event.Event) bool { return e.CreatedMs > c.now.UnixMilli() }
+		in := Input{
+			Seen:   sighting.Seen{Sets: make([]sighting.Set, len(p.Sets)), By: c.by},
+			Events: event.NewSet(slices.DeleteFunc(all(event.LoginCompleted), later)), Passkey: "cre-1", Now: c.now,
+		}
+		for i, set := range p.Sets {
+			of := event.LoginRefused
+			if set.Family == sighting.Good {
+				of = event.LoginCompleted
+			}
+			var members []sighting.Sighting
+			for _, e := range slices.DeleteFunc(all(of), later) {
+				one, _ := sighting.Of(&e)
+				members = append(members, one)
+			}
+			in.Sets[i] = sighting.NewSet(members)
+		}
+		found := p.Find(&in)
+		var got []int
+		for _, one := range found.Counters {
+			got = append(got, one.Count)
+		}
+		got = append(got, *p.Users(&in))
+		if !slices.Equal(got, c.want) || found.Complete != c.complete {
+			t.Errorf("%s: %v, complete is %v", name, got, found.Complete)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ events. These commands need a running server, and find it through --data-dir or
 	}
 	cmd.AddCommand(
 		newProjectCreate(terminal), newProjectList(terminal), newProjectUpdate(terminal), newProjectRotate(terminal), newProjectDelete(terminal),
-		newProjectSigning(terminal), newProjectKeys(terminal),
+		newProjectSigning(terminal), newProjectKeys(terminal), newProjectRiskKey(terminal),
 	)
 	for _, sub := range cmd.Commands() {
 		command.ServerFlags(sub.Flags())

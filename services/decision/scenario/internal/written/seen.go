@@ -17,7 +17,7 @@ import (
 const maxEntries = 10_000
 
 // namer names what is counted. What the key is does not matter, as everything is named by it.
-var namer = sighting.NewNamer(make([]byte, sighting.KeySize))
+var namer = sighting.NewNamer(make([]byte, sighting.KeySize), sighting.Version{})
 
 // repeated returns the entries that one stands for: itself, itself so many times, or as many of other users.
 func (l *library) repeated(e entry, fields map[string]*yaml.Node) []entry {
