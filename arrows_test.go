@@ -182,7 +182,7 @@ var arrows = []struct {
 	{"services/decision/internal/outside", "core/address core/place " + decisionRooms("follow lists locations")},
 	{"services/decision/internal/follow", ""},
 	{"services/decision/internal/declared", ""},
-	{"services/decision/internal/steps", decisionRooms("bundlefile comparison facts")},
+	{"services/decision/internal/steps", decisionRooms("bundlefile comparison facts given")},
 	{"services/decision/internal/rollout", "core " + decisionRooms("document experiment facts")},
 	{"services/decision/internal/experiment", "core " + decisionRooms("document facts")},
 	{"services/decision/internal/recognition", "core api policies " + decisionRooms("agent document facts memo")},

@@ -33,7 +33,6 @@ const (
 	adviseDeclare   = "declare the name with := or some, or correct it"
 	adviseCall      = "look at the arguments that the function takes, their number and types, in OPA's reference of built-in functions"
 	adviseStrict    = "write the rule without it; strict mode is on for every policy"
-	adviseList      = "declare the list in data.keyward.lists, or correct its name"
 	adviseNoFact    = "rules read facts of the input, parameters and other rules: correct the name, or define it"
 )
 

@@ -48,7 +48,7 @@ func (b *Bundle) checkTables() error {
 func (b *Bundle) checkNames(names declared.Names) error {
 	var refused []error
 	for _, one := range names.Undeclared(b.modules) {
-		refused = append(refused, &Error{File: one.File, Line: one.Line, Message: one.Message, Advice: adviseList})
+		refused = append(refused, &Error{File: one.File, Line: one.Line, Message: one.Message, Advice: one.Advice})
 	}
 	return join(refused)
 }

@@ -1,5 +1,5 @@
-// Package comparison finds what the rules of a policy compare facts with: numbers that they write, or read from the policy's data. It is
-// pure.
+// Package comparison finds what the rules of a policy compare facts with: numbers and texts that they write, or numbers that they read from
+// the policy's data. It promises to see through the names that rules give to either side. It is pure.
 package comparison
 
 import (
@@ -11,11 +11,13 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// Comparison is where rules compare a value of the input with a number that they write, or that they read from the bundle's data.
+// Comparison is where rules compare a value of the input with a number that they write, or that they read from the bundle's data, or with a
+// text that they write.
 type Comparison struct {
 	Path     string // of the value, dotted
 	Operator string // as it is written with the value on the left
 	Number   int64
+	Text     string // instead of the number, of those of Texts
 	Named    string // the data that the number is from; empty = it is written there
 	File     string
 	Line     int
@@ -25,12 +27,32 @@ type Comparison struct {
 var swapped = map[string]string{"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
 // reader knows the data that rules read.
-type reader struct{ data map[string]any }
+type reader struct {
+	data  map[string]any
+	texts bool // are looked for, and no numbers
+}
 
 // Find returns all comparisons with whole numbers in rules, which are given by file. A number of the data counts as it is for every
 // project.
 func Find(modules map[string]*ast.Module, data map[string]any) []Comparison {
-	b := &reader{data}
+	return (&reader{data: data}).find(modules)
+}
+
+// Texts returns all comparisons with texts that rules write, which are given by file.
+func Texts(modules map[string]*ast.Module) []Comparison { return (&reader{texts: true}).find(modules) }
+
+func (b *reader) find(modules map[string]*ast.Module) []Comparison {
+	var found []Comparison
+	for _, file := range slices.Sorted(maps.Keys(modules)) {
+		of := ofModule(modules[file])
+		for _, rule := range modules[file].Rules {
+			found = append(found, b.inRule(rule, of.with(rule))...)
+		}
+	}
+	return found
+}
+
+func (b *reader) inRule(rule *ast.Rule, known names) []Comparison {
 	var found []Comparison
 	compare := func(terms []*ast.Term, place *ast.Location) {
 		const sides = 2
@@ -39,31 +61,30 @@ func Find(modules map[string]*ast.Module, data map[string]any) []Comparison {
 		}
 		operator := infix(terms[0])
 		turned, compares := swapped[operator]
-		left, right := inputPath(terms[1]), inputPath(terms[2])
+		one, other := known.meant(terms[1]), known.meant(terms[2])
+		left, right := inputPath(one), inputPath(other)
 		switch {
 		case operator == In && left != "":
-			found = append(found, b.contained(left, terms[2], place)...)
+			found = append(found, b.contained(left, other, place)...)
 		case !compares || (left == "") == (right == ""):
 		case left != "":
-			found = append(found, b.compared(left, operator, terms[2], place)...)
+			found = append(found, b.compared(left, operator, other, place)...)
 		default:
-			found = append(found, b.compared(right, turned, terms[1], place)...)
+			found = append(found, b.compared(right, turned, one, place)...)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		ast.WalkTerms(modules[name], func(term *ast.Term) bool {
-			if call, ok := term.Value.(ast.Call); ok {
-				compare(call, term.Location)
-			}
-			return false
-		})
-		ast.WalkExprs(modules[name], func(expr *ast.Expr) bool {
-			if terms, ok := expr.Terms.([]*ast.Term); ok {
-				compare(terms, expr.Location)
-			}
-			return false
-		})
-	}
+	ast.WalkTerms(rule, func(term *ast.Term) bool {
+		if call, ok := term.Value.(ast.Call); ok {
+			compare(call, term.Location)
+		}
+		return false
+	})
+	ast.WalkExprs(rule, func(expr *ast.Expr) bool {
+		if terms, ok := expr.Terms.([]*ast.Term); ok {
+			compare(terms, expr.Location)
+		}
+		return false
+	})
 	return found
 }
 
@@ -122,13 +143,18 @@ func (b *reader) compared(path, operator string, with *ast.Term, place *ast.Loca
 	}
 	var found []Comparison
 	switch value := with.Value.(type) {
+	case ast.String:
+		if b.texts {
+			one.Text = string(value)
+			found = append(found, one)
+		}
 	case ast.Number:
-		if n, whole := value.Int64(); whole {
+		if n, whole := value.Int64(); whole && !b.texts {
 			one.Number = n
 			found = append(found, one)
 		}
 	case ast.Ref:
-		if !value.IsGround() || !value.HasPrefix(ast.DefaultRootRef) {
+		if b.texts || !value.IsGround() || !value.HasPrefix(ast.DefaultRootRef) {
 			break
 		}
 		one.Named = dotted(value[1:])

@@ -62,6 +62,10 @@ func labelsIn(space map[string]any) []string {
 				}
 			}
 		}
+		least, _ := risk["requireAal"].(map[string]any)
+		for name := range least {
+			names[name] = true
+		}
 	}
 	add(space["parameters"])
 	projects, _ := space["projects"].(map[string]any)
@@ -115,32 +119,38 @@ type Misspelt struct {
 	File    string
 	Line    int
 	Message string
+	Advice  string
 }
 
-// Undeclared returns where rules, which are given by file, read a list although none is declared, so that Narrow has nothing to compare
-// with.
+// Undeclared returns where rules, which are given by file, read a list or a label although none is declared, so that Narrow has nothing to
+// compare with.
 func (n Names) Undeclared(modules map[string]*ast.Module) []Misspelt {
-	if len(n[lists]) > 0 {
-		return nil
-	}
-	read := ast.MustParseRef("input." + lists)
 	var found []Misspelt
-	for _, file := range slices.Sorted(maps.Keys(modules)) {
-		ast.WalkRefs(modules[file], func(ref ast.Ref) bool {
-			if !ref.HasPrefix(read) || len(ref) == len(read) {
+	for _, of := range [...]struct{ fact, one, advice string }{
+		{lists, "list", "declare the list in data.keyward.lists, or correct its name"},
+		{labels, "label", "declare the label in data.keyward.parameters.labels, or correct its name"},
+	} {
+		if len(n[of.fact]) > 0 {
+			continue
+		}
+		read := ast.MustParseRef("input." + of.fact)
+		for _, file := range slices.Sorted(maps.Keys(modules)) {
+			ast.WalkRefs(modules[file], func(ref ast.Ref) bool {
+				if !ref.HasPrefix(read) || len(ref) == len(read) {
+					return false
+				}
+				name, constant := ref[len(read)].Value.(ast.String)
+				if !constant {
+					return false
+				}
+				one := Misspelt{File: file, Message: fmt.Sprintf("%s: there is no %s %q", ref, of.one, string(name)), Advice: of.advice}
+				if ref[0].Location != nil {
+					one.Line = ref[0].Location.Row
+				}
+				found = append(found, one)
 				return false
-			}
-			name, constant := ref[len(read)].Value.(ast.String)
-			if !constant {
-				return false
-			}
-			one := Misspelt{File: file, Message: fmt.Sprintf("%s: there is no list %q", ref, string(name))}
-			if ref[0].Location != nil {
-				one.Line = ref[0].Location.Row
-			}
-			found = append(found, one)
-			return false
-		})
+			})
+		}
 	}
 	return found
 }

@@ -52,3 +52,42 @@ func TestWhoBarsThePublicIsAdvisedOfIt(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoMisspellsALabelInAParameterIsAdvisedOfIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ old, replacement, want string }{
+		"of least assurance": {
+			`"requireAal": {}`, `"requireAal": {"admn": 3}`,
+			"the label admn is named by parameters.risk.requireAal alone",
+		},
+		"of office hours": {
+			`"officeHours": {"labels": []`, `"officeHours": {"labels": ["admn"]`,
+			"the label admn is named by parameters.risk.officeHours.labels alone",
+		},
+		"of a project": {
+			`"projects": {}`, `"projects": {"pro-7": {"parameters": {"risk": {"requireAal": {"admn": 3}}}}}`,
+			"the label admn is named by parameters.risk.requireAal alone",
+		},
+		"of one that is declared": {`"requireAal": {}`, `"requireAal": {"admin": 3}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := policiestest.Files(t)
+			policiestest.Edit(t, files, "data.json", `"labels": [],
+`, `"labels": ["admin"],
+`)
+			policiestest.Edit(t, files, "data.json", c.old, c.replacement)
+			e, err := Load(t.Context(), files, Options{Admitted: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			advice := strings.Join(e.Advice(), "\n")
+			if c.want == "" && advice != "" || !strings.Contains(advice, c.want) {
+				t.Errorf("advice %q, want %q", advice, c.want)
+			}
+			if c.want != "" && (!strings.HasPrefix(advice, "data.json:") || !strings.Contains(advice, "did you mean admin?")) {
+				t.Errorf("it says neither where nor what is meant: %q", advice)
+			}
+		})
+	}
+}

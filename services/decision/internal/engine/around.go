@@ -2,6 +2,10 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/address"
@@ -9,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/facts"
+	"github.com/keyward/keyward/services/decision/internal/given"
 	"github.com/keyward/keyward/services/decision/internal/lists"
 	"github.com/keyward/keyward/services/decision/internal/memo"
 	"github.com/keyward/keyward/services/decision/internal/reasons"
@@ -52,11 +57,38 @@ func (v *view) listed(client *rest.ClientInformation, around Around, in service.
 
 // Advice says of rules that are right what they cost, and whom they keep out.
 func (e *Engine) Advice() []string {
-	advice := reasons.Advise(e.base.Bundle)
+	advice := append(reasons.Advise(e.base.Bundle), e.base.adviseLabels("keyward", "parameters")...)
+	for _, id := range slices.Sorted(maps.Keys(e.projects)) {
+		for _, said := range e.projects[id].adviseLabels("keyward", "projects", string(id), "parameters") {
+			if !slices.Contains(advice, said) {
+				advice = append(advice, said)
+			}
+		}
+	}
 	if e.base.network {
 		advice = append(advice,
 			"Rules read request.network: answers are remembered for one network each, and so hardly ever help another user.")
 	}
+	return advice
+}
+
+// adviseLabels says which labels a parameter is about that are not declared, where parameters are at a place of the data: to be about one
+// declares it, misspelt or not.
+func (v *view) adviseLabels(place ...string) []string {
+	p := &v.knowledge.Parameters
+	var advice []string
+	look := func(labels []string, below ...string) {
+		for _, name := range labels {
+			if slices.Contains(p.Labels, name) {
+				continue
+			}
+			at := slices.Concat(place, []string{"risk"}, below)
+			said := fmt.Sprintf("the label %s is named by %s alone, and not by parameters.labels", name, strings.Join(at[len(place)-1:], "."))
+			advice = append(advice, v.At(at, said, "declare it there, or correct it: "+given.NoneOf(name, p.Labels)).Error())
+		}
+	}
+	look(slices.Sorted(maps.Keys(p.Risk.RequireAAL)), "requireAal")
+	look(p.Risk.OfficeHours.Labels, "officeHours", "labels")
 	return advice
 }
 

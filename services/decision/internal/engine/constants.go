@@ -73,7 +73,7 @@ func checkConstants(b *bundle.Bundle) error {
 	if b.Defines(entrypoints[risky]) {
 		refused = append(refused, reasons.Check(b, entrypoints[risky])...)
 	}
-	return errors.Join(append(refused, steps.Check(b.Modules(), b.Data)...)...)
+	return errors.Join(append(refused, steps.Check(b.Modules(), b.Data, b.Files())...)...)
 }
 
 // What members must be.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,6 +231,9 @@ func TestMemoisedAnswersOfRandomComparisonsAreTheDirectOnes(t *testing.T) {
 	memoisedAsDirect(t, comparisons)
 }
 
+// neverHolds is said of comparisons that random rules have, and people are not to.
+var neverHolds = regexp.MustCompile("; the policy knows |; compare with a value that the fact can have")
+
 func memoisedAsDirect(t *testing.T, conditions []string) {
 	outer := t
 	var asked, hits int
@@ -237,6 +241,9 @@ func memoisedAsDirect(t *testing.T, conditions []string) {
 	rapid.Check(t, func(t *rapid.T) {
 		policy := randomPolicy(t, conditions)
 		e, err := Load(context.Background(), small(outer, policy), Options{MemoEntries: entries, EvalTimeout: unhurried})
+		if err != nil && neverHolds.MatchString(err.Error()) {
+			t.Skip("it compares with what the fact can never be")
+		}
 		if err != nil {
 			refusals[err.Error()+"\n"+policy]++
 			return

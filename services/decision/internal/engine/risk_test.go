@@ -131,6 +131,40 @@ func TestRulesOfRiskThatCannotBeMeantAreRefusedWithTheirPlace(t *testing.T) {
 			"risk/risk.rego", `input.familiar.network == "new"`, `input.travel.kmh in data.keyward.parameters.risk.officeHours.days`,
 			"input.travel.kmh in keyward.parameters.risk.officeHours.days, which is 1: the fact moves in steps, and is never that",
 		},
+		"a number between two steps by a name": {
+			"risk/risk.rego", `input.familiar.network == "new"`, "{\n\thours := 36\n\tage := input.user.ageHours\n\tage < hours\n}",
+			"input.user.ageHours < 36: the fact moves in steps, and that means the same as 48",
+		},
+		"a stage that there is not": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.stage == "login-finsh"`,
+			`input.stage == "login-finsh": it is never that ... did you mean login-finish?`,
+		},
+		"a stage that there is not, in a set": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.stage in {"login-start", "appendstart"}`,
+			`input.stage in "appendstart": it is never that ... did you mean append-start?`,
+		},
+		"an action that nothing declares": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.action == "paymnt"`,
+			`input.action == "paymnt": it is never that ... did you mean payment?`,
+		},
+		"a text of a context that the schema lacks": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `"webb" == input.context.channel`,
+			`input.context.channel == "webb": it is never that ... did you mean web?`,
+		},
+		"a number of a context that the schema lacks": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.context.externalScore > 100`,
+			"input.context.externalScore > 100: it is never above 100",
+		},
+		"a state of a passkey that there is not, by a name": {
+			"risk/risk.rego", `input.familiar.network == "new"`, "{\n\tpasskey := input.used\n\tpasskey.status == \"compromized\"\n}",
+			`input.used.status == "compromized": it is never that ... did you mean compromised?`,
+		},
+		"an hour that no day has": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.request.hour == 24`, "input.request.hour == 24: it is 0 to 23",
+		},
+		"an assurance level that there is not": {
+			"risk/risk.rego", `input.familiar.network == "new"`, `input.used.aal < 4`, "input.used.aal < 4: it is one of 1, 2, 3",
+		},
 		"a misspelt label": {
 			"risk/risk.rego", `input.familiar.network == "new"`, `input.user.labels.amdin`, "did you mean admin?",
 		},
@@ -141,6 +175,15 @@ func TestRulesOfRiskThatCannotBeMeantAreRefusedWithTheirPlace(t *testing.T) {
 			"risk/risk.rego", `parameters.risk.addressUsers`, `parameters.risk.addressUsers
 
 reasons contains "address-spray" if input.velocity.addressUsers > 65`, "input.velocity.addressUsers > 65: it is never above 64",
+		},
+		"more than a set holds, by a name of the rule": {
+			"risk/risk.rego", `input.familiar.network == "new"`, "{\n\tlimit := 100\n\tinput.velocity.userFailures >= limit\n}",
+			"input.velocity.userFailures >= 100: it is never above 64",
+		},
+		"more than a set holds, by a name of the file": {
+			"risk/risk.rego", `package keyward.risk`,
+			"package keyward.risk\n\nlimit := 100\n\nreasons contains \"bot\" if input.velocity.userFailures >= limit",
+			"input.velocity.userFailures >= 100: it is never above 64",
 		},
 		"a counter of two families": {
 			"data.json", `"login-unknown", "auth-failure", "code-wrong"], "seconds": 600`, `"auth-success"], "seconds": 600`,
@@ -163,27 +206,67 @@ reasons contains "address-spray" if input.velocity.addressUsers > 65`, "input.ve
 `)
 			policiestest.Edit(t, files, tc.file, tc.old, tc.replacement)
 			_, err := Load(t.Context(), files, Options{})
-			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), tc.file) {
+			said, advised, _ := strings.Cut(tc.want, " ... ")
+			if err == nil || !strings.Contains(err.Error(), said) || !strings.Contains(err.Error(), advised) ||
+				!strings.Contains(err.Error(), tc.file) {
 				t.Errorf("%v, want %s in %s", err, tc.want, tc.file)
 			}
 		})
 	}
 }
 
-func TestACounterOfThePasskeyThatIsUsedIsReadInRulesOfRiskAlone(t *testing.T) {
+func TestALabelThatNobodyDeclaresIsRefusedWhereNoneIsDeclaredToo(t *testing.T) {
 	t.Parallel()
 	files := policiestest.Files(t)
-	policiestest.Edit(t, files, "data.json", `"userFailures": {
+	policiestest.Edit(t, files, "risk/risk.rego", `input.familiar.network == "new"`, `input.user.labels.admn`)
+	_, err := Load(t.Context(), files, Options{})
+	if err == nil || !strings.Contains(err.Error(), `input.user.labels.admn: there is no label "admn"`) ||
+		!strings.Contains(err.Error(), "risk/risk.rego:") || !strings.Contains(err.Error(), "data.keyward.parameters.labels") {
+		t.Error(err)
+	}
+}
+
+func TestACounterOfThePasskeyThatIsUsedIsReadWhereALoginEndsAlone(t *testing.T) {
+	t.Parallel()
+	const userFailures = "if input.velocity.userFailures >= data.keyward.parameters.risk.userFailures"
+	with := func(condition, more string) string {
+		return "if {\n\t" + condition + "\n\t" + userFailures[3:] + "\n}" + more
+	}
+	const refused = "input.velocity.userFailures counts for the passkey of a finished login, and is asked for where there is none"
+	for name, c := range map[string]struct{ file, old, replacement, want string }{
+		"at any stage":        {"risk/risk.rego", "", "", refused},
+		"at the end of one":   {"risk/risk.rego", userFailures, with(`input.stage == "login-finish"`, ""), ""},
+		"of the passkey used": {"risk/risk.rego", userFailures, with("input.used.uv", ""), ""},
+		"at a stage, and another one": {
+			"risk/risk.rego", userFailures, with(`input.stage in {"login-finish", "append-finish"}`, ""), refused,
+		},
+		"at the end of one, which a rule tells": {
+			"risk/risk.rego", userFailures, with("ended", "\n\nended if input.stage == \"login-finish\""), "",
+		},
+		"in rules of logins": {
+			"login/login.rego", `input.support.webauthn == false`, `[input.support.webauthn, input.velocity.userFailures > 60][0] == false`, refused,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := policiestest.Files(t)
+			policiestest.Edit(t, files, "data.json", `"userFailures": {
           "subject": "user"`, `"userFailures": {
           "subject": "credential"`)
-	if _, err := Load(t.Context(), files, Options{}); err != nil {
-		t.Fatal(err)
-	}
-	policiestest.Edit(t, files, "login/login.rego", `input.support.webauthn == false`,
-		`[input.support.webauthn, input.velocity.userFailures > 70][0] == false`)
-	_, err := Load(t.Context(), files, Options{})
-	if err == nil || !strings.Contains(err.Error(), "input.velocity.userFailures counts for the passkey of a finished login") {
-		t.Error(err)
+			if c.file != "login/login.rego" && c.old != "" {
+				policiestest.Edit(t, files, c.file, c.old, c.replacement)
+			} else if c.old != "" {
+				policiestest.Edit(t, files, "risk/risk.rego", userFailures, with("input.used.uv", ""))
+				policiestest.Edit(t, files, c.file, c.old, c.replacement)
+			}
+			_, err := Load(t.Context(), files, Options{Admitted: true})
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Fatalf("%v, want %q", err, c.want)
+			}
+			if c.want != "" && !strings.Contains(err.Error(), c.file+":") {
+				t.Errorf("it does not say where: %v", err)
+			}
+		})
 	}
 }
 

@@ -1,5 +1,6 @@
-// Package steps holds the rules of a bundle against the steps in which facts move. It promises that a number which can never decide what it
-// says is found, wherever it is written. It is pure.
+// Package steps holds the rules of a bundle against the values that facts have: the steps in which they move, and what the schemas say of
+// them. It promises that a number which can never decide what it says is found, wherever it is written, and so is a text that a fact can
+// never be. It is pure.
 package steps
 
 import (
@@ -16,9 +17,9 @@ import (
 )
 
 // Check refuses comparisons of facts that move in steps with numbers between two of them, in the rules of files that read data: they mean
-// another number than they say. The errors are *bundlefile.Error.
-func Check(modules map[string]*ast.Module, data map[string]any) []error {
-	var refused []error
+// another number than they say; and those with what the schemas among the files do not allow. The errors are *bundlefile.Error.
+func Check(modules map[string]*ast.Module, data map[string]any, files map[string][]byte) []error {
+	refused := checkValues(modules, data, bundlefile.Files(files).Schema)
 	for _, c := range comparison.Find(modules, data) {
 		steps := facts.Steps(c.Path)
 		if steps == nil || slices.Contains(steps, int(c.Number)) {

@@ -12,7 +12,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/document"
 )
 
-// finishes is the action whose rules judge the ends of ceremonies, too.
+// finishes is the package whose rules judge the ends of ceremonies, too.
 const finishes = "risk"
 
 // Load finds what a bundle counts of what its rules read, given by action, and refuses what cannot be meant.
@@ -35,7 +35,7 @@ func Load(loaded *bundle.Bundle, reads map[string][]string) (*Plan, error) {
 			"the rules read counters of %d sets, and a decision may read %d: %s", len(p.Sets), most, inWords(p.Sets),
 		), "read fewer, or raise maxKeys, which costs each decision a command more")
 	}
-	return p, check(d, loaded, reads)
+	return p, check(d, loaded)
 }
 
 func inWords(all []Set) string {
@@ -50,14 +50,14 @@ func inWords(all []Set) string {
 
 // check refuses comparisons that can never hold, since no counter but a project's is larger than a set, and counters of the passkey that is
 // used where none is.
-func check(d *Definition, b *bundle.Bundle, reads map[string][]string) error {
+func check(d *Definition, b *bundle.Bundle) error {
 	var refused []error
 	bounded := map[string]bool{}
 	for i := range d.Counters {
 		c := &d.Counters[i]
 		bounded[Name+"."+c.Name] = c.Subject != sighting.Project
 		if c.Subject == sighting.UsedPasskey {
-			refused = append(refused, checkUsed(b, reads, c.Name)...)
+			refused = append(refused, checkUsed(b.Modules(), c.Name)...)
 		}
 	}
 	for _, c := range comparison.Find(b.Modules(), b.Data) {
@@ -73,19 +73,4 @@ func check(d *Definition, b *bundle.Bundle, reads map[string][]string) error {
 		}
 	}
 	return errors.Join(refused...)
-}
-
-// checkUsed refuses that other rules than those of risk read a counter of the passkey that is used: a start has none.
-func checkUsed(b *bundle.Bundle, reads map[string][]string, name string) []error {
-	var refused []error
-	for action, paths := range reads {
-		if action != finishes && (slices.Contains(paths, Name+"."+name) || slices.Contains(paths, Name)) {
-			refused = append(refused, b.AtRule(
-				"data.keyward."+action+".decision", "input."+Name+"."+name+" counts for the passkey of a finished login, "+
-					"and is asked for where there is none",
-				"read it in rules of risk alone",
-			))
-		}
-	}
-	return refused
 }
