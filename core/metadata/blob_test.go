@@ -45,6 +45,31 @@ func TestWhatTheServiceHasSignedIsTaken(t *testing.T) {
 	}
 }
 
+// One model of which nobody can make sense takes the others, among them those that were revoked, from nobody.
+func TestAModelThatCannotBeReadIsUnknownAlone(t *testing.T) {
+	t.Parallel()
+	s := metadatatest.New(t, name, now)
+	for what, faulty := range map[string]metadatatest.Entry{
+		"an identifier that is none":         {"aaguid": "none"},
+		"an identifier that is a number":     {"aaguid": 7},
+		"reports that are no list":           {"aaguid": "0bb43545-fd2c-4185-87dd-feb0b2916ace", "statusReports": "REVOKED"},
+		"a statement that is no object":      {"aaguid": "0bb43545-fd2c-4185-87dd-feb0b2916ace", "metadataStatement": []int{1}},
+		"a version that is too great":        {"metadataStatement": map[string]any{"authenticatorVersion": 1e30}},
+		"identifiers of keys, one a number":  {"attestationCertificateKeyIdentifiers": []any{"00", 1}},
+		"a member of a report that is false": {"statusReports": []any{map[string]any{"status": false}}},
+	} {
+		blob := s.Blob(t, 1, now.Add(time.Hour), faulty, metadatatest.Model(model, nil, "REVOKED"))
+		said, err := metadata.Verify(blob, trust(s), now)
+		if err != nil {
+			t.Errorf("%s: nothing of it is taken: %v", what, err)
+			continue
+		}
+		if said.Faulty != 1 || said.Models() != 1 || said.Of(model, nil, now).Status != metadata.Revoked {
+			t.Errorf("%s: %d faulty, %d models, the other is %+v", what, said.Faulty, said.Models(), said.Of(model, nil, now))
+		}
+	}
+}
+
 func TestWhatIsSignedWithRSAIsTaken(t *testing.T) {
 	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -45,7 +45,11 @@ const revision = 6
 
 // read reads what was signed. A model that cannot be read is left out, and counted.
 func read(payload []byte) (*Snapshot, error) {
-	var said metadata.PayloadJSON
+	var said struct {
+		Number     int               `json:"no"`
+		NextUpdate string            `json:"nextUpdate"`
+		Entries    []json.RawMessage `json:"entries"` // each by itself: one that is wrong takes the others from nobody
+	}
 	if err := json.Unmarshal(payload, &said); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
@@ -61,8 +65,8 @@ func read(payload []byte) (*Snapshot, error) {
 		Number: said.Number, Revision: hex.EncodeToString(sum[:revision]), NextUpdate: next,
 		models: make(map[uuid.UUID]*Model, len(said.Entries)), byKey: map[string]*Model{},
 	}
-	for i := range said.Entries {
-		entry, err := said.Entries[i].Parse()
+	for _, text := range said.Entries {
+		entry, err := readEntry(text)
 		if err != nil {
 			s.Faulty++
 			continue
@@ -70,6 +74,14 @@ func read(payload []byte) (*Snapshot, error) {
 		s.add(&entry)
 	}
 	return s, nil
+}
+
+func readEntry(text []byte) (metadata.Entry, error) {
+	var said metadata.EntryJSON
+	if err := json.Unmarshal(text, &said); err != nil {
+		return metadata.Entry{}, err
+	}
+	return said.Parse()
 }
 
 func (s *Snapshot) add(e *metadata.Entry) {
