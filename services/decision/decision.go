@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/patience"
+	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/policies"
@@ -196,7 +196,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{cfg: cfg, deps: deps, source: policies.Bundle, lookups: patience.New(cfg.LookupTimeout)}
 	if s.cfg.PoliciesDir != "" {
-		s.source = os.DirFS(s.cfg.PoliciesDir)
+		s.source = plainfile.Dir(s.cfg.PoliciesDir)
 	}
 	s.metrics = newMetrics(deps.Registry, func() float64 {
 		if active := s.active.Load(); active != nil {

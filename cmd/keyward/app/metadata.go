@@ -3,11 +3,11 @@ package app
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/metadata"
+	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/core/telemetry"
 )
 
@@ -20,7 +20,7 @@ func (a *App) openMetadata() error {
 	}
 	trust := metadata.Trust{Name: cfg.Name}
 	if cfg.Root != "" {
-		text, err := os.ReadFile(cfg.Root)
+		text, err := plainfile.ReadOnce(cfg.Root, plainfile.MaxText)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"regexp"
 	"slices"
 
@@ -23,6 +22,7 @@ import (
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/service/remote"
@@ -425,7 +425,7 @@ func (a *App) ceremonyBuckets(ctx context.Context) (map[string]jetstream.KeyValu
 func (a *App) openNames() (*aaguid.BundleNames, error) {
 	var bundle fs.FS = policies.Bundle
 	if a.cfg.Decision.PoliciesDir != "" {
-		bundle = os.DirFS(a.cfg.Decision.PoliciesDir)
+		bundle = plainfile.Dir(a.cfg.Decision.PoliciesDir)
 	}
 	return aaguid.NewBundleNames(bundle, policies.Bundle, a.opts.Now, a.logger(settings.Ceremony))
 }

@@ -3,8 +3,8 @@ package admit
 import (
 	"fmt"
 	"io/fs"
-	"os"
 
+	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/given"
 )
@@ -16,7 +16,7 @@ func (r *Report) Against(dir string, bundle fs.FS) error {
 		return nil
 	}
 	schemas := make([]*given.Schema, 0, 2) //nolint:mnd // of the one before, and of this one
-	for _, source := range []fs.FS{os.DirFS(dir), bundle} {
+	for _, source := range []fs.FS{plainfile.Dir(dir), bundle} {
 		files, err := bundlefile.Read(source)
 		if err != nil {
 			return fmt.Errorf("read the bundle that it is compared with: %w", err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,12 +14,12 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/core/plainfile"
 )
 
 // FileEnv names the YAML file when the flag --config does not.
@@ -179,7 +178,15 @@ func fromFile(path string, environ []string, all map[string]settings.Setting) (*
 	if path == "" {
 		return values, nil
 	}
-	if err := values.Load(file.Provider(path), yaml.Parser()); err != nil {
+	raw, err := plainfile.ReadOnce(path, plainfile.MaxText)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration file: %w", err)
+	}
+	read, err := yaml.Parser().Unmarshal(raw)
+	if err == nil {
+		err = values.Load(confmap.Provider(read, delimiter), nil)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read configuration file %s: %w", path, err)
 	}
 	var errs []error
@@ -239,7 +246,7 @@ func fromSecretFile(values *koanf.Koanf, environ []string, s settings.Setting) e
 	if values.Exists(s.Key) {
 		return fmt.Errorf("%s and %s are both set; set one", s.Env(), s.Env()+fileSuffix)
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := plainfile.ReadOnce(path, plainfile.MaxText)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Env()+fileSuffix, err)
 	}

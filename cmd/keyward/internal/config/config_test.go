@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -165,6 +166,32 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A start that opened a pipe which nobody writes to would wait for ever.
+func TestAPipeInThePlaceOfAFileIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"KEYWARD_NATS_URL_FILE", "KEYWARD_CONFIG"} {
+		for _, path := range []string{pipe, "/dev/zero"} {
+			loaded := make(chan error, 1)
+			go func() {
+				_, err := load(t, "", []string{name + "=" + path}, nil)
+				loaded <- err
+			}()
+			select {
+			case err := <-loaded:
+				if err == nil || !strings.Contains(err.Error(), path) {
+					t.Errorf("%s=%s: %v", name, path, err)
+				}
+			case <-time.After(5 * time.Second):
+				t.Errorf("%s=%s: still waiting", name, path)
+			}
+		}
 	}
 }
 

@@ -117,8 +117,11 @@ func (r *reader) file(fsys fs.FS, at, full string) error {
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
+	switch {
+	case info.IsDir():
 		return nil
+	case !info.Mode().IsRegular():
+		return &Error{File: full, Message: "is no regular file", Advice: "put a file there, or nothing"}
 	}
 	if r.total += info.Size(); len(r.found) == maxFiles || r.total > maxTotalBytes {
 		return &Error{Message: fmt.Sprintf("more than %d files or %d bytes", maxFiles, maxTotalBytes), Advice: adviseFiles}

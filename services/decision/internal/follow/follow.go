@@ -14,14 +14,15 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
+
+	"github.com/keyward/keyward/core/plainfile"
 )
 
 // ErrTooLarge says that a file has more bytes than are read.
 var ErrTooLarge = errors.New("the file is too large")
 
 // ErrNotAFile says that what is at a path holds no content of its own: opening a pipe may wait for ever.
-var ErrNotAFile = errors.New("it is no regular file")
+var ErrNotAFile = plainfile.ErrNotAFile
 
 // Read makes a value of the content of a file, which it may keep.
 type Read[T any] func(content []byte) (T, error)
@@ -153,15 +154,12 @@ func (f *File[T]) content() ([]byte, error) {
 }
 
 func (f *File[T]) copy(to io.Writer, prepare func(size int64)) error {
-	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have become a pipe since it was looked at
+	file, err := plainfile.Open(f.path) // it may have become a pipe since it was looked at
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = ErrNotAFile
-	}
 	if err != nil {
 		return err
 	}

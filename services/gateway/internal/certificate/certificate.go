@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyward/keyward/core/plainfile"
 )
 
 // Every is how often the files are looked at, at most: whenever a client connects and that long has passed.
@@ -123,11 +125,11 @@ func (f *Files) look() (state, error) {
 }
 
 func (f *Files) load() (*tls.Certificate, error) {
-	cert, err := os.ReadFile(f.cert)
+	cert, err := plainfile.Read(f.cert, plainfile.MaxText)
 	if err != nil {
 		return nil, fmt.Errorf("tls_cert: %w", err)
 	}
-	key, err := os.ReadFile(f.key)
+	key, err := plainfile.Read(f.key, plainfile.MaxText)
 	if err != nil {
 		return nil, fmt.Errorf("tls_key: %w", err)
 	}

@@ -8,11 +8,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -151,6 +153,32 @@ func (f *files) failures() float64 {
 		}
 	}
 	return -1
+}
+
+// A handshake that opened a pipe would wait for a writer, and with it every other.
+func TestAPipeInThePlaceOfAFileIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	cert, key := f.made("one.example.com", f.now.Add(time.Hour))
+	f.write(f.cert, cert)
+	f.write(f.key, key)
+	kept, err := f.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(f.key), syscall.Mkfifo(f.key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan string, 1)
+	go func() { served <- f.served(kept) }()
+	select {
+	case name := <-served:
+		if name != "one.example.com" || !strings.Contains(f.log.String(), "tls_key") {
+			t.Errorf("served %s, told %s", name, f.log.String())
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the handshake waits for somebody to write the key")
+	}
 }
 
 func TestFilesAreNotLookedAtForEveryHandshake(t *testing.T) {

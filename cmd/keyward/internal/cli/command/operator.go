@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/cmd/keyward/internal/operatorclient"
 	"github.com/keyward/keyward/core/operator"
+	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -104,7 +105,7 @@ func operatorToken(environ []string, cfg settings.Config, local bool) (string, e
 		return "", fmt.Errorf("%s and %s_FILE are both set; set one", config.OperatorTokenEnv, config.OperatorTokenEnv)
 	case token != "":
 	case file != "":
-		raw, err := os.ReadFile(file)
+		raw, err := plainfile.ReadOnce(file, plainfile.MaxText)
 		if err != nil {
 			return "", fmt.Errorf("%s_FILE: %w", config.OperatorTokenEnv, err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/services/decision/packed"
 	"github.com/keyward/keyward/services/decision/scenario"
 )
@@ -126,7 +127,7 @@ func bundleAt(path string) (raw []byte, built bool, err error) {
 
 // runScenarios runs what the directory brings along; nil: nothing.
 func (p *push) runScenarios(cmd *cobra.Command, dir string) (*operator.PolicyScenarios, error) {
-	source := os.DirFS(dir)
+	source := plainfile.Dir(dir)
 	suite, err := scenario.Own(source, dir)
 	if err != nil {
 		return nil, command.Usage(fmt.Errorf("no scenario was run:\n%w", err))

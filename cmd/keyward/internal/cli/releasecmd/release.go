@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/operatorclient"
+	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/services/decision/packed"
 )
 
@@ -91,7 +92,7 @@ func directory(dir string) (packed.Files, error) {
 	case !info.IsDir():
 		return nil, command.Usage(fmt.Errorf("%s is not a directory", dir))
 	}
-	files, err := packed.Read(os.DirFS(dir))
+	files, err := packed.Read(plainfile.Dir(dir))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
