@@ -231,6 +231,7 @@ func TestNothingIsLeftOfWhoeverIsForgotten(t *testing.T) {
 	t.Parallel()
 	inEachShape(t, func(t *testing.T, w *world) {
 		w.whole(t, w.one)
+		w.whole(t, w.two) // what it reads of the log, which keeps the event here, would be there again
 		e := w.mustAdd(t, w.one, refused(someone.User, office))
 		w.mustAdd(t, w.one, refused("usr-2", office))
 		w.one.Forget(t.Context(), someone.Project, someone.User, []event.Event{e})

@@ -99,12 +99,13 @@ func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service
 
 // Vouch implements service.Decision. It never returns an error.
 func (s *Service) Vouch(ctx context.Context, q service.Question) (vouched service.Vouched, err error) {
-	p := s.active.Load()
+	now := s.deps.Now()
+	p := s.current(now)
 	if !p.JudgesRisk() || q.Account == nil {
 		return vouched, nil
 	}
 	q.AccountStamp = "" // the account has just been read
-	found := s.lookUp(ctx, p, q, s.deps.Now(), false)
+	found := s.lookUp(ctx, p, q, now, false)
 	for _, passkey := range q.Account.Credentials {
 		v, _ := p.Finish(ctx, proofBy(q, passkey), found.Evidence)
 		if reasons := v.Risk.Against(); len(reasons) > 0 {
