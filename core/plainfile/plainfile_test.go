@@ -70,7 +70,7 @@ func TestWhatIsReadOnceMayComeOutOfAPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 		_, _ = writer.WriteString("secret")
 		_ = writer.Close()
 	}()

@@ -95,7 +95,7 @@ func TestNothingOfAUserWhoIsErasedComesLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	for calls() == before {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	named := service.ForUser[service.Empty]{Project: st.Project.ID, User: ident.UserID(made.UserID)}
 	if _, err := process.DeleteUser(t.Context(), named); err != nil {

@@ -23,7 +23,7 @@ func (st *Stack) Living(tb testing.TB, c *Crash) (process *ceremony.Service, end
 		user := other.NewUser(tb)
 		if len(st.Account(tb, user).Unannounced) > 0 { // it is left for later
 			for len(st.Events.Told(user)) == 0 && time.Now().Before(deadline) {
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 			break
 		}

@@ -12,7 +12,7 @@ import (
 // Against adds to the advice what callers may send with the bundle in a directory, and not with this one, which is good. Without a
 // directory it adds nothing.
 func (r *Report) Against(dir string, bundle fs.FS) error {
-	if dir == "" || r.Err() != nil {
+	if dir == "" || len(r.Refused) > 0 {
 		return nil
 	}
 	schemas := make([]*given.Schema, 0, 2) //nolint:mnd // of the one before, and of this one

@@ -24,7 +24,7 @@ func running(t *testing.T, s *Store) (end func()) {
 	var run sync.WaitGroup
 	run.Go(func() { s.Run(ctx) })
 	for !s.observed.running.Load() {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	return func() {
 		stop()

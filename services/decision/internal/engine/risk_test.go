@@ -156,8 +156,8 @@ func TestRulesOfRiskThatCannotBeMeantAreRefusedWithTheirPlace(t *testing.T) {
 			"input.context.externalScore > 100: it is never above 100",
 		},
 		"a state of a passkey that there is not, by a name": {
-			"risk/risk.rego", `input.familiar.network == "new"`, "{\n\tpasskey := input.used\n\tpasskey.status == \"compromized\"\n}",
-			`input.used.status == "compromized": it is never that ... did you mean compromised?`,
+			"risk/risk.rego", `input.familiar.network == "new"`, "{\n\tpasskey := input.used\n\tpasskey.status == \"compromisd\"\n}",
+			`input.used.status == "compromisd": it is never that ... did you mean compromised?`,
 		},
 		"an hour that no day has": {
 			"risk/risk.rego", `input.familiar.network == "new"`, `input.request.hour == 24`, "input.request.hour == 24: it is 0 to 23",
