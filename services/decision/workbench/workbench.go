@@ -18,7 +18,6 @@ import (
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/admit"
@@ -380,14 +379,11 @@ func (w *Workbench) latest(ctx context.Context) (release.Change, error) {
 	return latest, nil
 }
 
-// unavailable says that the store cannot be reached, and nothing else of what cannot be found out.
+// unavailable says that the store cannot be reached; a fault that says more stays.
 func unavailable(done string, err error) error {
-	if errors.Is(err, kv.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return fault.Unavailable(retryAfter, "the store of policies could not be %s", done).Because(err)
-	}
 	var known *fault.Fault
 	if errors.As(err, &known) {
 		return err
 	}
-	return fault.Unavailable(retryAfter, "the policy could not be %s", done).Because(err)
+	return fault.Unavailable(retryAfter, "the store of policies could not be %s", done).Because(err)
 }

@@ -282,7 +282,6 @@ func TestWhatAServerWouldRefuseIsNotKept(t *testing.T) {
 			policiestest.Edit(t, f, "login/login.rego", "input.blacklist.login == true", "input.blacklist.logon == true")
 		})), "bundle", "login/login.rego:"},
 		"a parameter out of its bounds": {request(t, revised(t, "x", func(f fstest.MapFS) {
-			f["data.json"].Data = bytes.Replace(f["data.json"].Data, []byte(`"cooldowns"`), []byte(`"cooldown"`), 1)
 			f["data.json"].Data = bytes.Replace(f["data.json"].Data, []byte(`"parameters": {`), []byte(`"parameters": {"nonsense": 1,`), 1)
 		})), "bundle", "nonsense"},
 		"text": {operator.PolicyPushReq{Bundle: []byte("package x"), Message: "m"}, "bundle", "neither"},

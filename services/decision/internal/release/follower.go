@@ -98,6 +98,9 @@ func (f *Follower) take(ctx context.Context, c Change) error {
 	if err != nil {
 		return fmt.Errorf("revision %d: %w", c.Revision, err)
 	}
+	if revision.Digest != c.Digest {
+		return fmt.Errorf("revision %d is another than was made live: %w", c.Revision, ErrDamaged)
+	}
 	_, packed, err := f.store.Files(ctx, revision)
 	if err != nil {
 		return err
