@@ -87,6 +87,10 @@ func (v *Event) AppendJSON(to []byte) []byte {
 		to = append(to, `,"decision":`...)
 		to = appendText(to, string(v.Decision))
 	}
+	if v.Arm != nil {
+		to = append(to, `,"arm":`...)
+		to = v.Arm.AppendJSON(to)
+	}
 	if v.Deletes != "" {
 		to = append(to, `,"deletes":`...)
 		to = appendText(to, string(v.Deletes))
@@ -166,6 +170,20 @@ func (v *Event) AppendJSON(to []byte) []byte {
 		to = append(to, `,"method":`...)
 		to = appendText(to, string(v.Method))
 	}
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
+	return append(to, '}')
+}
+
+// AppendJSON appends v in JSON.
+func (v *Arm) AppendJSON(to []byte) []byte {
+	start := len(to)
+	to = append(to, `,"side":`...)
+	to = appendText(to, string(v.Side))
+	to = append(to, `,"change":`...)
+	to = strconv.AppendInt(to, int64(v.Change), 10)
 	if len(to) == start {
 		return append(to, "{}"...)
 	}

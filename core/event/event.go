@@ -78,10 +78,12 @@ type Event struct {
 	Source Source `json:"source,omitempty"`
 
 	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials
-	Deletes  ident.EventID    `json:"deletes,omitempty"`  // of event-deleted
-	Auth     *Auth            `json:"auth,omitempty"`     // of auth events
-	Client   *Client          `json:"client,omitempty"`   // of completed ceremonies: who did it
-	Origin   *Origin          `json:"origin,omitempty"`   // of completed ceremonies; events of earlier versions have none
+	// Of what a start or the end of a ceremony tells while a canary of the policy is under way
+	Arm     *Arm          `json:"arm,omitempty"`
+	Deletes ident.EventID `json:"deletes,omitempty"` // of event-deleted
+	Auth    *Auth         `json:"auth,omitempty"`    // of auth events
+	Client  *Client       `json:"client,omitempty"`  // of completed ceremonies: who did it
+	Origin  *Origin       `json:"origin,omitempty"`  // of completed ceremonies; events of earlier versions have none
 	// Of completed ceremonies: the authenticator verified its user (W3C WebAuthn flag UV); events of earlier versions do not say
 	UV *bool `json:"uv,omitempty"`
 
@@ -101,6 +103,21 @@ type Event struct {
 	StepUp   ident.StepUpID `json:"stepUp,omitempty"`   // of step-up-started, -passed and -failed
 	Feedback *Feedback      `json:"feedback,omitempty"` // of risk-feedback
 	Method   string         `json:"method,omitempty"`   // of step-up-passed and -failed: one of the step-up's, or what the caller called it
+}
+
+// Side is one of the two that a canary of the policy divides users into.
+type Side string
+
+// The sides.
+const (
+	Base   Side = "base"   // is judged by what is live
+	Canary Side = "canary" // is judged by the revision that is tried
+)
+
+// Arm is by which side of which canary was decided.
+type Arm struct {
+	Side   Side `json:"side"`
+	Change int  `json:"change"` // the number of the change of the policy that began the canary
 }
 
 // Sighted names what an event is counted for, by tokens that are made with a key of the project: they name nobody to who has no key.

@@ -11,9 +11,9 @@ import (
 // no parameter of a policy.
 const openOffer = time.Hour
 
-// Join returns e with Ceremony, Route, Source and Kind as the offer that e answers had them. Join is called once, when e is appended; known
-// is what the user's history then holds: the recent login offers, and the live events of the set, in any order. What e already says of its
-// ceremony is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
+// Join returns e with Ceremony, Route, Source, Kind and Arm as the offer that e answers had them. Join is called once, when e is appended;
+// known is what the user's history then holds: the recent login offers, and the live events of the set, in any order. What e already says
+// of its ceremony is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
 //
 // A login event belongs to the offer with its challenge, else to the newest offer of its process; failing both, Ceremony and Route stay
 // empty and the event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to the
@@ -26,6 +26,7 @@ func Join(e Event, known []Event) Event {
 	case e.Type.AnswersLogin():
 		if offer, ok := answered(e, known, LoginOffered); ok {
 			e.Ceremony, e.Route, e.Source, e.Environment = offer.offerID(), offer.Route, offer.Source, environmentOf(e, offer)
+			e.Arm = offer.Arm
 		}
 		return e
 	case e.Type.AnswersAppend():
@@ -37,7 +38,7 @@ func Join(e Event, known []Event) Event {
 			e.Kind = KindDefault
 			return e
 		}
-		e.Ceremony, e.Kind, e.Environment = offer.offerID(), offer.Kind, environmentOf(e, offer)
+		e.Ceremony, e.Kind, e.Environment, e.Arm = offer.offerID(), offer.Kind, environmentOf(e, offer), offer.Arm
 		return e
 	default:
 		return e

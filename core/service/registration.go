@@ -77,10 +77,9 @@ type PasskeyRegistration struct {
 // PendingPasskey is a passkey that is yet to be created.
 type PendingPasskey struct {
 	Change
-	ID             ident.CredentialID `json:"id"`
-	Options        json.RawMessage    `json:"options"` // {"publicKey":PublicKeyCredentialCreationOptionsJSON} (W3C WebAuthn §5.1.8)
-	Decision       ident.DecisionID   `json:"decision"`
-	PolicyRevision string             `json:"policyRevision"`
+	ID      ident.CredentialID `json:"id"`
+	Options json.RawMessage    `json:"options"` // {"publicKey":PublicKeyCredentialCreationOptionsJSON} (W3C WebAuthn §5.1.8)
+	Decided
 }
 
 // PasskeyVerification is what the authenticator made of the options.

@@ -193,7 +193,7 @@ type RiskReason struct {
 
 // JudgedAs returns a fault that says how what it ends was judged.
 func JudgedAs(f *fault.Fault, v *Verdict) *fault.Fault {
-	raw, err := json.Marshal(Judged[Empty]{Decision: v.Decision, PolicyRevision: v.PolicyRevision, Incomplete: v.Incomplete, Risk: v.Risk})
+	raw, err := json.Marshal(Judged[Empty]{Decided: v.Decided, Incomplete: v.Incomplete, Risk: v.Risk})
 	if err != nil {
 		return f
 	}
@@ -230,6 +230,9 @@ type FinishQuestion struct {
 	Conditional bool `json:"conditional,omitempty"`
 	// The login is the further proof that something else waits for: what other passkeys have done is not held against it
 	Proof bool `json:"proof,omitempty"`
+	// By which the start was judged, and when, in Unix ms; nil = there was no canary
+	Arm       *event.Arm `json:"arm,omitempty"`
+	StartedMs int64      `json:"startedMs,omitempty"`
 }
 
 // Vouched says what speaks against passkeys of an account, if anything does.
@@ -333,7 +336,7 @@ func (f Finished[T]) MarshalJSON() ([]byte, error) {
 		return body, err
 	}
 	beside, err := json.Marshal(judgement{&Judged[Empty]{
-		Decision: f.Decision, PolicyRevision: f.PolicyRevision, Incomplete: f.Incomplete, Risk: f.Risk,
+		Decided: f.Decided, Incomplete: f.Incomplete, Risk: f.Risk,
 	}})
 	if err != nil || len(body) < len(`{"a":0}`) {
 		return body, err
@@ -351,7 +354,6 @@ func (f *Finished[T]) UnmarshalJSON(raw []byte) error {
 	if err := json.Unmarshal(raw, &beside); err != nil || beside.Judged == nil {
 		return err
 	}
-	f.Decision, f.PolicyRevision = beside.Judged.Decision, beside.Judged.PolicyRevision
-	f.Incomplete, f.Risk = beside.Judged.Incomplete, beside.Judged.Risk
+	f.Decided, f.Incomplete, f.Risk = beside.Judged.Decided, beside.Judged.Incomplete, beside.Judged.Risk
 	return nil
 }

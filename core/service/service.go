@@ -302,24 +302,6 @@ type Ceremony interface {
 	SignIn
 }
 
-// Judged is an answer that came of a decision, which the gateway names in headers.
-type Judged[T any] struct {
-	Body           T                `json:"body"`
-	Decision       ident.DecisionID `json:"decision"`
-	PolicyRevision string           `json:"policyRevision"`
-	Incomplete     bool             `json:"incomplete,omitempty"` // this and Risk: as of the Verdict
-	Risk           *Risk            `json:"risk,omitempty"`
-}
-
-// Inner returns where the body is.
-func (j *Judged[T]) Inner() any { return &j.Body }
-
-// Why names the decision that was made, and the revision of the policy that made it.
-func (j *Judged[T]) Why() (ident.DecisionID, string) { return j.Decision, j.PolicyRevision }
-
-// Judgement returns how the request was judged beside what it asked for; nil if it was not.
-func (j *Judged[T]) Judgement() *Risk { return j.Risk }
-
 // Appended says where an event is in the stream of passkey events: its sequence, or, if it has been there for a while, that of a later
 // event of the user. Login offers and denials are in another stream; theirs is 0, as is that of an event that was withheld.
 type Appended struct {
@@ -482,9 +464,8 @@ type Verdict struct {
 	// be read from the store and the question asked again without a stamp.
 	Stale bool `json:"stale,omitempty"`
 	// Of the account as it is now: what is read after this is good while the stamp holds
-	AccountStamp   string                 `json:"accountStamp,omitempty"`
-	Decision       ident.DecisionID       `json:"decision"`
-	PolicyRevision string                 `json:"policyRevision"`
+	AccountStamp string `json:"accountStamp,omitempty"`
+	Decided
 	Rule           string                 `json:"rule"` // row of the decision table, for example L7a
 	Allow          bool                   `json:"allow"`
 	Tag            rest.DecisionTag       `json:"tag"` // of the wire; of a RolloutQuestion one of its own

@@ -79,10 +79,13 @@ type Event struct {
 	Kind        Kind       `json:"kind,omitempty"`     // of append events
 	Source      Source     `json:"source,omitempty"`   // of login offers and what answers them
 	Decision    DecisionID `json:"decision,omitempty"` // of offers and denials
-	Deletes     ID         `json:"deletes,omitempty"`  // of event-deleted: the event to forget
-	Auth        *Auth      `json:"auth,omitempty"`     // of auth events
-	Client      *Client    `json:"client,omitempty"`   // where it was done from, if that is known
-	Origin      *Origin    `json:"origin,omitempty"`   // of completed ceremonies; events of earlier versions have none
+	// Of what a start or the end of a ceremony tells while a canary of the policy is under way
+	Arm *Arm `json:"arm,omitempty"`
+
+	Deletes ID      `json:"deletes,omitempty"` // of event-deleted: the event to forget
+	Auth    *Auth   `json:"auth,omitempty"`    // of auth events
+	Client  *Client `json:"client,omitempty"`  // where it was done from, if that is known
+	Origin  *Origin `json:"origin,omitempty"`  // of completed ceremonies; events of earlier versions have none
 	// Of completed ceremonies: the authenticator verified its user; nil: events of earlier versions do not say
 	UV *bool `json:"uv,omitempty"`
 
@@ -137,6 +140,12 @@ type Seen struct {
 type Counter struct {
 	Stored   uint32 `json:"stored"`
 	Received uint32 `json:"received"`
+}
+
+// Arm is by which side of which canary of the policy was decided.
+type Arm struct {
+	Side   string `json:"side"`   // base, judged by what is live, or canary, by the revision that is tried
+	Change int    `json:"change"` // the number of the change of the policy that began the canary
 }
 
 // Sighted names what an event is counted for, by tokens that are made with a key of the project: they name nobody to who has no key.

@@ -198,7 +198,7 @@ type judged struct {
 
 // finish names the decision, counts it and hands it to the recorder.
 func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
-	v.Decision = ident.NewDecisionID(j.start)
+	v.Decision, v.PolicyNumber = ident.NewDecisionID(j.start), j.policy.number
 	if j.err != nil {
 		s.failed(ctx, j.action, j.policy, j.err)
 	}

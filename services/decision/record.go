@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/flow"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
@@ -34,6 +35,9 @@ type Judgement struct {
 	Action         string           `json:"action"` // login, append, mediation, rollout or risk: the end of a ceremony
 	PolicyRevision string           `json:"policyRevision"`
 	PolicyHash     string           `json:"policyHash"` // of the bundle's content
+	// Number of the revision in the store; 0 = it is none of the store, or the version before decided
+	PolicyNumber   int              `json:"policyNumber,omitempty"`
+	Arm            *event.Arm       `json:"arm,omitempty"` // nil = there was no canary
 	Rule           string           `json:"rule"`
 	Tag            rest.DecisionTag `json:"tag"`
 	Allow          bool             `json:"allow"`
@@ -60,7 +64,8 @@ func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Dura
 	r := &Record{Question: j.kept, Facts: j.basis.Facts, Answer: j.basis.Answer, trace: span.Parent(ctx), Judgement: Judgement{
 		Schema: kept.Schema, ID: v.Decision, Time: j.start.UTC(), Project: j.question.Project, RequestID: j.question.RequestID,
 		Process: j.question.Process, Action: j.action,
-		PolicyRevision: v.PolicyRevision, PolicyHash: j.policy.Hash(), Rule: v.Rule, Tag: v.Tag, Allow: v.Allow,
+		PolicyRevision: v.PolicyRevision, PolicyHash: j.policy.Hash(), PolicyNumber: v.PolicyNumber, Arm: v.Arm,
+		Rule: v.Rule, Tag: v.Tag, Allow: v.Allow,
 		DurationMicros: took.Microseconds(), Memoised: j.basis.Memoised, Files: j.files,
 	}}
 	if j.basis.Risk != nil && j.action != engine.ActionRisk {
@@ -92,6 +97,13 @@ func (r *Record) appendJSON(to []byte) []byte {
 	text(`,"action":`, r.Action)
 	text(`,"policyRevision":`, r.PolicyRevision)
 	text(`,"policyHash":`, r.PolicyHash)
+	if r.PolicyNumber != 0 {
+		to = strconv.AppendInt(append(to, `,"policyNumber":`...), int64(r.PolicyNumber), 10)
+	}
+	if r.Arm != nil {
+		text(`,"arm":{"side":`, string(r.Arm.Side))
+		to = append(strconv.AppendInt(append(to, `,"change":`...), int64(r.Arm.Change), 10), '}')
+	}
 	text(`,"rule":`, r.Rule)
 	text(`,"tag":`, string(r.Tag))
 	to = strconv.AppendBool(append(to, `,"allow":`...), r.Allow)

@@ -39,6 +39,8 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 				t, "revision",
 			),
 			PolicyHash:     text.Draw(t, "hash"),
+			PolicyNumber:   rapid.IntRange(0, 1000).Draw(t, "number"),
+			Arm:            rapid.SampledFrom([]*event.Arm{nil, {Side: event.Canary, Change: 3}}).Draw(t, "arm"),
 			Rule:           text.Draw(t, "rule"),
 			Tag:            rest.DecisionTag(text.Draw(t, "tag")),
 			Allow:          rapid.Bool().Draw(t, "allow"),

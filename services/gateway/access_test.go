@@ -30,7 +30,7 @@ func judgedBy(s *server, enforced bool) {
 		r := &service.Risk{Action: service.RiskAction(q.Body.Action), Level: service.RiskHigh, Enforced: enforced, Reasons: []service.RiskReason{
 			{Code: "bot", Severity: 2, Title: "The client says that it is a program"}, {Code: "new-network", Severity: 1, Title: "A new network"},
 		}}
-		return service.Judged[service.Empty]{Decision: "dec-7", PolicyRevision: "rev-a", Risk: r}
+		return service.Judged[service.Empty]{Decided: service.Decided{Decision: "dec-7", PolicyRevision: "rev-a"}, Risk: r}
 	})
 }
 

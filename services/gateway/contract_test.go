@@ -362,7 +362,7 @@ func TestAStepUpIsNamedInAHeaderAndInTheBodyOnlyIfAsked(t *testing.T) {
 			servicetest.Answer(s.services, service.Ceremony.LoginStart, func(
 				service.ForProject[rest.PasskeyLoginStartReq],
 			) service.Judged[rest.PasskeyLoginStartRsp] {
-				return service.Judged[rest.PasskeyLoginStartRsp]{Decision: "dec-1", PolicyRevision: "rev-a", Risk: judged}
+				return service.Judged[rest.PasskeyLoginStartRsp]{Decided: service.Decided{Decision: "dec-1", PolicyRevision: "rev-a"}, Risk: judged}
 			})
 			request := goodCall(t, good, s.document.Operation("passkeyLoginStart"))
 			plain, _, _ := strings.Cut(request.path, "?")
@@ -386,7 +386,7 @@ func TestAStartTellsHowItWasJudgedInAHeaderAndInTheBodyOnlyIfAsked(t *testing.T)
 	servicetest.Answer(s.services, service.Ceremony.LoginStart, func(
 		service.ForProject[rest.PasskeyLoginStartReq],
 	) service.Judged[rest.PasskeyLoginStartRsp] {
-		return service.Judged[rest.PasskeyLoginStartRsp]{Decision: "dec-1", PolicyRevision: "rev-a", Risk: judged}
+		return service.Judged[rest.PasskeyLoginStartRsp]{Decided: service.Decided{Decision: "dec-1", PolicyRevision: "rev-a"}, Risk: judged}
 	})
 	request := goodCall(t, good, s.document.Operation("passkeyLoginStart"))
 	plain, _, _ := strings.Cut(request.path, "?")

@@ -74,7 +74,7 @@ func besides(c *fiber.Ctx, x *exchange.Exchange, f *fault.Fault) *map[string]any
 		data["signals"] = f.Signals
 	}
 	if judged := service.JudgementOf(f); judged != nil && x.Judge(judged.Risk) {
-		x.Tell(judged.Decision, judged.PolicyRevision, nil)
+		x.Tell(judged.Decided, nil)
 		if told := operation.RiskOf(c.Request().URI().QueryString(), judged); told != nil {
 			data["risk"] = told
 		}

@@ -13,7 +13,7 @@ import (
 
 func TestAFinishThatThePolicyDoesNotLetPassSaysHowItWasJudged(t *testing.T) {
 	t.Parallel()
-	verdict := service.Verdict{Decision: "dec-9", PolicyRevision: "rev-a", Risk: &service.Risk{
+	verdict := service.Verdict{Decided: service.Decided{Decision: "dec-9", PolicyRevision: "rev-a"}, Risk: &service.Risk{
 		Rule: "R2", Action: service.RiskChallenge, Level: service.RiskHigh, Enforced: true,
 		Reasons:        []service.RiskReason{{Code: "automation", Severity: 3, Title: "A program"}},
 		Obligations:    service.Obligations{MaxSessionSeconds: 3600},

@@ -25,7 +25,7 @@ func newServices() *servicetest.Recording {
 		r,
 		service.Ceremony.AppendStart,
 		func(_ service.ForProject[rest.PasskeyAppendStartReq]) service.Judged[rest.PasskeyAppendStartRsp] {
-			return service.Judged[rest.PasskeyAppendStartRsp]{Decision: "dec-1", PolicyRevision: "rev-a", Body: rest.PasskeyAppendStartRsp{
+			return service.Judged[rest.PasskeyAppendStartRsp]{Decided: decided("dec-1"), Body: rest.PasskeyAppendStartRsp{
 				DecisionTag:      rest.DecisionTagDefaultDeny,
 				DecisionInsights: rest.AppendDecisionInsights{Tag: rest.DecisionTagDefaultDeny, Variant: rest.AppendVariantDefault},
 			}}
@@ -35,7 +35,7 @@ func newServices() *servicetest.Recording {
 		r,
 		service.Ceremony.LoginStart,
 		func(q service.ForProject[rest.PasskeyLoginStartReq]) service.Judged[rest.PasskeyLoginStartRsp] {
-			return service.Judged[rest.PasskeyLoginStartRsp]{Decision: "dec-2", PolicyRevision: "rev-a", Body: rest.PasskeyLoginStartRsp{
+			return service.Judged[rest.PasskeyLoginStartRsp]{Decided: decided("dec-2"), Body: rest.PasskeyLoginStartRsp{
 				LoginAllow: true, AssertionOptions: q.Body.UserID + " " + q.Body.ProcessID + " " + q.Body.ClientInformation.UserAgent,
 				DecisionTag:      rest.DecisionTagUserPlatformPkHighConfidence,
 				DecisionInsights: rest.LoginDecisionInsights{Tag: rest.DecisionTagUserPlatformPkHighConfidence},
@@ -46,11 +46,11 @@ func newServices() *servicetest.Recording {
 		r,
 		service.Ceremony.MediationStart,
 		func(_ service.ForProject[rest.PasskeyMediationStartReq]) service.Judged[rest.PasskeyMediationStartRsp] {
-			return service.Judged[rest.PasskeyMediationStartRsp]{Decision: "dec-3", PolicyRevision: "rev-a"}
+			return service.Judged[rest.PasskeyMediationStartRsp]{Decided: service.Decided{Decision: "dec-3", PolicyRevision: "rev-a"}}
 		},
 	)
 	servicetest.Answer(r, service.Ceremony.EvaluateRisk, func(service.ForProject[service.RiskEvaluation]) service.Judged[service.Empty] {
-		return service.Judged[service.Empty]{Decision: "dec-4", PolicyRevision: "rev-a", Risk: &service.Risk{
+		return service.Judged[service.Empty]{Decided: decided("dec-4"), Risk: &service.Risk{
 			Rule: "R5", Action: service.RiskAllow, Level: service.RiskLow, Reasons: []service.RiskReason{},
 		}}
 	})
@@ -73,7 +73,7 @@ func newServices() *servicetest.Recording {
 	servicetest.Answer(r, service.Ceremony.RegisterPasskey, func(q service.ForUser[service.PasskeyRegistration]) service.PendingPasskey {
 		return service.PendingPasskey{
 			Change: service.Change{ChangedMs: 1_800_000_000_000, CreatedMs: 1_800_000_000_000}, ID: "cre-1",
-			Options: []byte(`{"publicKey":{"challenge":"` + string(q.User) + `"}}`), Decision: "dec-4", PolicyRevision: "rev-a",
+			Options: []byte(`{"publicKey":{"challenge":"` + string(q.User) + `"}}`), Decided: decided("dec-4"),
 		}
 	})
 	servicetest.Answer(r, service.Ceremony.VerifyPasskey, func(_ service.ForUser[service.PasskeyVerification]) service.Change {
@@ -106,5 +106,9 @@ var login = service.Cookies{SessionToken: "session", RefreshToken: "refresh", Do
 
 // answeredWith is an answer with all that may be beside its body.
 func answeredWith[T any](body T) service.Answered[T] {
-	return service.Answered[T]{Judged: service.Judged[T]{Body: body, Decision: "dec-9", PolicyRevision: "rev-a"}, Cookies: &login}
+	return service.Answered[T]{Judged: service.Judged[T]{Body: body, Decided: decided("dec-9")}, Cookies: &login}
+}
+
+func decided(id ident.DecisionID) service.Decided {
+	return service.Decided{Decision: id, PolicyRevision: "rev-a"}
 }

@@ -149,7 +149,7 @@ func (st *Stack) Oblige(seconds int, enforced bool) {
 	st.Decision.Mu.Lock()
 	defer st.Decision.Mu.Unlock()
 	st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
-		return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Rule: "R4", Allow: true, Risk: &service.Risk{
+		return service.Verdict{Decided: service.Decided{Decision: "dec-7", PolicyRevision: "rev-1"}, Rule: "R4", Allow: true, Risk: &service.Risk{
 			Rule: "R4", Action: service.RiskReview, Level: service.RiskMedium, Enforced: enforced,
 			Obligations: service.Obligations{MaxSessionSeconds: seconds},
 		}}, nil

@@ -35,7 +35,7 @@ func (s *Service) ConnectAppendInit(
 	if err != nil {
 		return rsp, err
 	}
-	rsp.Decision, rsp.PolicyRevision = made.verdict.Decision, made.verdict.PolicyRevision
+	rsp.Decided = made.verdict.Decided
 	rsp.Body = frontend.ConnectAppendInitRsp{
 		ProcessID: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project),
 		AppendAllowed: made.verdict.Allow,
@@ -69,7 +69,7 @@ func (s *Service) ConnectAppendStart(
 		return rsp, err
 	}
 	if !open.Allow {
-		rsp.Decision, rsp.PolicyRevision = open.Decision, open.PolicyRevision
+		rsp.Decided = open.Decided
 		rsp.Body.Variant = frontend.ConnectAppendStartRspVariantDefault
 		return rsp, nil
 	}
@@ -109,7 +109,7 @@ func (s *Service) startConnectAppend(
 		return rsp, s.orphaned(ctx, c, err)
 	}
 	found := answer.Body.DecisionInsights
-	rsp.Decision, rsp.PolicyRevision = answer.Decision, answer.PolicyRevision
+	rsp.Decided = answer.Decided
 	rsp.Body = frontend.ConnectAppendStartRsp{
 		AttestationOptions: answer.Body.AttestationOptions, Variant: connectVariant(found.Variant),
 		IsRestrictedBrowser: found.IsRestrictedBrowser,

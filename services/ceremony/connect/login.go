@@ -49,7 +49,7 @@ func (s *Service) ConnectLoginInit(
 	if err != nil {
 		return rsp, err
 	}
-	rsp.Decision, rsp.PolicyRevision = made.verdict.Decision, made.verdict.PolicyRevision
+	rsp.Decided = made.verdict.Decided
 	body := frontend.ConnectLoginInitRsp{
 		Token: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project),
 		LoginAllowed: made.verdict.Allow, Flags: frontend.Flags{},
@@ -101,7 +101,7 @@ func (s *Service) ConnectLoginStart(
 		return rsp, err
 	}
 	if !open.Allow {
-		rsp.Decision, rsp.PolicyRevision = open.Decision, open.PolicyRevision
+		rsp.Decided = open.Decided
 		rsp.Body = noLogin(identifier, rolloutError(open))
 		return rsp, nil
 	}
@@ -139,7 +139,7 @@ func (s *Service) startConnectLogin(
 	if err != nil {
 		return rsp, s.orphaned(ctx, c, err)
 	}
-	rsp.Decision, rsp.PolicyRevision = answer.Decision, answer.PolicyRevision
+	rsp.Decided = answer.Decided
 	if !answer.Body.LoginAllow {
 		rsp.Body = noLogin(identifier, cmp.Or(unknownError(c, who), incompleteError(answer.Incomplete)))
 		return rsp, nil

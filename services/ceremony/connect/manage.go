@@ -26,7 +26,7 @@ func (s *Service) ConnectManageInit(
 	if err != nil {
 		return rsp, err
 	}
-	rsp.Decision, rsp.PolicyRevision = made.verdict.Decision, made.verdict.PolicyRevision
+	rsp.Decided = made.verdict.Decided
 	rsp.Body = frontend.ConnectManageInitRsp{
 		ProcessID: made.Token, ExpiresAt: expiresAt(made.Process), FrontendAPIURL: s.sessions.Issuer(made.project),
 		ManageAllowed: made.verdict.Allow,

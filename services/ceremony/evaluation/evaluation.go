@@ -109,7 +109,7 @@ func (s *Service) EvaluateRisk(
 		}})...)
 	}
 	return service.Judged[service.Empty]{
-		Decision: said.Decision, PolicyRevision: said.PolicyRevision, Incomplete: said.Incomplete, Risk: said.Risk,
+		Decided: said.Decided, Incomplete: said.Incomplete, Risk: said.Risk,
 	}, nil
 }
 

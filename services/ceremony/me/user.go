@@ -186,7 +186,7 @@ func (s *Service) CurrentUserPasskeyAppendStart(
 	if !judged.Body.AppendAllow {
 		rsp.Body.AppendNotAllowedReason = notAllowed(judged.Body)
 	}
-	rsp.Decision, rsp.PolicyRevision = judged.Decision, judged.PolicyRevision
+	rsp.Decided = judged.Decided
 	return rsp, nil
 }
 

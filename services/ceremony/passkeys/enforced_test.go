@@ -16,7 +16,7 @@ import (
 
 // binding is a verdict that the policy enforces.
 func binding(action service.RiskAction, methods ...service.StepUpMethod) service.Verdict {
-	return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Rule: "R1", Risk: &service.Risk{
+	return service.Verdict{Decided: service.Decided{Decision: "dec-7", PolicyRevision: "rev-1"}, Rule: "R1", Risk: &service.Risk{
 		Rule: "R1", Action: action, Level: service.RiskHigh, Enforced: true, StepUp: methods,
 		Reasons: []service.RiskReason{{Code: "automation", Severity: 4, Title: "A program"}},
 	}}

@@ -208,7 +208,7 @@ func (s *Service) finishQuestion(
 		Project: p.ID, Account: a, Client: client, Environment: environment, Process: r.Process,
 		Sighted:   environments.Sighted(&p, "", environment, client),
 		RequestID: reqctx.RequestID(ctx), Frontend: reqctx.Frontend(ctx),
-	}}
+	}, Arm: r.Arm, StartedMs: r.Created}
 }
 
 // recordUse ends a login for its account. What logins say, accounts take up from the log; a doubt of the counter is written to the account,

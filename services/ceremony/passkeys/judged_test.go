@@ -17,7 +17,7 @@ import (
 
 // reviewed is how a finish is judged in these tests.
 func reviewed() service.Verdict {
-	return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Allow: true, Rule: "R4", Risk: &service.Risk{
+	return service.Verdict{Decided: service.Decided{Decision: "dec-7", PolicyRevision: "rev-1"}, Allow: true, Rule: "R4", Risk: &service.Risk{
 		Rule: "R4", Action: service.RiskReview, Level: service.RiskMedium,
 		Reasons: []service.RiskReason{{Code: "bot", Severity: 2, Title: "A bot"}},
 	}}

@@ -122,7 +122,7 @@ func (s *Service) record(st Start, kind rest.PasskeyChallengeType, v service.Ver
 	r := challenge.Record{
 		ID: ident.NewChallengeID(), Type: kind, Status: rest.PasskeyChallengeStatusPending,
 		Project: st.Project.ID, Process: st.Question.Process, RPID: st.Project.RPID, Origins: st.Project.Origins,
-		Created: now.UnixMilli(), Expires: now.Add(s.challengeTTL).UnixMilli(), Decision: v.Decision,
+		Created: now.UnixMilli(), Expires: now.Add(s.challengeTTL).UnixMilli(), Decision: v.Decision, Arm: v.Arm,
 		Environment: st.Visit.Recorded(), OS: v.OS, OSVersion: v.OSVersion, Browser: v.Browser, BrowserVersion: v.BrowserVersion,
 		SecondFactor: kind == rest.PasskeyChallengeTypeAuthenticate && v.ReplacesSecondFactor,
 	}
@@ -136,7 +136,7 @@ func (s *Service) record(st Start, kind rest.PasskeyChallengeType, v service.Ver
 func (s *Service) offer(st Start, t event.Type, v service.Verdict) event.Event {
 	return event.Event{
 		ID: ident.NewEventID(), Project: st.Project.ID, User: st.Account.ID, Type: t, CreatedMs: s.now().UnixMilli(),
-		Process: st.Question.Process, Environment: st.Visit.Recorded(), Decision: v.Decision,
+		Process: st.Question.Process, Environment: st.Visit.Recorded(), Decision: v.Decision, Arm: v.Arm,
 	}
 }
 

@@ -144,7 +144,7 @@ func (s *Service) offerRegistration(
 	}
 	return service.PendingPasskey{
 		Change: service.Change{ChangedMs: offered.Event.CreatedMs, CreatedMs: offered.CreatedMs},
-		ID:     id, Options: []byte(offered.Options), Decision: verdict.Decision, PolicyRevision: verdict.PolicyRevision,
+		ID:     id, Options: []byte(offered.Options), Decided: verdict.Decided,
 	}, nil
 }
 

@@ -27,7 +27,7 @@ func TestPagesAreToldNothingOfHowAFinishWasJudged(t *testing.T) {
 			before := sessionsOf(t, st, user)
 			st.Decision.Mu.Lock()
 			st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
-				return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Rule: "R2", Risk: &service.Risk{
+				return service.Verdict{Decided: service.Decided{Decision: "dec-7", PolicyRevision: "rev-1"}, Rule: "R2", Risk: &service.Risk{
 					Rule: "R2", Action: action, Level: service.RiskHigh, Enforced: true, StepUp: []service.StepUpMethod{service.StepUpCaller},
 				}}, nil
 			}

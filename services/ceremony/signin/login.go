@@ -102,7 +102,7 @@ func (s *Service) loginOffer(ctx context.Context, t *turn, user ident.UserID, so
 	if err != nil {
 		return nil, err
 	}
-	t.judged(started.Decision, started.PolicyRevision)
+	t.decided = started.Decided
 	if !started.Body.LoginAllow {
 		return nil, nil
 	}
@@ -134,7 +134,7 @@ func (s *Service) judgeNobody(ctx context.Context, t *turn, name string) error {
 	if err != nil {
 		return err
 	}
-	t.judged(verdict.Decision, verdict.PolicyRevision)
+	t.decided = verdict.Decided
 	return nil
 }
 

@@ -28,12 +28,11 @@ type processAnswer = service.Answered[frontend.ProcessResponse]
 
 // turn is one call of a process: what was read, and what it has become since.
 type turn struct {
-	visit    service.Visit
-	project  project.Project
-	process  process.Process
-	state    signin.State
-	decision ident.DecisionID // the last one that was asked for, if any
-	revision string
+	visit   service.Visit
+	project project.Project
+	process process.Process
+	state   signin.State
+	decided service.Decided // what was asked for last, if anything was
 }
 
 // client is what was said of the client when the process began, at the address that it has now.
@@ -41,11 +40,6 @@ func (t *turn) client() rest.ClientInformation {
 	client := t.process.Client
 	client.RemoteAddress, client.UserAgent = t.visit.RemoteAddress, t.visit.UserAgent
 	return client
-}
-
-// judged takes note of a decision.
-func (t *turn) judged(decision ident.DecisionID, revision string) {
-	t.decision, t.revision = decision, revision
 }
 
 // turn reads the process that a visit names.
@@ -153,7 +147,7 @@ func (s *Service) shown(t *turn, body frontend.BlockBody) processAnswer {
 	rsp.Body = frontend.ProcessResponse{BlockBody: body, Common: frontend.ProcessCommon{
 		AppName: codes.SenderName(t.project), FrontendAPIURL: issuer, HideBadge: true, Environment: environment,
 	}}
-	rsp.Decision, rsp.PolicyRevision = t.decision, t.revision
+	rsp.Decided = t.decided
 	return rsp
 }
 
@@ -184,7 +178,7 @@ func (s *Service) ProcessInit(
 		Token: begun.Token, ExpiresAt: begun.Process.ExpiresMs / msPerSecond, ProcessResponse: shown.Body,
 		NewClientEnvHandle: begun.NewHandle,
 	}
-	rsp.Decision, rsp.PolicyRevision = shown.Decision, shown.PolicyRevision
+	rsp.Decided = shown.Decided
 	return rsp, nil
 }
 
@@ -214,7 +208,7 @@ func (s *Service) mediationOptions(ctx context.Context, t *turn) (string, error)
 	if err != nil {
 		return "", err
 	}
-	t.judged(started.Decision, started.PolicyRevision)
+	t.decided = started.Decided
 	return started.Body.AssertionOptions, nil
 }
 

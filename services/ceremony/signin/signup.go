@@ -188,7 +188,7 @@ func (s *Service) creationOffer(ctx context.Context, t *turn) (*signin.Offer, er
 	if err := s.stillWaits(ctx, t); err != nil {
 		return nil, err
 	}
-	t.judged(started.Decision, started.PolicyRevision)
+	t.decided = started.Decided
 	insights := started.Body.DecisionInsights
 	silent := insights.Conditional != nil && *insights.Conditional && (insights.ManualAllowed == nil || !*insights.ManualAllowed)
 	if !started.Body.AppendAllow || silent {

@@ -21,7 +21,7 @@ func challenging(st *ceremonytest.Stack, methods ...service.StepUpMethod) {
 	st.Decision.Mu.Lock()
 	defer st.Decision.Mu.Unlock()
 	st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
-		return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Rule: "R2", Risk: &service.Risk{
+		return service.Verdict{Decided: service.Decided{Decision: "dec-7", PolicyRevision: "rev-1"}, Rule: "R2", Risk: &service.Risk{
 			Rule: "R2", Action: service.RiskChallenge, Level: service.RiskHigh, Enforced: true, StepUp: methods,
 		}}, nil
 	}
@@ -163,7 +163,7 @@ func TestALoginThatIsAProofIsStoppedByBarsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
-		return service.Verdict{Decision: "dec-8", Risk: &service.Risk{
+		return service.Verdict{Decided: service.Decided{Decision: "dec-8"}, Risk: &service.Risk{
 			Rule: "R1", Action: service.RiskDeny, Level: service.RiskHigh, Enforced: true,
 		}}, nil
 	}
@@ -213,7 +213,7 @@ func TestWhatIsRedeemedLivesNoLongerThanThePolicyObliged(t *testing.T) {
 	st := ceremonytest.New(t)
 	user, d, _ := ceremonytest.Known(t, st)
 	st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
-		return service.Verdict{Decision: "dec-7", PolicyRevision: "rev-1", Rule: "R2", Risk: &service.Risk{
+		return service.Verdict{Decided: service.Decided{Decision: "dec-7", PolicyRevision: "rev-1"}, Rule: "R2", Risk: &service.Risk{
 			Rule: "R2", Action: service.RiskChallenge, Level: service.RiskHigh, Enforced: true, StepUp: []service.StepUpMethod{service.StepUpCaller},
 			Obligations: service.Obligations{MaxSessionSeconds: 60},
 		}}, nil
@@ -243,7 +243,7 @@ func TestARedeemedCeremonyTellsWhatItHasShown(t *testing.T) {
 	at := place.Place{Country: "BR", ASN: 64510}
 	st.Decision.Mu.Lock()
 	st.Decision.OnFinish = func(service.FinishQuestion) (service.Verdict, error) {
-		return service.Verdict{Decision: "dec-7", NewCountry: true, Place: at, Risk: &service.Risk{
+		return service.Verdict{Decided: service.Decided{Decision: "dec-7"}, NewCountry: true, Place: at, Risk: &service.Risk{
 			Rule: "R2", Action: service.RiskChallenge, Level: service.RiskHigh, Enforced: true, StepUp: []service.StepUpMethod{service.StepUpCaller},
 		}}, nil
 	}

@@ -332,7 +332,7 @@ func TestAPasskeyThatCameIntoDoubtSinceItWasNamedIsNoProof(t *testing.T) {
 		if q.Proof {
 			said = said.OfProof()
 		}
-		return service.Verdict{Decision: "dec-8", Risk: &said}, nil
+		return service.Verdict{Decided: service.Decided{Decision: "dec-8"}, Risk: &said}, nil
 	}
 	st.Decision.Mu.Unlock()
 	_, err = st.LoginFinish(t.Context(), st.LoginFinishReq(user, d, d.Get(t, start.AssertionOptions)))

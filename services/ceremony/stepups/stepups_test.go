@@ -39,7 +39,7 @@ func withheld(t testing.TB, st *ceremonytest.Stack, user ident.UserID, methods .
 	}
 	return risk.Withheld{
 		Project: st.Project.ID, Account: a, Process: r.Process, Record: r, Passkey: passkey,
-		Verdict: service.Verdict{Decision: "dec-7", Risk: &service.Risk{
+		Verdict: service.Verdict{Decided: service.Decided{Decision: "dec-7"}, Risk: &service.Risk{
 			Rule: "R2", Action: service.RiskChallenge, Level: service.RiskHigh, Enforced: true, StepUp: methods,
 		}},
 		Event: event.Event{

@@ -31,7 +31,7 @@ type Service struct {
 
 func verdict(rule string, tag rest.DecisionTag) service.Verdict {
 	return service.Verdict{
-		Decision: "dec-4693224802260150919", PolicyRevision: "rev-1", Rule: rule, Allow: true, Tag: tag,
+		Decided: service.Decided{Decision: "dec-4693224802260150919", PolicyRevision: "rev-1"}, Rule: rule, Allow: true, Tag: tag,
 		OS: "macOS", OSVersion: "15", Browser: "Safari", BrowserVersion: "18",
 	}
 }

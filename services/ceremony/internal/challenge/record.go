@@ -73,6 +73,7 @@ type Record struct {
 	Expires  int64                       `json:"expires"`
 	Session  Session                     `json:"session"`
 	Decision ident.DecisionID            `json:"decision"`
+	Arm      *event.Arm                  `json:"arm,omitempty"` // by which the start was judged; nil = there was no canary
 
 	Environment ident.EnvironmentID `json:"environment,omitempty"` // empty in private mode: nothing is to be remembered there
 	Route       event.Route         `json:"route,omitempty"`       // of logins: as offered
@@ -106,7 +107,7 @@ func (r Record) Seal(keys *keyring.Ring, asked Asked) (Record, error) {
 	value, err := seal.Seal(keys, seal.To{Project: r.Project, User: r.User}, seal.Ceremony{
 		Known: seal.Known{
 			ID: r.ID, Created: r.Created, Expires: r.Expires, Environment: r.Environment, Route: r.Route,
-			UserVerification: asked.UserVerification, SecondFactor: r.SecondFactor, StepUp: r.StepUp,
+			UserVerification: asked.UserVerification, SecondFactor: r.SecondFactor, StepUp: r.StepUp, Arm: r.Arm,
 			OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion,
 		},
 		Process: r.Process, RPID: r.RPID, Origins: r.Origins, Allowed: asked.Allowed,
@@ -130,7 +131,7 @@ func open(c Claim) (Record, error) {
 	r := Record{
 		ID: o.ID, Value: c.Value, Type: rest.PasskeyChallengeTypeAuthenticate, Status: rest.PasskeyChallengeStatusPending,
 		Project: c.Project, User: c.User, Created: o.Created, Expires: o.Expires, Environment: o.Environment, Route: o.Route,
-		SecondFactor: o.SecondFactor, StepUp: o.StepUp, OS: o.OS, OSVersion: o.OSVersion, Browser: o.Browser,
+		SecondFactor: o.SecondFactor, StepUp: o.StepUp, Arm: o.Arm, OS: o.OS, OSVersion: o.OSVersion, Browser: o.Browser,
 		BrowserVersion: o.BrowserVersion, opened: &o,
 	}
 	if o.InProcess(c.Process) {
@@ -252,6 +253,7 @@ func fromOffer(o event.Offer) (Record, error) {
 		Expires:        c.Expires,
 		Session:        c.Session,
 		Decision:       o.Decision,
+		Arm:            o.Arm,
 		Environment:    o.Environment,
 		Route:          o.Route,
 		OS:             c.OS,
@@ -278,7 +280,7 @@ func rank(s rest.PasskeyChallengeStatus) int {
 func (r Record) Event(now time.Time, user ident.UserID, t event.Type, credential ident.CredentialID) event.Event {
 	return event.Event{
 		ID: EventID(r.ID, t), Project: r.Project, User: user, Type: t, CreatedMs: now.UnixMilli(), Process: r.Process,
-		Environment: r.Environment, Credential: string(credential), Challenge: r.Value, Ceremony: r.ID,
+		Environment: r.Environment, Credential: string(credential), Challenge: r.Value, Ceremony: r.ID, Arm: r.Arm,
 	}
 }
 

@@ -66,8 +66,10 @@ func TestACeremonyGoesItsWayWhateverTheDecisionServiceDoes(t *testing.T) {
 		decision deciding
 		judged   bool
 	}{
-		"it judges": {func(context.Context) (service.Verdict, error) { return service.Verdict{Decision: "dec-1"}, nil }, true},
-		"it fails":  {func(context.Context) (service.Verdict, error) { return service.Verdict{}, errors.New("no") }, false},
+		"it judges": {func(context.Context) (service.Verdict, error) {
+			return service.Verdict{Decided: service.Decided{Decision: "dec-1"}}, nil
+		}, true},
+		"it fails": {func(context.Context) (service.Verdict, error) { return service.Verdict{}, errors.New("no") }, false},
 		"it hangs": {func(ctx context.Context) (service.Verdict, error) {
 			<-ctx.Done()
 			return service.Verdict{}, ctx.Err()

@@ -31,7 +31,7 @@ func TestSubscribersAreToldOfWhatIsMoreThanAllowed(t *testing.T) {
 				}
 				all := risk.Tidings(t.Context(), risk.Judgement{
 					Stage: risk.LoginFinish, Event: event.Event{Type: event.LoginCompleted, Ceremony: "chl-1", User: "usr-1", UV: new(true)},
-					Verdict: service.Verdict{Decision: "dec-1", Risk: said},
+					Verdict: service.Verdict{Decided: service.Decided{Decision: "dec-1"}, Risk: said},
 				})
 				if len(all) != 0 != told[i] {
 					t.Errorf("%s at %s: told %+v", action, level, all)
@@ -53,7 +53,7 @@ func TestSubscribersAreToldOfWhatIsMoreThanAllowed(t *testing.T) {
 
 func TestSubscribersAreToldOfAFinishWhatItsCallerIs(t *testing.T) {
 	t.Parallel()
-	challenged := service.Verdict{Decision: "dec-1", Risk: &service.Risk{
+	challenged := service.Verdict{Decided: service.Decided{Decision: "dec-1"}, Risk: &service.Risk{
 		Action: service.RiskChallenge, Level: service.RiskHigh, Enforced: true, Reasons: []service.RiskReason{{Code: "zeal"}},
 	}}
 	denied := challenged
@@ -93,7 +93,9 @@ func TestSubscribersAreToldOfAFinishWhatItsCallerIs(t *testing.T) {
 func TestAStartIsOneEventHoweverOftenItIsRepeatedAndNotThatOfItsFinish(t *testing.T) {
 	t.Parallel()
 	said := func(decision ident.DecisionID) service.Verdict {
-		return service.Verdict{Decision: decision, Risk: &service.Risk{Action: service.RiskReview, Level: service.RiskMedium}}
+		return service.Verdict{Decided: service.Decided{Decision: decision}, Risk: &service.Risk{
+			Action: service.RiskReview, Level: service.RiskMedium,
+		}}
 	}
 	id := func(ctx context.Context, stage risk.Stage, ceremony ident.ChallengeID, decision ident.DecisionID) ident.EventID {
 		all := risk.Tidings(ctx, risk.Judgement{Stage: stage, Event: event.Event{Ceremony: ceremony}, Verdict: said(decision)})

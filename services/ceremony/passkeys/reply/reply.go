@@ -117,7 +117,7 @@ func credentialCount(a *account.Account) int32 {
 
 // Judged is an answer with the decision that it follows.
 func Judged[T any](body T, v service.Verdict) service.Judged[T] {
-	return service.Judged[T]{Body: body, Decision: v.Decision, PolicyRevision: v.PolicyRevision, Incomplete: v.Incomplete, Risk: v.Risk}
+	return service.Judged[T]{Body: body, Decided: v.Decided, Incomplete: v.Incomplete, Risk: v.Risk}
 }
 
 // Finished is an answer to a finish with how that was judged.

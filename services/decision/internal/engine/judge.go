@@ -208,7 +208,8 @@ func (v *view) evidence(q service.Question, ev Evidence) history.Input {
 
 func (v *view) verdict(a verdict, d *detect.Detection) service.Verdict {
 	return service.Verdict{
-		PolicyRevision: v.Revision, Rule: a.rule, Allow: a.allow, Tag: a.tag, Experiments: d.Experiments, Insights: d.Insights,
+		Decided: service.Decided{PolicyRevision: v.Revision}, Rule: a.rule, Allow: a.allow, Tag: a.tag,
+		Experiments: d.Experiments, Insights: d.Insights,
 		OS: d.Client.OSName, OSVersion: d.Client.OSVersion, Browser: d.Client.BrowserName, BrowserVersion: d.Client.BrowserVersion,
 		ReplacesSecondFactor: v.knowledge.Parameters.PasskeyReplacesSecondFactor,
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/service"
@@ -31,12 +32,15 @@ func (x *Exchange) Caller() ident.ProjectID { return x.Project }
 func (x *Exchange) Operator() operator.Operator { return *x.Operating }
 
 // Tell implements operation.Exchange.
-func (x *Exchange) Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies) {
+func (x *Exchange) Tell(decided service.Decided, cookies *service.Cookies) {
 	// An answer to a visitor need not come of a decision, nor that to a finish.
-	if decision != "" {
-		x.Decision = decision
-		x.Answer.Set(HeaderDecisionID, string(decision))
-		x.Answer.Set(HeaderPolicyRevision, policyRevision)
+	if decided.Decision != "" {
+		x.Decision = decided.Decision
+		x.Answer.Set(HeaderDecisionID, string(decided.Decision))
+		x.Answer.Set(HeaderPolicyRevision, decided.PolicyRevision)
+		if decided.Arm != nil {
+			x.Answer.Set(HeaderPolicyArm, armHeader(decided.Arm))
+		}
 	}
 	if cookies == nil {
 		return
@@ -59,6 +63,13 @@ func (x *Exchange) Judge(r *service.Risk) bool {
 		x.Answer.Set(HeaderNextEligibleAt, "@"+strconv.FormatInt(r.NextEligibleAt.Unix(), 10))
 	}
 	return true
+}
+
+// armHeader is a structured field (RFC 9651): the arm, and as its parameter the change that began the canary.
+func armHeader(a *event.Arm) string {
+	const usual = len("canary;change=1000")
+	text := append(append(make([]byte, 0, usual), a.Side...), ";change="...)
+	return string(strconv.AppendInt(text, int64(a.Change), 10))
 }
 
 // riskHeader is a structured field (RFC 9651): the action, and as its parameters what it comes of.

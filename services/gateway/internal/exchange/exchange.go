@@ -27,6 +27,7 @@ const (
 	HeaderRisk           = "X-Keyward-Risk"
 	HeaderNextEligibleAt = "X-Keyward-Next-Eligible-At"
 	HeaderPolicyRevision = "X-Keyward-Policy-Revision"
+	HeaderPolicyArm      = "X-Keyward-Policy-Arm"
 	HeaderReplayed       = "Idempotent-Replayed"
 )
 

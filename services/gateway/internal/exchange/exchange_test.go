@@ -71,7 +71,7 @@ func TestCookiesOfASession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := Exchange{Answer: http.Header{}, Visit: &Visit{}}
-			x.Tell("", "", &c.cookies)
+			x.Tell(service.Decided{}, &c.cookies)
 			header := x.Answer.(http.Header)
 			if got := header.Values("Set-Cookie"); strings.Join(got, "\n") != strings.Join(c.want, "\n") {
 				t.Errorf("%q", got)

@@ -42,7 +42,7 @@ func (s Services) evaluateAccesses(
 	forAll := rest.AccessQuestion{Subject: q.Body.Subject, Action: q.Body.Action, Resource: q.Body.Resource, Context: q.Body.Context}
 	if q.Body.Evaluations == nil || len(*q.Body.Evaluations) == 0 {
 		one, err := s.access(ctx, q.Project, forAll)
-		answer.Decision, answer.PolicyRevision, answer.Incomplete, answer.Risk = one.Decision, one.PolicyRevision, one.Incomplete, one.Risk
+		answer.Decided, answer.Incomplete, answer.Risk = one.Decided, one.Incomplete, one.Risk
 		answer.Body.Decision, answer.Body.Context = &one.Body.Decision, &one.Body.Context
 		return answer, err
 	}
@@ -121,7 +121,7 @@ func (s Services) access(
 	if said.Risk == nil {
 		return answer, fault.Internal(errUnjudged)
 	}
-	answer.Decision, answer.PolicyRevision, answer.Incomplete, answer.Risk = said.Decision, said.PolicyRevision, said.Incomplete, said.Risk
+	answer.Decided, answer.Incomplete, answer.Risk = said.Decided, said.Incomplete, said.Risk
 	answer.Body.Decision = !said.Risk.Bars() && !said.Risk.Challenges()
 	answer.Body.Context = rest.AccessDecisionContext{
 		ID: new(string(said.Decision)), ReasonAdmin: &rest.AccessReason{En: accessReason(said.Risk)}, Keyward: risk(said.Decision, said.Risk),

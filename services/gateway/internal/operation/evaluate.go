@@ -33,7 +33,7 @@ func (s Services) evaluate(
 	if said.Risk == nil {
 		return rsp, fault.Internal(errUnjudged)
 	}
-	rsp.Decision, rsp.PolicyRevision, rsp.Incomplete, rsp.Risk = said.Decision, said.PolicyRevision, said.Incomplete, said.Risk
+	rsp.Decided, rsp.Incomplete, rsp.Risk = said.Decided, said.Incomplete, said.Risk
 	rsp.Body.PolicyRevision, rsp.Body.Risk = said.PolicyRevision, *risk(said.Decision, said.Risk)
 	return rsp, nil
 }

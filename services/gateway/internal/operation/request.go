@@ -32,7 +32,7 @@ type Exchange interface {
 	// Operator is who calls the Operator API.
 	Operator() operator.Operator
 	// Tell puts into the header what an answer has beside its body. cookies may be nil.
-	Tell(decision ident.DecisionID, policyRevision string, cookies *service.Cookies)
+	Tell(decided service.Decided, cookies *service.Cookies)
 	// Judge puts into the header how the request was judged beside what it asked for, and reports whether the caller may know.
 	Judge(*service.Risk) bool
 	// Done is the body of answers that have nothing to tell.
@@ -94,7 +94,7 @@ func Refusal(found []fault.FieldError, err error) error {
 type (
 	judged interface {
 		Inner() any
-		Why() (ident.DecisionID, string)
+		Why() service.Decided
 	}
 	answered interface {
 		judged
@@ -112,12 +112,10 @@ func (r *request) write(out any) error {
 	}
 	switch told := out.(type) {
 	case answered:
-		decision, revision := told.Why()
-		r.exchange.Tell(decision, revision, told.Session())
+		r.exchange.Tell(told.Why(), told.Session())
 		out = told.Inner()
 	case judged:
-		decision, revision := told.Why()
-		r.exchange.Tell(decision, revision, nil)
+		r.exchange.Tell(told.Why(), nil)
 		out = told.Inner()
 	}
 	if _, empty := out.(*service.Empty); !empty {

@@ -68,7 +68,9 @@ func (r *registrations) RegisterPasskey(
 	if err := r.record(ctx, q); err != nil {
 		return service.PendingPasskey{}, err
 	}
-	return service.PendingPasskey{Change: change(), ID: "cre-9", Options: []byte(testOptions), Decision: "dec-1", PolicyRevision: "rev-a"}, nil
+	return service.PendingPasskey{Change: change(), ID: "cre-9", Options: []byte(testOptions), Decided: service.Decided{
+		Decision: "dec-1", PolicyRevision: "rev-a",
+	}}, nil
 }
 
 func (r *registrations) VerifyPasskey(ctx context.Context, q service.ForUser[service.PasskeyVerification]) (service.Change, error) {

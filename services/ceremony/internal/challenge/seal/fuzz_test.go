@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"reflect"
 	"testing"
 
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/keyring"
 )
 
@@ -39,7 +41,7 @@ func FuzzParse(f *testing.F) {
 		{
 			Known: Known{
 				ID: "was-2", Created: 1, Expires: 300, Environment: "env-1", Route: "local", UserVerification: "required", OS: "macOS",
-				StepUp: "stu-3",
+				StepUp: "stu-3", Arm: &event.Arm{Side: event.Canary, Change: 300},
 			},
 			Process: "prc-1", RPID: "example.com", Origins: []string{"https://example.com"}, Allowed: [][]byte{{1}, {2}},
 		},
@@ -69,7 +71,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%+v: %v", o.Known, err)
 		}
 		reread, err := parse(again)
-		if err != nil || reread.Known != o.Known {
+		if err != nil || !reflect.DeepEqual(reread.Known, o.Known) {
 			t.Errorf("%+v was read again as %+v: %v", o.Known, reread.Known, err)
 		}
 		o.InProcess("prc-1")

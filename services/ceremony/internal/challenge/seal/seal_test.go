@@ -244,6 +244,23 @@ func TestAChallengeIsAsLongAsItsStateAndNoLonger(t *testing.T) {
 	}
 }
 
+func TestAChallengeSaysByWhichSideOfACanaryItsStartWasJudged(t *testing.T) {
+	t.Parallel()
+	for _, arm := range []*event.Arm{nil, {Side: event.Base, Change: 1}, {Side: event.Canary, Change: 1_000_000}} {
+		judged := usual()
+		judged.Arm = arm
+		o, err := seal.Open(ringOf(t, 1), ada(), sealed(t, ringOf(t, 1), ada(), judged))
+		if err != nil || !cmp.Equal(o.Known, judged.Known) {
+			t.Errorf("%+v, %v", o, err)
+		}
+	}
+	unheard := usual()
+	unheard.Arm = &event.Arm{Side: "left", Change: 1}
+	if _, err := seal.Seal(ringOf(t, 1), ada(), unheard); err == nil {
+		t.Error("a challenge names a side that there is not")
+	}
+}
+
 // The form is a promise: a challenge that was sealed before an update is opened after it.
 func TestAChallengeOfThisFormIsOpenedInEveryRelease(t *testing.T) {
 	t.Parallel()

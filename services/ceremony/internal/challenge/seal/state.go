@@ -31,6 +31,7 @@ type Known struct {
 	UserVerification string              // W3C WebAuthn userVerification
 	SecondFactor     bool
 	StepUp           ident.StepUpID // that the login passes; may be empty
+	Arm              *event.Arm     // by which the start was judged; nil = there was no canary
 
 	// As detected; each is cut to maxText bytes.
 	OS, OSVersion, Browser, BrowserVersion string
@@ -117,11 +118,14 @@ const (
 	flagEnvironment
 	flagSecondFactor
 	flagStepUp
-	flagsKnown = flagProcess | flagEnvironment | flagSecondFactor | flagStepUp
+	flagArm
+	flagsKnown = flagProcess | flagEnvironment | flagSecondFactor | flagStepUp | flagArm
 )
 
-// routes and verifications have their places in these lists as their numbers in a state.
+// routes, verifications and sides have their places in these lists as their numbers in a state.
 func routes() []event.Route { return []event.Route{"", event.Local, event.CDA, event.SecurityKey} }
+
+func sides() []event.Side { return []event.Side{event.Base, event.Canary} }
 
 func verifications() []string { return []string{"", "required", "preferred", "discouraged"} }
 
@@ -154,6 +158,9 @@ func (c *Ceremony) append(b []byte) ([]byte, error) {
 			return nil, err
 		}
 		b = binary.BigEndian.AppendUint64(b, stepUp)
+	}
+	if b, err = appendArm(b, c.Arm); err != nil {
+		return nil, err
 	}
 	b = binary.AppendUvarint(b, uint64(c.Created))
 	b = binary.AppendUvarint(b, uint64(c.Expires-c.Created))
@@ -188,7 +195,21 @@ func (c *Ceremony) flags() byte {
 	if c.StepUp != "" {
 		flags |= flagStepUp
 	}
+	if c.Arm != nil {
+		flags |= flagArm
+	}
 	return flags
+}
+
+func appendArm(b []byte, a *event.Arm) ([]byte, error) {
+	if a == nil {
+		return b, nil
+	}
+	side := slices.Index(sides(), a.Side)
+	if side < 0 || a.Change < 0 {
+		return nil, fmt.Errorf("no challenge can say the arm %q of change %d", a.Side, a.Change)
+	}
+	return binary.AppendUvarint(append(b, byte(side)), uint64(a.Change)), nil
 }
 
 func appendDigest(b []byte, s salt, of byte, text string) []byte {
@@ -230,6 +251,9 @@ func parse(state []byte) (Opened, error) {
 	}
 	if flags&flagStepUp != 0 {
 		o.StepUp = ident.StepUpID(r.id(stepUpPrefix))
+	}
+	if flags&flagArm != 0 {
+		o.Arm = &event.Arm{Side: oneOf(&r, sides()), Change: int(r.time())}
 	}
 	o.Created = r.time()
 	o.Expires = o.Created + r.time()
