@@ -223,6 +223,9 @@ type PolicyRevision struct {
 	// Scenarios What came of the scenarios, as whoever pushed has run them.
 	Scenarios *PolicyScenarios `json:"scenarios,omitempty"`
 
+	// Signatures IDs of the keys of `policy_signature_keys` by which the files were signed when they were pushed. Every instance verifies them anew before it answers by them.
+	Signatures *[]string `json:"signatures,omitempty"`
+
 	// Size Bytes of the files.
 	Size int32 `json:"size"`
 

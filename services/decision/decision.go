@@ -35,6 +35,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/outside"
 	"github.com/keyward/keyward/services/decision/internal/release"
+	"github.com/keyward/keyward/services/decision/internal/signature"
 )
 
 // Config says where the policy is and what the service may spend. A limit that is zero takes its default; only MemoEntries means what it
@@ -43,21 +44,22 @@ type Config struct {
 	// Of models of authenticators
 	Metadata authenticators.Config
 
-	PoliciesDir   string         // directory of the bundle, watched for changes; empty = the bundle in the binary
-	Files         outside.Config // of the operator, beside the policy; looked at as often as Poll says
-	LookupTimeout time.Duration  // most that reading what has happened to the user may take; default 1 s
-	EvalTimeout   time.Duration  // most that one policy evaluation may take; default 50 ms
-	MemoEntries   int            // answers of the policy that are remembered, about 1 kB each; 0 = none, every decision evaluates the rules
-	RecordQueue   int            // decisions that may wait to be recorded; more are lost and counted; default 8192
-	DrainTimeout  time.Duration  // most that recording may take after shutdown has begun; default 5 s
-	Debounce      time.Duration  // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
-	Poll          time.Duration  // how often the files are compared with what answers, since not every change sends a notice; default 2 s
-	CheckTimeout  time.Duration  // most that checking a bundle may take, all its tests included; default 30 s
-	RetryLongest  time.Duration  // longest wait before files are checked again whose check ran out of time or memory; default 5 min
-	CheckMemory   int64          // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
-	Store         bool           // whether the policy is what is live in the store, unless it is in a directory; and whether the store is told
-	MaxAge        time.Duration  // how long what answers may be another revision than what is live in the store; 0 = for ever
-	Version       string         // of the program; revisions that another one has checked are checked again
+	PoliciesDir   string           // directory of the bundle, watched for changes; empty = the bundle in the binary
+	Signatures    signature.Config // who has to have signed a policy that is not the binary's
+	Files         outside.Config   // of the operator, beside the policy; looked at as often as Poll says
+	LookupTimeout time.Duration    // most that reading what has happened to the user may take; default 1 s
+	EvalTimeout   time.Duration    // most that one policy evaluation may take; default 50 ms
+	MemoEntries   int              // answers of the policy that are remembered, about 1 kB each; 0 = none, every decision evaluates the rules
+	RecordQueue   int              // decisions that may wait to be recorded; more are lost and counted; default 8192
+	DrainTimeout  time.Duration    // most that recording may take after shutdown has begun; default 5 s
+	Debounce      time.Duration    // quiet time after a change of a policy file before the bundle is loaded; default 150 ms
+	Poll          time.Duration    // how often the files are compared with what answers, since not every change sends a notice; default 2 s
+	CheckTimeout  time.Duration    // most that checking a bundle may take, all its tests included; default 30 s
+	RetryLongest  time.Duration    // longest wait before files are checked again whose check ran out of time or memory; default 5 min
+	CheckMemory   int64            // most memory of the process that checks a bundle, in bytes; default 512 MiB; see Deps.Admit
+	Store         bool             // whether the policy is what is live in the store, unless it is in a directory; and the store is told
+	MaxAge        time.Duration    // how long what answers may be another revision than what is live in the store; 0 = for ever
+	Version       string           // of the program; revisions that another one has checked are checked again
 }
 
 // DefaultConfig returns the embedded policy with the defaults.
@@ -66,7 +68,7 @@ func DefaultConfig() Config {
 		LookupTimeout: time.Second, EvalTimeout: engine.DefaultEvalTimeout, MemoEntries: 10_000, RecordQueue: 8192, DrainTimeout: 5 * time.Second,
 		Debounce: 150 * time.Millisecond, Poll: 2 * time.Second, CheckTimeout: 30 * time.Second, CheckMemory: 512 << 20,
 		RetryLongest: 5 * time.Minute, MaxAge: time.Hour, Files: outside.Config{MaxAge: outside.DefaultMaxAge},
-		Metadata: authenticators.DefaultConfig(),
+		Metadata: authenticators.DefaultConfig(), Signatures: signature.Config{Required: 1},
 	}
 }
 
@@ -93,9 +95,7 @@ func (c Config) Validate() error {
 	if c.Files.MaxAge < 0 {
 		errs = append(errs, errors.New("geo_max_age: must not be negative"))
 	}
-	if err := c.Metadata.Validate(); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, c.Metadata.Validate(), c.Signatures.Validate())
 	if c.LookupTimeout <= 0 {
 		errs = append(errs, errors.New("lookup_timeout: must be above 0"))
 	}

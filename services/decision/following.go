@@ -28,7 +28,7 @@ func (f following) Take(ctx context.Context, r release.Revision, packed []byte) 
 	f.loading.Lock()
 	defer f.loading.Unlock()
 	f.seen = r.Content
-	loaded, err := f.load(ctx, packed, r.CheckedBy == f.cfg.Version)
+	loaded, err := f.load(ctx, packed, release.Time(r.CreatedMs), r.CheckedBy == f.cfg.Version)
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/core/audit"
+	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/intake"
+	"github.com/keyward/keyward/services/decision/internal/signature"
 )
 
 // policy is one loaded revision. It is immutable but for what it has failed at.
@@ -31,10 +34,12 @@ type refusal struct {
 	content string // a hash of the files; empty if they could not be read
 }
 
-// passing reports whether the same files may be found good another time: the check did not get through, or could not be made.
+// passing reports whether the same files may be found good another time: the check did not get through, or could not be
+// made, or other keys may vouch for them.
 func (r *refusal) passing() bool {
 	place := (*bundle.Error)(nil)
-	return r.content != "" && (!errors.As(r.err, &place) || errors.Is(r.err, bundle.ErrExhausted))
+	return r.content != "" &&
+		(!errors.As(r.err, &place) || errors.Is(r.err, bundle.ErrExhausted) || errors.Is(r.err, signature.ErrRefused))
 }
 
 // PolicyStatus tells which policy answers, and whether a newer one was refused.
@@ -95,7 +100,7 @@ func (s *Service) begin(ctx context.Context) error {
 func (s *Service) beginWithFiles(ctx context.Context) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	loaded, err := s.loadFrom(ctx, s.source)
+	loaded, err := s.loadFrom(ctx, s.source, s.deps.Now())
 	if err == nil {
 		s.activate(ctx, loaded)
 		return nil
@@ -130,11 +135,11 @@ func (s *Service) lastGood(ctx context.Context) (*policy, error) {
 	}
 	seen := s.seen
 	defer func() { s.seen = seen }()
-	return s.loadFrom(ctx, files)
+	return s.loadFrom(ctx, files, time.Time{}) // a key that was retired since has signed what answered
 }
 
-// loadFrom reads files, has them checked and makes of them what answers. The files of the binary were checked when it was built.
-func (s *Service) loadFrom(ctx context.Context, source fs.FS) (*policy, error) {
+// loadFrom reads files as of a moment, has them checked and makes of them what answers.
+func (s *Service) loadFrom(ctx context.Context, source fs.FS, at time.Time) (*policy, error) {
 	s.seen = ""
 	files, err := bundlefile.Read(source)
 	if err != nil {
@@ -146,11 +151,23 @@ func (s *Service) loadFrom(ctx context.Context, source fs.FS) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.load(ctx, packed, s.cfg.PoliciesDir == "")
+	if source == policies.Bundle { // nobody signs the files of the binary, and they were checked when it was built
+		return s.make(ctx, packed, true)
+	}
+	return s.load(ctx, packed, at, s.cfg.PoliciesDir == "")
 }
 
-// load has packed files checked, unless they were, and makes of them what answers.
-func (s *Service) load(ctx context.Context, packed []byte, admitted bool) (*policy, error) {
+// load makes of packed files, which were pushed at a moment, what answers, if they are signed as they must be.
+func (s *Service) load(ctx context.Context, packed []byte, pushed time.Time, admitted bool) (*policy, error) {
+	opened, err := intake.Open(packed, s.cfg.Signatures, pushed)
+	if err != nil {
+		return nil, err
+	}
+	return s.make(ctx, opened, admitted)
+}
+
+// make has packed files checked, unless they were, and makes of them what answers.
+func (s *Service) make(ctx context.Context, packed []byte, admitted bool) (*policy, error) {
 	limited, cancel := context.WithTimeout(ctx, s.cfg.CheckTimeout)
 	defer cancel()
 	if !admitted && s.deps.Admit != nil {
@@ -238,7 +255,7 @@ func (s *Service) reload(ctx context.Context) bool {
 		return false
 	}
 	start := time.Now()
-	loaded, err := s.loadFrom(ctx, s.source)
+	loaded, err := s.loadFrom(ctx, s.source, s.deps.Now())
 	if ctx.Err() != nil {
 		return true
 	}

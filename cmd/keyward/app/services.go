@@ -252,7 +252,10 @@ func (a *App) startWorkbench(ctx context.Context) error {
 		check = admit.Keyward(a.opts.Program, a.cfg.Decision.CheckMemory, a.cfg.Decision.CheckTimeout, none).Check
 	}
 	bench, err := workbench.New(
-		ctx, workbench.Config{FourEyes: a.cfg.FourEyes, CheckTimeout: a.cfg.Decision.CheckTimeout, Version: a.program()},
+		ctx,
+		workbench.Config{
+			FourEyes: a.cfg.FourEyes, Signatures: a.cfg.Decision.Signatures, CheckTimeout: a.cfg.Decision.CheckTimeout, Version: a.program(),
+		},
 		workbench.Deps{
 			JS: a.bus.JS, Check: check, Now: a.opts.Now,
 			Tell: func(ctx context.Context, by audit.Actor, e audit.Event) { a.audit.By(by).Add(ctx, e) },

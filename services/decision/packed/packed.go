@@ -1,5 +1,5 @@
 // Package packed carries bundles between those who write them and a server: it reads the files of a directory that belong to one, and packs
-// and unpacks them as the Operator API does. It is pure but for the file system that it is given.
+// and unpacks them as the Operator API does, and signs them. It is pure but for the file system that it is given.
 package packed
 
 import (

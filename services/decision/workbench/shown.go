@@ -43,6 +43,9 @@ func shown(r release.Revision) operator.PolicyRevision {
 	if len(r.Advice) > 0 {
 		told.Advice = &r.Advice
 	}
+	if len(r.Signatures) > 0 {
+		told.Signatures = &r.Signatures
+	}
 	return told
 }
 

@@ -23,15 +23,18 @@ import (
 	"github.com/keyward/keyward/services/decision/admit"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
+	"github.com/keyward/keyward/services/decision/internal/intake"
 	"github.com/keyward/keyward/services/decision/internal/release"
+	"github.com/keyward/keyward/services/decision/internal/signature"
 	"github.com/keyward/keyward/services/decision/internal/tarball"
 )
 
 // Config is what operators may do.
 type Config struct {
-	FourEyes     bool          // whoever has pushed a revision may not make it live
-	CheckTimeout time.Duration // most that the check of a bundle may take
-	Version      string        // of the program, which answers for what it has checked
+	FourEyes     bool             // whoever has pushed a revision may not make it live
+	Signatures   signature.Config // who has to have signed what is pushed
+	CheckTimeout time.Duration    // most that the check of a bundle may take
+	Version      string           // of the program, which answers for what it has checked
 }
 
 // Deps are what a workbench works with. All are required.
@@ -78,17 +81,24 @@ func (w *Workbench) PushPolicy(ctx context.Context, q service.ForOperator[operat
 	if err != nil {
 		return operator.PolicyRevision{}, err
 	}
-	if err := w.fillIn(ctx, files, parent); err != nil {
-		return operator.PolicyRevision{}, err
+	now := w.deps.Now()
+	signed, err := w.cfg.Signatures.Verify(files, now)
+	if err != nil {
+		return operator.PolicyRevision{}, fault.Field(field, "%s", err.Error())
+	}
+	// What is signed stays as it was signed: what it lacks is added wherever it is to answer.
+	if intake.Lacking(files) && files[bundlefile.SignaturesFile] == nil {
+		if err := w.fillIn(ctx, files, parent); err != nil {
+			return operator.PolicyRevision{}, err
+		}
 	}
 	report, err := w.check(ctx, files)
 	if err != nil {
 		return operator.PolicyRevision{}, err
 	}
-	now := w.deps.Now()
 	asked := release.Revision{
 		Name: report.Revision, Parent: parent, Author: actor(q.Operator), Message: q.Body.Message, CreatedMs: now.UnixMilli(),
-		CheckedBy: w.cfg.Version, Tests: report.Tests, Advice: report.Advice,
+		CheckedBy: w.cfg.Version, Tests: report.Tests, Advice: report.Advice, Signatures: signed,
 	}
 	if ran := q.Body.Scenarios; ran != nil {
 		asked.Scenarios = &release.Scenarios{Passed: int(ran.Passed), Failed: int(ran.Failed)}
@@ -121,13 +131,6 @@ func (w *Workbench) parent(ctx context.Context, named *int32) (int, error) {
 // fillIn adds what "opa build" leaves out: a bundle without any schema gets those of its parent, or of the program, and the names of
 // authenticators.
 func (w *Workbench) fillIn(ctx context.Context, files bundlefile.Files, parent int) error {
-	isSchema := func(name string) bool {
-		_, ok := bundlefile.SchemaName(name)
-		return ok
-	}
-	if slices.ContainsFunc(files.Names(), isSchema) {
-		return nil
-	}
 	from, err := bundlefile.Read(policies.Bundle)
 	if parent != 0 {
 		var revision release.Revision
@@ -138,17 +141,16 @@ func (w *Workbench) fillIn(ctx context.Context, files bundlefile.Files, parent i
 	if err != nil {
 		return unavailable("read", err)
 	}
-	for _, name := range from.Names() {
-		if isSchema(name) || name == bundlefile.ProvidersFile && files[name] == nil {
-			files[name] = from[name]
-		}
-	}
+	intake.FillIn(files, from)
 	return nil
 }
 
 // check reports what a check finds; what is wrong with the files comes as a fault that names each place.
 func (w *Workbench) check(ctx context.Context, files bundlefile.Files) (admit.Report, error) {
 	packed, err := archive.Pack(files)
+	if err == nil {
+		packed, err = intake.Open(packed, signature.Config{}, time.Time{}) // verified already
+	}
 	if err != nil {
 		return admit.Report{}, fault.Internal(err)
 	}

@@ -411,6 +411,18 @@ func (c *Config) decisionSettings() []Setting {
 			Note: "Going back to what was live before takes one.",
 		},
 		{
+			Section: "Decisions", Key: "policy_signature_keys", Value: value.Text{P: &c.Decision.Signatures.Keys},
+			Doc: "A file or a directory with the public keys that sign policies; empty = signatures are not looked at. What is not signed as it " +
+				"must be is refused when it is pushed, and by every process, whether it comes from the store or a directory.",
+			Note: "In a directory each file that ends in .pem or .pub is a key, called as the file is. A file of YAML describes keys with times " +
+				"from which and to which they count. It is read anew for each bundle.",
+		},
+		{
+			Section: "Decisions", Key: "policy_signatures_required", Value: value.Int{P: &c.Decision.Signatures.Required},
+			Doc:  "By how many of the keys in policy_signature_keys a policy must be signed; 0 = by none, and what is signed must hold.",
+			Note: "The bundle of the binary needs none.",
+		},
+		{
 			Section: "Decisions", Key: "policy_memo", Value: value.Int{P: &c.Decision.MemoEntries},
 			Doc:  "How many answers of the policy are remembered, for facts that agree on everything its rules read; 0 turns it off.",
 			Note: "An entry takes about 1 kB. A changed bundle starts with none. The metrics keyward_policy_memo_* show what it brings.",

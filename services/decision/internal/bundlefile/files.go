@@ -41,8 +41,8 @@ const (
 // ManifestFile says what of the data and the policies is the bundle's.
 const ManifestFile = ".manifest"
 
-// signaturesFile is who vouches for the files, as OPA signs bundles.
-const signaturesFile = ".signatures.json"
+// SignaturesFile is who vouches for the files, as OPA signs bundles.
+const SignaturesFile = ".signatures.json"
 
 // What to do about errors, for someone who writes rules and not Go.
 const (
@@ -133,7 +133,7 @@ func (r *reader) file(fsys fs.FS, at, full string) error {
 // Belongs reports whether a file of that name, in the bundle's directory, is part of a bundle.
 func Belongs(name string) bool {
 	switch path.Base(name) {
-	case "data.json", "data.yaml", "data.yml", ManifestFile, signaturesFile:
+	case "data.json", "data.yaml", "data.yml", ManifestFile, SignaturesFile:
 		return true
 	}
 	if strings.HasPrefix(path.Base(name), ".") {

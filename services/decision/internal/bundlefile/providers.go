@@ -63,11 +63,14 @@ func (f Files) providersElsewhere() string {
 	return ""
 }
 
+// HasProviders reports whether the table is there, in whichever file.
+func (f Files) HasProviders() bool { return f[ProvidersFile] != nil || f.providersElsewhere() != "" }
+
 // ForOPA returns the files that OPA reads, by the names under which it reads them. Its manifest says the revision.
 func (f Files) ForOPA(revision string) Files {
 	read := Files{}
 	for _, name := range f.Names() {
-		if strings.HasPrefix(name, schemaDir) || path.Base(name) == signaturesFile { // those are of the files as they were
+		if strings.HasPrefix(name, schemaDir) || path.Base(name) == SignaturesFile { // those are of the files as they were
 			continue
 		}
 		if as, content, ok := f.forOPA(name); ok {

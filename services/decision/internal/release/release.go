@@ -65,6 +65,8 @@ type Revision struct {
 	Tests     int        `json:"tests"`     // of its own that it passed
 	Scenarios *Scenarios `json:"scenarios,omitempty"`
 	Advice    []string   `json:"advice,omitempty"`
+	// Signatures are the IDs of the keys by which the files were signed when they were pushed. Whoever takes them up verifies them anew.
+	Signatures []string `json:"signatures,omitempty"`
 }
 
 // Kind is why a revision became live.

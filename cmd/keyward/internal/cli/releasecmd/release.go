@@ -30,7 +30,7 @@ func Commands(terminal command.Terminal) []*cobra.Command {
 		command.OperatorFlags(cmd.Flags())
 		cmd.Long = strings.TrimSpace(cmd.Long) + "\n\n" + command.OperatorTokenHelp
 	}
-	return all
+	return append(all, newSign())
 }
 
 // live is what commands call the revision that is live.

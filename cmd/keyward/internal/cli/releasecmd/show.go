@@ -3,6 +3,7 @@ package releasecmd
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -90,6 +91,9 @@ func writeRevision(w io.Writer, r operator.PolicyRevision) error {
 	_, err := fmt.Fprintf(w,
 		"revision   %d\nname       %s\ncontent    %s\nparent     %s\nauthor     %s (%s)\npushed     %s\ntests      %d\nscenarios  %s\n",
 		r.Number, command.Word(r.Name), r.Digest, optional(r.Parent), by(r.Author), r.Author.OperatorID, at(r.Created), r.Tests, scenariosOf(r))
+	if err == nil && r.Signatures != nil {
+		_, err = fmt.Fprintf(w, "signed by  %s\n", printable(strings.Join(*r.Signatures, ", ")))
+	}
 	if err == nil && r.Advice != nil {
 		for _, advice := range *r.Advice {
 			if _, err = fmt.Fprintf(w, "advice     %s\n", printable(advice)); err != nil {
