@@ -67,12 +67,15 @@ func (s *Store) EraseLate(ctx context.Context, project ident.ProjectID, user ide
 func (s *Store) erase(
 	ctx context.Context, project ident.ProjectID, user ident.UserID, from func(context.Context, ident.ProjectID, ident.UserID) error,
 ) error {
-	if err := s.forget(ctx, project, user); err != nil { // while their events say what there is
+	events, err := s.counted(ctx, project, user) // while they say what there is
+	if err != nil {
 		return unread(err)
 	}
+	s.cache.Forget(ctx, project, user, events)
 	if err := from(ctx, project, user); err != nil {
 		return fault.Unavailable(retryAfter, "the events could not be erased").Because(err)
 	}
+	s.cache.Forget(ctx, project, user, events) // who makes sets whole may have read them meanwhile
 	return s.AccountGone(ctx, project, user)
 }
 

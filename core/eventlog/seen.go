@@ -31,16 +31,13 @@ func (s *Store) ReadWith(
 // SeeUnknown takes up that a login was asked for with a name that is no user's. It does not wait.
 func (s *Store) SeeUnknown(e event.Event) { s.cache.SeeUnknown(e) }
 
-// forget removes what was seen of a user from what is counted of others, as their events say, at once or when Redis can be reached.
-func (s *Store) forget(ctx context.Context, project ident.ProjectID, user ident.UserID) error {
+// counted returns all events of a user that may be counted beside those of others.
+func (s *Store) counted(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
 	prefix, err := cloudevent.UserSubject(bus.EventsPrefix, project, user)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var events []event.Event
 	_, err = s.log.readUser(ctx, bus.EventsStream, prefix, 1, func(event.Type) bool { return true }, into(&events))
-	if err == nil {
-		s.cache.Forget(ctx, project, user, events)
-	}
-	return err
+	return events, err
 }

@@ -16,8 +16,8 @@ type forgotten struct {
 	sets []sighting.Key
 }
 
-// forgetting is what could not be removed yet, since the sets were out of reach: no erasure waits for them. What a process that ends leaves
-// here expires.
+// forgetting is what could not be removed yet, since the sets were out of reach, or may come back, since somebody was making them whole: no
+// erasure waits for that. What a process that ends leaves here expires.
 type forgetting struct {
 	mu      sync.Mutex
 	waiting []forgotten
@@ -48,7 +48,9 @@ func (f *forgetting) take() []forgotten {
 	return waiting
 }
 
-// Forget removes what was seen of somebody, as their events say, from all sets. Out of reach, that is done as soon as they are not.
+// Forget removes what was seen of somebody, as their events say, from all sets. Out of reach, that is done as soon as they are not. It is
+// for before the events are erased, lest a process that ends leave what nobody can name any more, and for afterwards, since who makes sets
+// whole may have read them meanwhile.
 func (c *Cache) Forget(ctx context.Context, project ident.ProjectID, user ident.UserID, events []event.Event) {
 	var one forgotten
 	for i := range events {
@@ -66,14 +68,14 @@ func (c *Cache) Forget(ctx context.Context, project ident.ProjectID, user ident.
 
 // forget reports whether the sets were within reach.
 func (c *Cache) forget(ctx context.Context, one forgotten) bool {
-	err := c.sets.Forget(ctx, one.gone, one.sets...)
-	if err != nil && !c.forgetting.add(one) {
-		c.seen.log.WarnContext(ctx, "what was seen of somebody who is erased stays until it expires: too much waits for redis", "error", err)
+	again, err := c.sets.Forget(ctx, one.gone, one.sets...)
+	if (again || err != nil) && !c.forgetting.add(one) {
+		c.seen.log.WarnContext(ctx, "what was seen of somebody who is erased may stay until it expires: too much waits", "error", err)
 	}
 	return err == nil
 }
 
-// forgetAgain removes what could not be removed before.
+// forgetAgain removes what could not be removed before, or may have come back.
 func (c *Cache) forgetAgain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, entry.MostPatience)
 	defer cancel()

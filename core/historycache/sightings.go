@@ -29,8 +29,8 @@ type setKeeper interface {
 	Look(ctx context.Context, l *entry.Looked) error
 	// See adds what was seen, to the totals of projects too if it is new.
 	See(ctx context.Context, horizon time.Duration, isNew bool, all ...entry.Sighted) error
-	// Forget removes what was seen of somebody, and whole sets.
-	Forget(ctx context.Context, gone []entry.Sighted, sets ...sighting.Key) error
+	// Forget removes what was seen of somebody, and whole sets. It reports whether a rebuild may have read before what it has yet to add.
+	Forget(ctx context.Context, gone []entry.Sighted, sets ...sighting.Key) (again bool, err error)
 	// Rebuild makes sets whole under the epoch with what find finds, beside who adds meanwhile; nothing if they are.
 	Rebuild(ctx context.Context, epoch uint64, find entry.Finder) error
 }
@@ -192,6 +192,7 @@ func (c *Cache) keepWhole(ctx context.Context) {
 			c.seen.log.WarnContext(ctx, "what is counted may be less than there was, and could not be found again yet", "error", err)
 			pause = retryPause
 		}
+		c.forgetAgain(ctx) // what was being found again while somebody was forgotten
 		next.Reset(pause)
 	}
 }

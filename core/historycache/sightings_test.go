@@ -239,10 +239,50 @@ func TestNothingIsLeftOfWhoeverIsForgotten(t *testing.T) {
 		if read.Sets[0].Len() != 0 || read.Sets[2].Len() != 1 || read.Sets[4].Len() != 1 {
 			t.Errorf("user %d, address %d, environment %d", read.Sets[0].Len(), read.Sets[2].Len(), read.Sets[4].Len())
 		}
-		if c, is := w.one.shared, w.one.shared != nil; is && c != nil {
+		if w.client != nil {
 			noTokens(t, w.client, e.Sighted)
 		}
 	})
+}
+
+// TestARebuildBringsNobodyBack erases somebody whose event a rebuild has read and not added yet.
+func TestARebuildBringsNobodyBack(t *testing.T) {
+	t.Parallel()
+	for name, by := range map[string]func(*world) *Cache{
+		"whom one instance forgets": func(w *world) *Cache { return w.one }, "whom another forgets": func(w *world) *Cache { return w.two },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inEachShape(t, func(t *testing.T, w *world) {
+				w.whole(t, w.one)
+				e := w.mustAdd(t, w.one, refused(someone.User, office))
+				reading, goOn := w.holdSeen()
+				defer goOn()
+				if err := w.one.DistrustAll(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				<-reading
+				by(w).Forget(t.Context(), someone.Project, someone.User, []event.Event{e})
+				w.erase(someone)
+				by(w).Forget(t.Context(), someone.Project, someone.User, []event.Event{e})
+				goOn()
+				w.whole(t, w.two)
+				for deadline := time.Now().Add(time.Minute); ; {
+					read := w.mustSee(t, w.two, someone.User, office)
+					if read.Sets[0].Len() == 0 && read.Sets[2].Len() == 0 {
+						break
+					}
+					if time.Now().After(deadline) {
+						t.Fatalf("user %d, address %d", read.Sets[0].Len(), read.Sets[2].Len())
+					}
+					<-time.After(20 * time.Millisecond)
+				}
+				if w.client != nil {
+					noTokens(t, w.client, e.Sighted)
+				}
+			})
+		})
+	}
 }
 
 // cut is a Redis that can be out of reach.

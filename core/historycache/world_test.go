@@ -148,6 +148,17 @@ type memoryLog struct {
 	events, offers map[entry.Owner][]event.Event
 	reads          int
 	first          int64 // when the first event was stored
+	held           chan<- struct{}
+	goOn           <-chan struct{}
+}
+
+// holdSeen has what is read next of all users wait, until goOn is called, and tells when it does.
+func (l *memoryLog) holdSeen() (reading <-chan struct{}, goOn func()) {
+	held, going := make(chan struct{}), make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held, l.goOn = held, going
+	return held, sync.OnceFunc(func() { close(going) })
 }
 
 func (l *memoryLog) Read(_ context.Context, project ident.ProjectID, user ident.UserID, from uint64) ([]event.Event, uint64, error) {
@@ -173,7 +184,13 @@ func (l *memoryLog) Seen(_ context.Context, from time.Time, visit func(event.Eve
 	for _, events := range l.events {
 		all = append(all, events...)
 	}
+	held, goOn := l.held, l.goOn
+	l.held = nil
 	l.mu.Unlock()
+	if held != nil {
+		close(held)
+		<-goOn
+	}
 	if len(all) == 0 {
 		return 0, math.MaxInt64, nil
 	}

@@ -30,6 +30,7 @@ type Sets struct {
 	taken  int64
 	totals map[ident.ProjectID]*totals
 	drawn  int // fills that began
+	under  int // fills that have not ended
 	whole  int // the one that found the sets whole
 	epoch  uint64
 	since  sighting.Since
@@ -169,8 +170,8 @@ func (s *Sets) count(one *entry.Sighted, horizon time.Duration) {
 	}
 }
 
-// Forget removes what was seen of somebody, and whole sets.
-func (s *Sets) Forget(_ context.Context, gone []entry.Sighted, sets ...sighting.Key) error {
+// Forget removes what was seen of somebody, and whole sets. It reports whether a fill is under way, which may bring some of it back.
+func (s *Sets) Forget(_ context.Context, gone []entry.Sighted, sets ...sighting.Key) (again bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range gone {
@@ -191,7 +192,7 @@ func (s *Sets) Forget(_ context.Context, gone []entry.Sighted, sets ...sighting.
 			s.drop(element)
 		}
 	}
-	return nil
+	return s.under > 0, nil
 }
 
 // Rebuild makes the sets whole under the epoch with what find finds, unless they are. Who adds meanwhile adds beside it.
@@ -204,6 +205,8 @@ func (s *Sets) Rebuild(
 		return nil
 	}
 	s.drawn++
+	s.under++
+	defer s.ended()
 	mine := s.drawn
 	s.whole, s.since.Logged = 0, 0 // names of nobody that were dropped are found nowhere
 	s.mu.Unlock()
@@ -219,4 +222,10 @@ func (s *Sets) Rebuild(
 		s.whole, s.epoch = mine, epoch
 	}
 	return nil
+}
+
+func (s *Sets) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.under--
 }

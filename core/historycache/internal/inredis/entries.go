@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/historycache/internal/totals"
 )
 
 // Fields of an entry that are no events; event IDs begin with another letter.
@@ -82,7 +83,7 @@ type entries struct {
 	config  Config
 	failure atomic.Pointer[error] // the last one
 	clock   func() time.Time
-	totals  *sharedTotals
+	totals  *totals.Shared
 }
 
 // node is a server that has some of the entries.
@@ -105,7 +106,7 @@ type run struct {
 func newEntries(
 	client redis.UniversalClient, config Config, clock func() time.Time, changed func(from, to gobreaker.State, cause error),
 ) *entries {
-	c := &entries{client: client, config: config, clock: clock, totals: newSharedTotals()}
+	c := &entries{client: client, config: config, clock: clock, totals: totals.New()}
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:          "redis",
 		Timeout:       config.BreakerPause,

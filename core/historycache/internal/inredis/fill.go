@@ -3,8 +3,8 @@ package inredis
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +15,6 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/historycache/internal/entry"
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/sighting"
 )
 
@@ -56,7 +55,7 @@ func (c *entries) seeing(ctx context.Context, e *event.Event) (map[*node][]redis
 	if !counts {
 		return nil, nil
 	}
-	c.totals.count(&one)
+	c.totals.Count(&one)
 	return c.byNode(ctx, []entry.Sighted{one}, func(key sighting.Key, one sighting.Sighting) []redis.Cmder {
 		return adding(ctx, entry.Horizon, key, one)
 	})
@@ -90,7 +89,7 @@ func (n *node) spread(ctx context.Context, cmds []redis.Cmder, along map[*node][
 func (s *Sets) See(ctx context.Context, horizon time.Duration, isNew bool, all ...entry.Sighted) error {
 	if isNew {
 		for i := range all {
-			s.totals.count(&all[i])
+			s.totals.Count(&all[i])
 		}
 	}
 	by, err := s.byNode(ctx, all, func(key sighting.Key, one sighting.Sighting) []redis.Cmder { return adding(ctx, horizon, key, one) })
@@ -100,23 +99,44 @@ func (s *Sets) See(ctx context.Context, horizon time.Duration, isNew bool, all .
 	return s.send(ctx, "add to sets of sightings", by)
 }
 
-// Forget removes what was seen of somebody, and whole sets.
-func (s *Sets) Forget(ctx context.Context, gone []entry.Sighted, sets ...sighting.Key) error {
+// Forget removes what was seen of somebody, and whole sets. It reports whether they may be made whole at the moment, which may bring some
+// of it back.
+func (s *Sets) Forget(ctx context.Context, gone []entry.Sighted, sets ...sighting.Key) (again bool, err error) {
+	again = s.beingMadeWhole(ctx) // before: who ends meanwhile may have added since
 	by, err := s.byNode(ctx, gone, func(key sighting.Key, one sighting.Sighting) []redis.Cmder {
 		member := one.Member()
 		return []redis.Cmder{redis.NewIntCmd(ctx, "zrem", key.String(), member[:])}
 	})
 	if err != nil {
-		return err
+		return again, err
 	}
 	for _, key := range sets {
 		n, err := s.node(ctx, key.String())
 		if err != nil {
-			return err
+			return again, err
 		}
 		by[n] = append(by[n], redis.NewIntCmd(ctx, "unlink", key.String()))
 	}
-	return s.send(ctx, "remove from sets of sightings", by)
+	return again, s.send(ctx, "remove from sets of sightings", by)
+}
+
+// beingMadeWhole reports whether somebody has the lease for a rebuild, or may have lost it with all that a server had.
+func (s *Sets) beingMadeWhole(ctx context.Context) bool {
+	if n, err := s.client.Exists(ctx, leaseKey).Result(); err != nil || n > 0 {
+		return true
+	}
+	nodes, err := s.servers(ctx)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(nodes, func(n *node) bool {
+		mark, err := n.mark(ctx, s.client)
+		if err != nil {
+			return true
+		}
+		opened := redis.NewBoolCmd(ctx, "hexists", mark, fieldOpened)
+		return n.reads.Do(ctx, opened) != nil || !opened.Val()
+	})
 }
 
 // servers returns all that have sets.
@@ -137,7 +157,8 @@ func (c *entries) servers(ctx context.Context) ([]*node, error) {
 	return found, err
 }
 
-// The lease of who makes sets whole: it is for sparing work, and nothing rests on it.
+// The lease of who makes sets whole is for sparing work, and says to who forgets somebody that what was read of them may yet be added: who
+// finds it lost adds no more.
 const (
 	leaseKey   = "keyward:sightings:rebuild"
 	leaseLimit = entry.RebuildLimit + 30*time.Second
@@ -161,7 +182,25 @@ func (s *Sets) Rebuild(ctx context.Context, epoch uint64, find entry.Finder) err
 			s.client.Del(ctx, leaseKey)
 		}
 	}()
-	return s.fill(ctx, lacking, epoch, find)
+	if err := s.fill(ctx, lacking, epoch, mine, find); !errors.Is(err, errLeaseLost) {
+		return err
+	}
+	return nil // it is looked again soon whether they are whole
+}
+
+// errLeaseLost says that who makes sets whole has lost the lease: so has Redis all that it had.
+var errLeaseLost = errors.New("the lease of a rebuild of sets of sightings is lost")
+
+// held returns errLeaseLost if the lease is not mine any more.
+func (s *Sets) held(ctx context.Context, mine string) error {
+	holder, err := s.client.Get(ctx, leaseKey).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return fmt.Errorf("look after the lease of a rebuild: %w", err)
+	}
+	if holder != mine {
+		return errLeaseLost
+	}
+	return nil
 }
 
 // lacking returns the servers whose sets are to be made whole, and takes the lease for them as mine. There are none if another one has it.
@@ -227,7 +266,7 @@ func (s *Sets) close(ctx context.Context, marks map[*node]*markOf, since sightin
 	return nil
 }
 
-func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, find entry.Finder) error {
+func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, mine string, find entry.Finder) error {
 	marks, err := s.open(ctx, lacking, epoch)
 	if err != nil {
 		return err
@@ -239,6 +278,9 @@ func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, find ent
 		}
 		ctx, cancel := soon(ctx)
 		defer cancel()
+		if err := s.held(ctx, mine); err != nil {
+			return err
+		}
 		err := s.See(ctx, entry.Horizon, false, waiting...)
 		waiting = waiting[:0]
 		return err
@@ -308,133 +350,5 @@ func (s *Sets) Refresh(ctx context.Context, lostMs int64) error {
 			}
 		}
 	}
-	return s.totals.exchange(ctx, s.client, s.clock())
-}
-
-// sharedTotals are the totals of projects: what this process has seen, and what all have told.
-type sharedTotals struct {
-	mu     sync.Mutex
-	counts map[ident.ProjectID]map[sighting.Bucket]int // since they were told
-	told   map[ident.ProjectID]*sighting.Totals
-	wanted map[ident.ProjectID]int // for how many exchanges more
-}
-
-// wantedFor is how many exchanges of totals somebody's interest in a project lasts.
-const wantedFor = 60
-
-func newSharedTotals() *sharedTotals {
-	return &sharedTotals{
-		counts: map[ident.ProjectID]map[sighting.Bucket]int{}, told: map[ident.ProjectID]*sighting.Totals{}, wanted: map[ident.ProjectID]int{},
-	}
-}
-
-func (t *sharedTotals) count(one *entry.Sighted) {
-	if one.TakenBack { // nothing has happened; what has stays in totals, which only go up
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	of := t.counts[one.Project]
-	if of == nil {
-		of = map[sighting.Bucket]int{}
-		t.counts[one.Project] = of
-	}
-	for _, bucket := range sighting.Buckets(one.Type, one.Ms) {
-		of[bucket]++
-	}
-}
-
-func (t *sharedTotals) of(project ident.ProjectID) *sighting.Totals {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.wanted[project] = wantedFor
-	return t.told[project]
-}
-
-// exchange tells what was counted since the last time, and takes what all have told of projects that somebody asks about.
-func (t *sharedTotals) exchange(ctx context.Context, client redis.UniversalClient, now time.Time) error {
-	t.mu.Lock()
-	counts := t.counts
-	t.counts = map[ident.ProjectID]map[sighting.Bucket]int{}
-	var projects []ident.ProjectID
-	for project := range t.wanted {
-		if t.wanted[project]--; t.wanted[project] < 0 {
-			delete(t.wanted, project)
-			delete(t.told, project)
-			continue
-		}
-		projects = append(projects, project)
-	}
-	t.mu.Unlock()
-	for project, buckets := range counts {
-		if err := tell(ctx, client, project, buckets); err != nil {
-			return err
-		}
-	}
-	for _, project := range projects {
-		found, err := hear(ctx, client, project, now)
-		if err != nil {
-			return err
-		}
-		t.mu.Lock()
-		t.told[project] = found
-		t.mu.Unlock()
-	}
-	return nil
-}
-
-func totalsKey(project ident.ProjectID) string { return "{" + string(project) + "}:v" }
-
-func tell(ctx context.Context, client redis.UniversalClient, project ident.ProjectID, buckets map[sighting.Bucket]int) error {
-	key := totalsKey(project)
-	_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for bucket, n := range buckets {
-			p.HIncrBy(ctx, key, fieldOf(bucket), int64(n))
-		}
-		p.Expire(ctx, key, entry.Horizon)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("tell the totals of %s: %w", project, err)
-	}
-	return nil
-}
-
-// hear reads what all have told, and removes what nobody needs any more.
-func hear(ctx context.Context, client redis.UniversalClient, project ident.ProjectID, now time.Time) (*sighting.Totals, error) {
-	fields, err := client.HGetAll(ctx, totalsKey(project)).Result()
-	if err != nil {
-		return nil, fmt.Errorf("read the totals of %s: %w", project, err)
-	}
-	found := make(map[sighting.Bucket]int, len(fields))
-	over := map[string]bool{}
-	for field, value := range fields {
-		bucket, ok := bucketIn(field)
-		n, err := strconv.Atoi(value)
-		if !ok || err != nil || bucket.Over(now, entry.Horizon) {
-			over[field] = true
-			continue
-		}
-		found[bucket] = n
-	}
-	if len(over) > 0 {
-		_ = client.HDel(ctx, totalsKey(project), slices.Collect(maps.Keys(over))...).Err() // what stays is removed the next time
-	}
-	return sighting.NewTotals(found), nil
-}
-
-func fieldOf(b sighting.Bucket) string {
-	return fmt.Sprintf("%s.%d.%d", b.Type, int64(b.Width/time.Second), b.Start/1000)
-}
-
-func bucketIn(field string) (sighting.Bucket, bool) {
-	const members = 3
-	parts := strings.Split(field, ".")
-	if len(parts) != members {
-		return sighting.Bucket{}, false
-	}
-	of, known := sighting.TypeNamed(parts[0])
-	width, err := strconv.ParseInt(parts[1], 10, 64)
-	start, err2 := strconv.ParseInt(parts[2], 10, 64)
-	return sighting.Bucket{Type: of, Width: time.Duration(width) * time.Second, Start: start * 1000}, known && err == nil && err2 == nil
+	return s.totals.Exchange(ctx, s.client, s.clock())
 }

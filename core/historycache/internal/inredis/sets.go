@@ -166,7 +166,7 @@ func (c *entries) take(l *entry.Looked, parts map[*node]*sought) {
 		since = sighting.Since{Logged: max(since.Logged, said.Logged), Unknown: max(since.Unknown, said.Unknown)}
 	}
 	l.Seen.Since = since
-	l.Seen.Totals = c.totals.of(l.Project)
+	l.Seen.Totals = c.totals.Of(l.Project)
 }
 
 // parsed reads the members of a set. One of a later version is left out, and missing then.
