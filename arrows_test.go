@@ -201,6 +201,7 @@ var arrows = []struct {
 	{"services/decision/internal/release", "core/bus core/ident core/kv " + decisionRooms("archive bundlefile retry")},
 	{"services/decision/internal/signature", "core/plainfile " + decisionRooms("bundlefile")},
 	{"services/decision/internal/signature/signaturetest", decisionRooms("bundlefile signature")},
+	{"services/decision/internal/notices", ""},
 	{"services/decision/internal/intake", "policies " + decisionRooms("archive bundlefile signature")},
 	{"services/decision/internal/authenticators", "core/metadata " + decisionRooms("follow")},
 	{"services/decision/internal/bundlefile", ""},

@@ -2,12 +2,11 @@ package decision
 
 import (
 	"context"
-	"io/fs"
-	"path/filepath"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/keyward/keyward/services/decision/internal/notices"
 	"github.com/keyward/keyward/services/decision/internal/retry"
 )
 
@@ -19,8 +18,10 @@ import (
 // Files whose check did not get through are tried again after a wait, since what it lacked may be there then; the waits double from Poll to
 // RetryLongest.
 func (s *Service) watch(ctx context.Context) {
-	n := s.notices(ctx)
-	defer n.close()
+	n := notices.Of(
+		ctx, s.cfg.PoliciesDir, s.deps.Log, "changes of policy files send no notice; they are looked for every "+s.cfg.Poll.String(),
+	)
+	defer n.Close()
 	// What changed between New and now has sent no notice.
 	s.reload(ctx)
 	tries := retry.New(s.cfg.Poll, s.cfg.RetryLongest)
@@ -36,12 +37,12 @@ func (s *Service) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case event := <-n.events:
+		case event := <-n.Events:
 			if event.Op != fsnotify.Chmod {
 				quiet.Reset(s.cfg.Debounce)
 				waiting = true
 			}
-		case err := <-n.errors:
+		case err := <-n.Errors:
 			// Notices may have been dropped, so what is there now counts.
 			s.deps.Log.WarnContext(ctx, "watching policy files", "error", err)
 			quiet.Reset(s.cfg.Debounce)
@@ -53,7 +54,7 @@ func (s *Service) watch(ctx context.Context) {
 			}
 		case <-quiet.C:
 			waiting = false
-			n.follow(ctx)
+			n.Follow(ctx)
 			if s.reload(ctx) {
 				tries.Reset()
 				tries.Next(s.unfinished())
@@ -62,57 +63,5 @@ func (s *Service) watch(ctx context.Context) {
 			s.again(ctx)
 			tries.Next(s.unfinished())
 		}
-	}
-}
-
-// notices are what the system tells of changes. Without them the content alone is compared.
-type notices struct {
-	service *Service
-	watcher *fsnotify.Watcher // nil = there are none
-	events  <-chan fsnotify.Event
-	errors  <-chan error
-}
-
-func (s *Service) notices(ctx context.Context) *notices {
-	n := &notices{service: s}
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		s.deps.Log.WarnContext(ctx, "changes of policy files send no notice; they are looked for every "+s.cfg.Poll.String(), "error", err)
-		return n
-	}
-	n.watcher, n.events, n.errors = watcher, watcher.Events, watcher.Errors
-	n.follow(ctx)
-	return n
-}
-
-func (n *notices) close() {
-	if n.watcher != nil {
-		_ = n.watcher.Close()
-	}
-}
-
-// follow watches the directory that the name leads to now, every one below it, and no other.
-func (n *notices) follow(ctx context.Context) {
-	if n.watcher == nil {
-		return
-	}
-	wanted := map[string]bool{}
-	root, err := filepath.EvalSymlinks(n.service.cfg.PoliciesDir)
-	if err == nil {
-		err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.IsDir() {
-				return err
-			}
-			wanted[path] = true
-			return n.watcher.Add(path)
-		})
-	}
-	for _, path := range n.watcher.WatchList() {
-		if !wanted[path] {
-			_ = n.watcher.Remove(path)
-		}
-	}
-	if err != nil {
-		n.service.deps.Log.WarnContext(ctx, "watching policy files", "error", err)
 	}
 }
