@@ -202,6 +202,7 @@ var arrows = []struct {
 	{"services/decision/internal/signature", "core/plainfile " + decisionRooms("bundlefile")},
 	{"services/decision/internal/signature/signaturetest", decisionRooms("bundlefile signature")},
 	{"services/decision/internal/notices", ""},
+	{"services/decision/internal/metrics", decisionRooms("engine")},
 	{"services/decision/internal/intake", "policies " + decisionRooms("archive bundlefile signature")},
 	{"services/decision/internal/authenticators", "core/metadata " + decisionRooms("follow")},
 	{"services/decision/internal/bundlefile", ""},

@@ -33,6 +33,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/authenticators"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/metrics"
 	"github.com/keyward/keyward/services/decision/internal/outside"
 	"github.com/keyward/keyward/services/decision/internal/release"
 	"github.com/keyward/keyward/services/decision/internal/signature"
@@ -166,7 +167,7 @@ type Service struct {
 	cfg       Config
 	deps      Deps
 	source    fs.FS
-	metrics   *metrics
+	metrics   *metrics.Metrics
 	records   *recorder
 	outside   *outside.Sources
 	revisions revisions
@@ -198,7 +199,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if s.cfg.PoliciesDir != "" {
 		s.source = plainfile.Dir(s.cfg.PoliciesDir)
 	}
-	s.metrics = newMetrics(deps.Registry, func() float64 {
+	s.metrics = metrics.New(deps.Registry, func() float64 {
 		if active := s.active.Load(); active != nil {
 			return float64(active.MemoLen())
 		}

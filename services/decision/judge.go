@@ -203,14 +203,14 @@ func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 		s.failed(ctx, j.action, j.policy, j.err)
 	}
 	if risk := j.basis.Risk; risk != nil {
-		s.metrics.judged(risk, j.action != engine.ActionRisk)
+		s.metrics.Judged(risk, j.action != engine.ActionRisk)
 		if risk.Err != nil {
 			s.failed(ctx, engine.ActionRisk, j.policy, risk.Err)
 		}
 	}
 	j.kept.Sighted = j.policy.Plan().Worth(j.kept.Sighted)
 	took := s.deps.Now().Sub(j.start)
-	s.metrics.decided(j.action, v.Rule, j.basis.Memoised, took)
+	s.metrics.Decided(j.action, v.Rule, j.basis.Memoised, took)
 	s.records.add(newRecord(ctx, j, v, took))
 }
 
@@ -219,7 +219,7 @@ func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 func (s *Service) failed(ctx context.Context, action string, by *policy, err error) {
 	cause := "error"
 	if errors.Is(err, engine.ErrLapsed) {
-		s.metrics.policyErrors.WithLabelValues(action, "lapsed").Inc() // readiness and the log have said so
+		s.metrics.PolicyErrors.WithLabelValues(action, "lapsed").Inc() // readiness and the log have said so
 		return
 	}
 	if errors.Is(err, bundle.ErrTimeout) {
@@ -227,6 +227,6 @@ func (s *Service) failed(ctx context.Context, action string, by *policy, err err
 	} else {
 		by.failed.Store(&refusal{err: err, at: s.deps.Now()})
 	}
-	s.metrics.policyErrors.WithLabelValues(action, cause).Inc()
+	s.metrics.PolicyErrors.WithLabelValues(action, cause).Inc()
 	s.deps.Log.ErrorContext(ctx, "policy failed, answering with the safe default", "action", action, "cause", cause, "error", err)
 }

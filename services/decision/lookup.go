@@ -53,7 +53,7 @@ func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, no
 		return err
 	})
 	if err != nil {
-		s.metrics.lookupFailures.Inc()
+		s.metrics.LookupFailures.Inc()
 		s.deps.Log.WarnContext(ctx, "history could not be read, facts are incomplete", "error", err)
 		return looked{Evidence: engine.Evidence{Now: now, Around: around}}
 	}

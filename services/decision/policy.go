@@ -182,7 +182,7 @@ func (s *Service) make(ctx context.Context, packed []byte, admitted bool) (*poli
 		return nil, err
 	}
 	loaded, err := engine.Load(limited, unpacked, engine.Options{
-		EvalTimeout: s.cfg.EvalTimeout, MemoEntries: s.cfg.MemoEntries, Admitted: admitted, Evicted: s.metrics.memoEvictions.Inc,
+		EvalTimeout: s.cfg.EvalTimeout, MemoEntries: s.cfg.MemoEntries, Admitted: admitted, Evicted: s.metrics.MemoEvictions.Inc,
 	})
 	if err != nil {
 		return nil, err
@@ -197,7 +197,7 @@ func (s *Service) activate(ctx context.Context, p *policy) {
 	replaced := s.active.Swap(p)
 	s.tell(ctx, audit.Event{Type: audit.PolicyReplaced, Before: replaced.audited(), Policy: p.audited()})
 	s.refused.Store(nil)
-	s.metrics.activated(p.Revision(), p.MemoPaths())
+	s.metrics.Activated(p.Revision(), p.MemoPaths())
 	s.archive.Keep(p.Hash(), p.Revision(), p.Bundle("").Files())
 }
 
@@ -273,7 +273,7 @@ func (s *Service) reload(ctx context.Context) bool {
 func (s *Service) refuse(ctx context.Context, err error) {
 	refused := &refusal{err: err, at: s.deps.Now(), content: s.seen}
 	before := s.refused.Swap(refused)
-	s.metrics.reloadFailures.Inc()
+	s.metrics.ReloadFailures.Inc()
 	// The same files may be refused again and again.
 	if before == nil || before.content != refused.content {
 		s.tell(ctx, audit.Event{Type: audit.PolicyRefused, Policy: s.active.Load().audited(), Reason: err.Error()})

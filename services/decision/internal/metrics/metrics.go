@@ -1,4 +1,6 @@
-package decision
+// Package metrics counts what is decided, by which policy, and what of that failed. The names of the metrics are an interface to operators.
+// It touches the registry that it is given.
+package metrics
 
 import (
 	"sync"
@@ -16,25 +18,26 @@ const (
 	otherRule = "other"
 )
 
-type metrics struct {
+// Metrics are counted by any number of goroutines at once.
+type Metrics struct {
 	decisions      *prometheus.CounterVec
 	risks          *prometheus.CounterVec           // by action and level
 	durations      map[string]prometheus.Observer   // by action
 	memo           map[string][2]prometheus.Counter // by action: misses and hits
-	memoEvictions  prometheus.Counter
+	MemoEvictions  prometheus.Counter
 	memoPaths      *prometheus.GaugeVec
-	policyErrors   *prometheus.CounterVec
-	lookupFailures prometheus.Counter
-	reloadFailures prometheus.Counter
-	lost           prometheus.Counter
+	PolicyErrors   *prometheus.CounterVec
+	LookupFailures prometheus.Counter
+	ReloadFailures prometheus.Counter
+	Lost           prometheus.Counter
 	revision       *prometheus.GaugeVec
 
 	mu    sync.RWMutex
 	rules map[[2]string]prometheus.Counter // by action and rule
 }
 
-// newMetrics registers the metrics; memoSize tells how many answers are remembered.
-func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metrics {
+// New registers the metrics; memoSize tells how many answers are remembered.
+func New(registry prometheus.Registerer, memoSize func() float64) *Metrics {
 	factory := promauto.With(registry)
 	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "keyward_decision_duration_seconds", Help: "Time from question to answer, reads of the history included.",
@@ -52,10 +55,10 @@ func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metric
 		byAction[action] = durations.WithLabelValues(action)
 		memo[action] = [2]prometheus.Counter{asked.WithLabelValues(action, "miss"), asked.WithLabelValues(action, "hit")}
 	}
-	return &metrics{
+	return &Metrics{
 		durations: byAction,
 		memo:      memo,
-		memoEvictions: factory.NewCounter(prometheus.CounterOpts{
+		MemoEvictions: factory.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_policy_memo_evictions_total", Help: "Remembered answers that made room for others.",
 		}),
 		memoPaths: factory.NewGaugeVec(prometheus.GaugeOpts{
@@ -69,17 +72,17 @@ func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metric
 			Name: "keyward_risks_total",
 			Help: "Starts and finishes by how they were judged for risk: what the rules would do, and how much is wrong.",
 		}, []string{"action", "level"}),
-		policyErrors: factory.NewCounterVec(prometheus.CounterOpts{
+		PolicyErrors: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "keyward_policy_errors_total", Help: "Decisions answered with the safe default because the policy failed, by cause; healthy is 0.",
 		}, []string{"action", "cause"}),
-		lookupFailures: factory.NewCounter(prometheus.CounterOpts{
+		LookupFailures: factory.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_decision_lookup_failures_total",
 			Help: "Decisions made on incomplete facts because history could not be read; healthy is 0.",
 		}),
-		reloadFailures: factory.NewCounter(prometheus.CounterOpts{
+		ReloadFailures: factory.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_policy_reload_failures_total", Help: "Changed policy bundles that were refused; healthy is 0.",
 		}),
-		lost: factory.NewCounter(prometheus.CounterOpts{
+		Lost: factory.NewCounter(prometheus.CounterOpts{
 			Name: "keyward_decisions_lost_total", Help: "Decisions that were not recorded; healthy is 0.",
 		}),
 		revision: factory.NewGaugeVec(prometheus.GaugeOpts{
@@ -89,8 +92,8 @@ func newMetrics(registry prometheus.Registerer, memoSize func() float64) *metric
 	}
 }
 
-// activated tells which policy answers and, by action, which values of the facts its rules read.
-func (m *metrics) activated(revision string, reads map[string][]string) {
+// Activated tells which policy answers and, by action, which values of the facts its rules read.
+func (m *Metrics) Activated(revision string, reads map[string][]string) {
 	m.revision.Reset()
 	m.revision.WithLabelValues(revision).Set(1)
 	m.memoPaths.Reset()
@@ -101,7 +104,8 @@ func (m *metrics) activated(revision string, reads map[string][]string) {
 	}
 }
 
-func (m *metrics) decided(action, rule string, memoised bool, took time.Duration) {
+// Decided counts a decision.
+func (m *Metrics) Decided(action, rule string, memoised bool, took time.Duration) {
 	m.counter(action, rule).Inc()
 	memo := m.memo[action]
 	if memoised {
@@ -112,9 +116,9 @@ func (m *metrics) decided(action, rule string, memoised bool, took time.Duration
 	m.durations[action].Observe(took.Seconds())
 }
 
-// judged counts how a request was judged for risk. Beside what it asked for that takes a part of the decision's time, which is observed as
+// Judged counts how a request was judged for risk. Beside what it asked for that takes a part of the decision's time, which is observed as
 // a whole; otherwise it is the decision, and its memo is counted with that.
-func (m *metrics) judged(r *engine.Risk, beside bool) {
+func (m *Metrics) Judged(r *engine.Risk, beside bool) {
 	m.risks.WithLabelValues(string(r.Verdict.Action), string(r.Verdict.Level)).Inc()
 	if !beside {
 		return
@@ -127,7 +131,7 @@ func (m *metrics) judged(r *engine.Risk, beside bool) {
 	}
 }
 
-func (m *metrics) counter(action, rule string) prometheus.Counter {
+func (m *Metrics) counter(action, rule string) prometheus.Counter {
 	key := [2]string{action, rule}
 	m.mu.RLock()
 	counter, ok := m.rules[key]
