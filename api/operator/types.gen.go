@@ -55,6 +55,7 @@ func (e PolicyChangeKind) Valid() bool {
 const (
 	PolicyInstanceSourceBinary    PolicyInstanceSource = "binary"
 	PolicyInstanceSourceDirectory PolicyInstanceSource = "directory"
+	PolicyInstanceSourceRemote    PolicyInstanceSource = "remote"
 	PolicyInstanceSourceStore     PolicyInstanceSource = "store"
 )
 
@@ -64,6 +65,8 @@ func (e PolicyInstanceSource) Valid() bool {
 	case PolicyInstanceSourceBinary:
 		return true
 	case PolicyInstanceSourceDirectory:
+		return true
+	case PolicyInstanceSourceRemote:
 		return true
 	case PolicyInstanceSourceStore:
 		return true
@@ -172,14 +175,14 @@ type PolicyInstance struct {
 	Revision *int32    `json:"revision,omitempty"`
 	Since    time.Time `json:"since"`
 
-	// Source What it follows; binary is what a store that holds nothing live leaves to.
+	// Source What it follows: remote is what `policy_source` names; binary is what a store that holds nothing live leaves to.
 	Source PolicyInstanceSource `json:"source"`
 
 	// Version Of the program.
 	Version *string `json:"version,omitempty"`
 }
 
-// PolicyInstanceSource What it follows; binary is what a store that holds nothing live leaves to.
+// PolicyInstanceSource What it follows: remote is what `policy_source` names; binary is what a store that holds nothing live leaves to.
 type PolicyInstanceSource string
 
 // PolicyPushReq defines model for PolicyPushReq.

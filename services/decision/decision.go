@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/authenticators"
+	"github.com/keyward/keyward/services/decision/internal/download"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/metrics"
 	"github.com/keyward/keyward/services/decision/internal/outside"
@@ -46,6 +47,7 @@ type Config struct {
 	Metadata authenticators.Config
 
 	PoliciesDir   string           // directory of the bundle, watched for changes; empty = the bundle in the binary
+	Source        download.Config  // who serves the policy, in place of the directory and the store
 	Signatures    signature.Config // who has to have signed a policy that is not the binary's
 	Files         outside.Config   // of the operator, beside the policy; looked at as often as Poll says
 	LookupTimeout time.Duration    // most that reading what has happened to the user may take; default 1 s
@@ -70,6 +72,7 @@ func DefaultConfig() Config {
 		Debounce: 150 * time.Millisecond, Poll: 2 * time.Second, CheckTimeout: 30 * time.Second, CheckMemory: 512 << 20,
 		RetryLongest: 5 * time.Minute, MaxAge: time.Hour, Files: outside.Config{MaxAge: outside.DefaultMaxAge},
 		Metadata: authenticators.DefaultConfig(), Signatures: signature.Config{Required: 1},
+		Source: download.DefaultConfig(),
 	}
 }
 
@@ -96,7 +99,10 @@ func (c Config) Validate() error {
 	if c.Files.MaxAge < 0 {
 		errs = append(errs, errors.New("geo_max_age: must not be negative"))
 	}
-	errs = append(errs, c.Metadata.Validate(), c.Signatures.Validate())
+	errs = append(errs, c.Metadata.Validate(), c.Signatures.Validate(), c.Source.Validate(c.Signatures.Binds()))
+	if c.Source.URL != "" && c.PoliciesDir != "" {
+		errs = append(errs, errors.New("policy_source: goes without policies, which is another source"))
+	}
 	if c.LookupTimeout <= 0 {
 		errs = append(errs, errors.New("lookup_timeout: must be above 0"))
 	}
@@ -174,6 +180,7 @@ type Service struct {
 	fetched   *authenticators.Source // nil = metadata comes from nowhere
 	archive   *archive.Archive
 	follower  *release.Follower  // nil = there is no store
+	upstream  upstream           // what the policy is followed from; nil = files
 	lookups   *patience.Patience // with what users' events are read from
 
 	active  atomic.Pointer[policy]
@@ -219,6 +226,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		follow := release.Config{Poll: cfg.Poll, RetryLongest: cfg.RetryLongest, MaxAge: cfg.MaxAge, Now: deps.Now, Log: deps.Log}
 		s.follower = release.Follow(releases, follow, following{s})
 	}
+	if err := s.follow(); err != nil {
+		return nil, fmt.Errorf("decision: %w", err)
+	}
 	if err := s.begin(context.Background()); err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
 	}
@@ -255,8 +265,8 @@ func (s *Service) Run(ctx context.Context) error {
 	switch {
 	case s.cfg.PoliciesDir != "":
 		s.watch(ctx)
-	case s.follower != nil:
-		s.follower.Run(ctx)
+	case s.upstream != nil:
+		s.upstream.Run(ctx)
 	default:
 		<-ctx.Done()
 	}
@@ -267,6 +277,8 @@ func (s *Service) origin() string {
 	switch {
 	case s.cfg.PoliciesDir != "":
 		return s.cfg.PoliciesDir
+	case s.cfg.Source.URL != "":
+		return s.cfg.Source.URL
 	case s.follower != nil:
 		return "the store"
 	default:

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/keyward/keyward/services/decision/internal/download"
+	"github.com/keyward/keyward/services/decision/internal/intake"
 	"github.com/keyward/keyward/services/decision/internal/release"
 )
 
@@ -54,8 +56,11 @@ func (f following) Answering() release.Instance {
 		Version: f.cfg.Version, Source: release.FromStore, Revision: f.Revision(), Content: status.Content, Name: status.Revision,
 		SinceMs: status.LoadedAt.UnixMilli(),
 	}
-	if f.cfg.PoliciesDir != "" {
+	switch {
+	case f.cfg.PoliciesDir != "":
 		told.Source = release.FromDirectory
+	case f.cfg.Source.URL != "":
+		told.Source, told.Lapsed = release.FromRemote, status.Lapsed
 	}
 	if status.Refused != nil {
 		told.Refused = status.Refused.Error()
@@ -63,32 +68,73 @@ func (f following) Answering() release.Instance {
 	return told
 }
 
-// followed is the follower of the store, if what answers is what is live there.
-func (s *Service) followed() *release.Follower {
-	if s.cfg.PoliciesDir != "" {
-		return nil
+// upstream is what has the policy that answers: the store, or whoever serves it.
+type upstream interface {
+	// Begin has the policy take what is there.
+	Begin(ctx context.Context) error
+	// Run has it take what is there from then on.
+	Run(ctx context.Context)
+	// Lapsed reports whether what answers has been behind for too long.
+	Lapsed(now time.Time) bool
+	// Behind says in which way it is.
+	Behind() error
+}
+
+// follow finds out what the policy is followed from.
+func (s *Service) follow() error {
+	switch {
+	case s.cfg.Source.URL != "":
+		limits := download.Limits{RetryLongest: s.cfg.RetryLongest, MaxAge: s.cfg.MaxAge, Now: s.deps.Now, Log: s.deps.Log}
+		f, err := download.Follow(s.cfg.Source, limits, fetching{following{s}})
+		if err != nil {
+			return err
+		}
+		s.upstream = f
+	case s.cfg.PoliciesDir == "" && s.follower != nil:
+		s.upstream = s.follower
 	}
-	return s.follower
+	return nil
+}
+
+// fetching is the policy as a follower of who serves it sees it.
+type fetching struct{ following }
+
+// Take implements download.Policy.
+func (f fetching) Take(ctx context.Context, raw []byte, at time.Time) error {
+	f.loading.Lock()
+	defer f.loading.Unlock()
+	f.seen = ""
+	packed, content, err := intake.Fetched(raw)
+	if err != nil {
+		return err
+	}
+	f.seen = content
+	loaded, err := f.load(ctx, packed, at, false)
+	if err != nil {
+		return err
+	}
+	f.activate(ctx, loaded)
+	return nil
 }
 
 // current is what answers now: once that has been behind what is live for too long, the safe defaults.
 func (s *Service) current(now time.Time) *policy {
 	p := s.active.Load()
-	if f := s.followed(); f != nil && f.Lapsed(now) {
+	if s.upstream != nil && s.upstream.Lapsed(now) {
 		return p.lapsed
 	}
 	return p
 }
 
-// beginWithStore has what is live answer, and if nothing is, the bundle of the binary.
-func (s *Service) beginWithStore(ctx context.Context) error {
+// beginUpstream has what is there answer. If nothing is live in the store it is the bundle of the binary.
+func (s *Service) beginUpstream(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, archiveTimeout+s.cfg.CheckTimeout)
 	defer cancel()
-	err := s.follower.Begin(limited)
-	if errors.Is(err, release.ErrNoneLive) {
+	err := s.upstream.Begin(limited)
+	switch {
+	case errors.Is(err, release.ErrNoneLive):
 		return s.beginWithFiles(ctx)
-	}
-	if !errors.Is(err, release.ErrNotLive) {
+	case err == nil, s.cfg.Source.URL == "" && !errors.Is(err, release.ErrNotLive):
 		return err
 	}
 	s.loading.Lock()

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
+	"github.com/keyward/keyward/services/decision/internal/download"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/intake"
 	"github.com/keyward/keyward/services/decision/internal/signature"
@@ -64,8 +65,8 @@ var errBehind = errors.New("the files have changed and are not what answers")
 func (s *Service) Status() PolicyStatus {
 	active := s.active.Load()
 	status := PolicyStatus{Revision: active.Revision(), Content: active.Hash(), LoadedAt: active.loaded}
-	if f := s.followed(); f != nil {
-		status.Lapsed = f.Lapsed(s.deps.Now())
+	if s.upstream != nil {
+		status.Lapsed = s.upstream.Lapsed(s.deps.Now())
 	}
 	if failed := active.failed.Load(); failed != nil {
 		status.Failed = failed.err
@@ -75,8 +76,8 @@ func (s *Service) Status() PolicyStatus {
 		return status
 	}
 	if s.cfg.PoliciesDir == "" {
-		if f := s.followed(); f != nil {
-			status.Behind = f.Behind()
+		if s.upstream != nil {
+			status.Behind = s.upstream.Behind()
 		}
 		return status
 	}
@@ -91,8 +92,8 @@ func (s *Service) Status() PolicyStatus {
 
 // begin finds the first policy to answer.
 func (s *Service) begin(ctx context.Context) error {
-	if s.followed() != nil {
-		return s.beginWithStore(ctx)
+	if s.upstream != nil {
+		return s.beginUpstream(ctx)
 	}
 	return s.beginWithFiles(ctx)
 }
@@ -118,7 +119,9 @@ func (s *Service) goOn(ctx context.Context, refused error) error {
 		return errors.Join(refused, fmt.Errorf("the revision that answered last: %w", err))
 	}
 	s.activate(ctx, kept)
-	s.refuse(ctx, refused)
+	if !errors.Is(refused, download.ErrAway) { // which says nothing of a policy, and is told otherwise
+		s.refuse(ctx, refused)
+	}
 	return nil
 }
 

@@ -118,8 +118,8 @@ func linked(ctx context.Context) ([]work, error) {
 	return works, nil
 }
 
-// noLicences have the name of a licence and are none of what is linked: source, and the terms of a logo.
-var noLicences = []string{"license.go", "notice.go", "LICENSE-LOGO"}
+// noLicences have the name of a licence and are none of what is linked: source, and the terms of a logo and of documentation.
+var noLicences = []string{"license.go", "notice.go", "LICENSE-LOGO", "LICENSE.docs"}
 
 var (
 	licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|unlicense)([-._].*)?$`)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"regexp"
 	"slices"
 
@@ -223,6 +224,9 @@ func (a *App) startDecision(ctx context.Context, store *eventlog.Store, _ *accou
 	}
 	cfg := a.cfg.Decision
 	cfg.Store, cfg.Version = true, a.program()
+	if a.cfg.NATS.URL == "" { // otherwise the archive has it
+		cfg.Source.File = filepath.Join(a.cfg.NATS.DataDir, "policy-source.tar.gz")
+	}
 	svc, err := decision.New(cfg, deps)
 	if err != nil {
 		return fmt.Errorf("start the decision service: %w", err)

@@ -369,7 +369,7 @@ func (c *Config) decisionSettings() []Setting {
 			Note: "A change of its files is picked up while running. A bundle that does not compile or fails its own tests is refused and the " +
 				"last good one stays.",
 		},
-	}, c.fileSettings(), []Setting{
+	}, c.sourceSettings(), c.fileSettings(), []Setting{
 		{
 			Section: "Decisions", Key: "lookup_timeout", Value: value.Duration{P: &c.Decision.LookupTimeout},
 			Doc:  "How long reading a user's account and history may take, and storing what a login start offers; then the safe default answers.",
@@ -409,18 +409,6 @@ func (c *Config) decisionSettings() []Setting {
 			Section: "Decisions", Key: "policy_four_eyes", Value: value.Bool{P: &c.FourEyes},
 			Doc:  "Whether a revision of the policy is made live by another operator than the one who pushed it.",
 			Note: "Going back to what was live before takes one.",
-		},
-		{
-			Section: "Decisions", Key: "policy_signature_keys", Value: value.Text{P: &c.Decision.Signatures.Keys},
-			Doc: "A file or a directory with the public keys that sign policies; empty = signatures are not looked at. What is not signed as it " +
-				"must be is refused when it is pushed, and by every process, whether it comes from the store or a directory.",
-			Note: "In a directory each file that ends in .pem or .pub is a key, called as the file is. A file of YAML describes keys with times " +
-				"from which and to which they count. It is read anew for each bundle.",
-		},
-		{
-			Section: "Decisions", Key: "policy_signatures_required", Value: value.Int{P: &c.Decision.Signatures.Required},
-			Doc:  "By how many of the keys in policy_signature_keys a policy must be signed; 0 = by none, and what is signed must hold.",
-			Note: "The bundle of the binary needs none.",
 		},
 		{
 			Section: "Decisions", Key: "policy_memo", Value: value.Int{P: &c.Decision.MemoEntries},

@@ -98,6 +98,7 @@ type Source string
 const (
 	FromStore     Source = "store"
 	FromDirectory Source = "directory"
+	FromRemote    Source = "remote" // whoever serves the bundle
 	FromBinary    Source = "binary" // a store in which nothing is live leaves it to that
 )
 

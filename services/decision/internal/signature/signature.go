@@ -60,6 +60,9 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Binds reports whether what nobody has signed is refused.
+func (c Config) Binds() bool { return c.Keys != "" && c.Required > 0 }
+
 // Verify returns the IDs of the keys by which files are signed that were pushed at a moment; zero is at none in particular. Without keys in
 // the configuration it returns none. Every error is ErrRefused and a bundlefile.Error.
 func (c Config) Verify(files bundlefile.Files, at time.Time) ([]string, error) {
@@ -161,6 +164,22 @@ func (v *verification) lacking(required, tokens int) string {
 		said += fmt.Sprintf("; %d of its signatures are by none of them", v.strange)
 	}
 	return said
+}
+
+// Names returns the files that signatures say they are of. Nothing of it is verified.
+func Names(files bundlefile.Files) []string {
+	all, err := tokens(files)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, token := range all {
+		_, said := keyNamed(token)
+		for _, file := range said.Files {
+			names = append(names, file.Name)
+		}
+	}
+	return names
 }
 
 // keyNamed returns the ID of the key that a token says it is signed by, and what it has signed. Nothing of it is verified.

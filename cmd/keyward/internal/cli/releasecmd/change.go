@@ -190,7 +190,7 @@ func standingOf(status operator.PolicyStatus, change int32) (s standing) {
 		name := i.Instance + " on " + command.Word(i.Host)
 		reached := i.Change != nil && *i.Change >= change
 		switch {
-		case i.Source == operator.PolicyInstanceSourceDirectory:
+		case i.Source == operator.PolicyInstanceSourceDirectory, i.Source == operator.PolicyInstanceSourceRemote:
 			s.others = append(s.others, name)
 		case reached && i.Behind && i.Refused != nil:
 			s.refused = append(s.refused, name+": "+printable(*i.Refused))
@@ -212,7 +212,7 @@ func (s standing) missing() string {
 		return fmt.Sprintf("%d of %d instances do not answer by it in time: %s", len(s.behind), len(s.behind)+len(s.answers),
 			strings.Join(s.behind, ", "))
 	case len(s.others) > 0:
-		return "no instance follows the store; each answers by its policies_dir: " + strings.Join(s.others, ", ")
+		return "no instance follows the store; each answers by its policies or policy_source: " + strings.Join(s.others, ", ")
 	}
 	return "no instance of the decision service was heard of in time"
 }
@@ -223,7 +223,9 @@ func (s standing) tell(cmd *cobra.Command, made operator.PolicyChange) error {
 		out, "Every instance that follows the store answers by revision %d: %s.\n", made.Revision, strings.Join(s.answers, ", "),
 	)
 	if err == nil && len(s.others) > 0 {
-		_, err = fmt.Fprintf(out, "By a policies_dir of their own, and not by the store, answer: %s.\n", strings.Join(s.others, ", "))
+		_, err = fmt.Fprintf(
+			out, "By policies or a policy_source of their own, and not by the store, answer: %s.\n", strings.Join(s.others, ", "),
+		)
 	}
 	return err
 }

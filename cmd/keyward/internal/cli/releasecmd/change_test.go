@@ -37,7 +37,7 @@ func TestHowFarInstancesAreWithAChange(t *testing.T) {
 		"one refuses it":                {[]operator.PolicyInstance{instance("a", 3, nil), instance("b", 3, refusing)}, false, true, ""},
 		"one refused what was before":   {[]operator.PolicyInstance{instance("a", 3, nil), instance("b", 2, refusing)}, false, false, "b on h"},
 		"one does not follow the store": {[]operator.PolicyInstance{instance("a", 3, nil), instance("b", 0, apart)}, true, false, ""},
-		"none follows the store":        {[]operator.PolicyInstance{instance("b", 0, apart)}, false, false, "policies_dir: b on h"},
+		"none follows the store":        {[]operator.PolicyInstance{instance("b", 0, apart)}, false, false, "policy_source: b on h"},
 		"there is none":                 {nil, false, false, "no instance of the decision service"},
 	} {
 		s := standingOf(operator.PolicyStatus{Instances: c.instances}, 3)

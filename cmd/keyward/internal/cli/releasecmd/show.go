@@ -186,7 +186,7 @@ func stateOf(i operator.PolicyInstance) string {
 	switch {
 	case i.Lapsed != nil && *i.Lapsed:
 		return "answers by the safe defaults" + why(i)
-	case i.Source == operator.PolicyInstanceSourceDirectory:
+	case i.Source == operator.PolicyInstanceSourceDirectory, i.Source == operator.PolicyInstanceSourceRemote:
 		return "does not follow the store" + why(i)
 	case i.Behind:
 		return "behind" + why(i)
