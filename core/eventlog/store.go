@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 // Deps is what a Store works on. All but Redis are required.
@@ -65,6 +66,9 @@ func (s *Store) Run(ctx context.Context) {
 	s.cache.Run(ctx)
 	owned.Wait()
 }
+
+// Want says of which kinds this process reads sets of sightings from now on; see historycache.
+func (s *Store) Want(kinds sighting.Kinds) { s.cache.Want(kinds) }
 
 // Degraded returns why reads go to the log at the moment, or nil.
 func (s *Store) Degraded() error { return s.cache.Degraded() }

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/historycache/internal/epochs"
 	"github.com/keyward/keyward/core/historycache/internal/inmemory"
 	"github.com/keyward/keyward/core/historycache/internal/inredis"
+	"github.com/keyward/keyward/core/historycache/internal/wanted"
 	"github.com/keyward/keyward/core/ident"
 )
 
@@ -56,6 +57,7 @@ type Cache struct {
 	seen       *seen
 	forgetting forgetting
 	epochs     *epochs.Epochs
+	wanted     *wanted.Wanted
 	metrics    *entry.Metrics
 
 	mu      sync.Mutex
@@ -102,12 +104,13 @@ func New(deps Deps, config Config) (*Cache, error) {
 		m.Bumps.Inc()
 		c.seen.doubt()
 	})
+	c.wanted = wanted.New(deps.Epochs, deps.Clock, config.Wanted, c.seen.doubt)
 	if deps.Redis == nil {
 		c.alone = inmemory.New(config.TTL, config.Memory, deps.Clock, m)
-		c.kept, c.sets = c.alone, inmemory.NewSets(config.Memory/partOfSets, deps.Clock)
+		c.kept, c.sets = c.alone, inmemory.NewSets(config.Memory/partOfSets, deps.Clock, c.wanted.Written)
 		return c, nil
 	}
-	c.shared, err = inredis.New(deps.Redis, config.redis(), deps.Clock, m, func(from, to gobreaker.State, cause error) {
+	c.shared, err = inredis.New(deps.Redis, config.redis(), deps.Clock, m, c.wanted.Written, func(from, to gobreaker.State, cause error) {
 		deps.Logger.Warn("redis circuit changed", "from", from.String(), "to", to.String(), "cause", cause)
 	})
 	if err != nil {
@@ -120,6 +123,7 @@ func New(deps Deps, config Config) (*Cache, error) {
 // Run keeps the view of the epochs fresh until ctx ends. Reads work without it, at the price of a round trip to NATS now and then.
 func (c *Cache) Run(ctx context.Context) {
 	var owned sync.WaitGroup
+	owned.Go(func() { c.wanted.Run(ctx) })
 	owned.Go(func() { c.seeUnknown(ctx) })
 	owned.Go(func() { c.keepWhole(ctx) })
 	c.epochs.Run(ctx)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyward/keyward/core/historycache/internal/inmemory"
 	"github.com/keyward/keyward/core/historycache/internal/inredis"
+	"github.com/keyward/keyward/core/historycache/internal/wanted"
 )
 
 // Config holds what may be tuned. Every instance of an installation must have the same Lease.
@@ -17,13 +18,15 @@ type Config struct {
 	Memory          int64         // bytes that entries take, about, that this process keeps without a Redis; at least a mebibyte
 	BreakerFailures uint32        // failures in a row after which Redis is left alone
 	BreakerPause    time.Duration // for so long
+
+	Wanted wanted.Config // how it is agreed which sets of sightings are written
 }
 
 // DefaultConfig returns the figures for production. The events kept decoded beside Redis take about 40 MB.
 func DefaultConfig() Config {
 	return Config{
 		TTL: time.Hour, Lease: 100 * time.Millisecond, Poll: 30 * time.Millisecond, Near: 100_000, Memory: 48 << 20,
-		BreakerFailures: 3, BreakerPause: time.Second,
+		BreakerFailures: 3, BreakerPause: time.Second, Wanted: wanted.DefaultConfig(),
 	}
 }
 

@@ -31,8 +31,9 @@ type setKeeper interface {
 	See(ctx context.Context, horizon time.Duration, isNew bool, all ...entry.Sighted) error
 	// Forget removes what was seen of somebody, and whole sets. It reports whether a rebuild may have read before what it has yet to add.
 	Forget(ctx context.Context, gone []entry.Sighted, sets ...sighting.Key) (again bool, err error)
-	// Rebuild makes sets whole under the epoch with what find finds, beside who adds meanwhile; nothing if they are.
-	Rebuild(ctx context.Context, epoch uint64, find entry.Finder) error
+	// Rebuild makes sets whole under the epoch, of the kinds that are wanted, with what find finds, beside who adds meanwhile; nothing if
+	// they are.
+	Rebuild(ctx context.Context, epoch uint64, wanted *entry.Settled, find entry.Finder) error
 }
 
 // seen is what was seen and is on its way.
@@ -54,6 +55,10 @@ func newSeen(clock func() time.Time, log *slog.Logger) *seen {
 	}
 }
 
+// Want says of which kinds this process reads sets from now on: of others none need be written. Until it is said, and for a while after a
+// kind is wanted no more, all are; and one that begins to be wanted is not whole until its sets have been found in the log.
+func (c *Cache) Want(kinds sighting.Kinds) { c.wanted.Want(kinds) }
+
 // ReadWith is Read, and reads sets of sightings in the same round trip; of no user, those alone. What of them cannot be read is no error:
 // the reading says since when nothing is missing.
 func (c *Cache) ReadWith(
@@ -63,7 +68,7 @@ func (c *Cache) ReadWith(
 	if unknown != nil {
 		epoch = 0
 	}
-	l := entry.NewLooked(project, sets, epoch)
+	l := entry.NewLooked(project, sets, epoch, c.wanted.Now())
 	var found sighting.Reading
 	var err error
 	switch {
@@ -191,24 +196,30 @@ func (c *Cache) keepWhole(ctx context.Context) {
 		if err := c.makeWhole(ctx); err != nil && ctx.Err() == nil {
 			c.seen.log.WarnContext(ctx, "what is counted may be less than there was, and could not be found again yet", "error", err)
 			pause = retryPause
+		} else if c.wanted.Settled().Generations != c.wanted.Now() {
+			pause = soonPause // until it is
 		}
 		c.forgetAgain(ctx) // what was being found again while somebody was forgotten
 		next.Reset(pause)
 	}
 }
 
-// makeWhole finds what was seen in the log. The epoch was current before the log is read, so that whatever was bumped away is in it.
+// makeWhole finds what was seen in the log. The epoch was current, and what is wanted settled, before the log is read, so that whatever was
+// bumped away or left out is in it.
 func (c *Cache) makeWhole(ctx context.Context) error {
+	wanted := c.wanted.Settled()
 	epoch, err := c.epochs.Current(ctx, sightings)
 	if err != nil {
 		return err
 	}
-	return c.sets.Rebuild(ctx, epoch, func(ctx context.Context, add func(context.Context, ...entry.Sighted) error) (sighting.Since, error) {
+	find := func(
+		ctx context.Context, kinds sighting.Kinds, add func(context.Context, ...entry.Sighted) error,
+	) (sighting.Since, error) {
 		began := c.seen.clock()
 		found := sighting.Since{Logged: began.UnixMilli(), Unknown: began.UnixMilli()}
 		limited, cancel := context.WithTimeout(ctx, entry.RebuildLimit)
 		defer cancel()
-		since, first, err := c.log.Seen(limited, began.Add(-Horizon), adder(limited, add))
+		since, first, err := c.log.Seen(limited, began.Add(-Horizon), adder(limited, kinds, add))
 		switch {
 		case err == nil:
 			found = sighting.Since{Logged: since, Unknown: c.unknownSince(began.UnixMilli(), first)}
@@ -216,7 +227,8 @@ func (c *Cache) makeWhole(ctx context.Context) error {
 			return sighting.Since{}, err
 		}
 		return found, nil
-	})
+	}
+	return c.sets.Rebuild(ctx, epoch, &wanted, find)
 }
 
 // unknownSince returns since when no name of nobody is missing, of sets that are looked after now, by when the log got its first event.
@@ -233,13 +245,14 @@ func (c *Cache) unknownSince(now, first int64) int64 {
 	}
 }
 
-// adder adds what was seen some at a time.
-func adder(ctx context.Context, add func(context.Context, ...entry.Sighted) error) func(event.Event) error {
+// adder adds what was seen some at a time, to sets of the kinds.
+func adder(ctx context.Context, kinds sighting.Kinds, add func(context.Context, ...entry.Sighted) error) func(event.Event) error {
 	return func(e event.Event) error {
-		if one, counts := entry.SightedIn(&e); counts {
-			return add(ctx, one)
+		one, counts := entry.SightedIn(&e)
+		if one.Keys = kinds.Of(one.Keys); !counts || len(one.Keys) == 0 {
+			return nil
 		}
-		return nil
+		return add(ctx, one)
 	}
 }
 

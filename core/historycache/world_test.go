@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/historycache/internal/inredis"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/redistest"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 // shapes are what can keep entries. What this suite says holds of each.
@@ -135,6 +136,7 @@ func (w *world) open(tb testing.TB, config Config, epochs jetstream.KeyValue, cl
 	if err != nil {
 		tb.Fatal(err)
 	}
+	c.Want(sighting.EveryKind)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { c.Run(ctx) })

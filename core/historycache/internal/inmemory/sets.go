@@ -21,8 +21,9 @@ const (
 // Sets keeps sets of sightings, within a bound: if there is more, the set that was used least lately goes, and that nothing is missing is
 // then said of what happened after its newest sighting alone. It is safe for concurrent use.
 type Sets struct {
-	most  int64 // bytes, about
-	clock func() time.Time
+	most    int64 // bytes, about
+	clock   func() time.Time
+	written func() sighting.Kinds // what is not to be left out
 
 	mu     sync.Mutex
 	order  *list.List
@@ -31,9 +32,9 @@ type Sets struct {
 	totals map[ident.ProjectID]*totals
 	drawn  int // fills that began
 	under  int // fills that have not ended
-	whole  int // the one that found the sets whole
+	whole  int // the one that found the sets whole, of the kinds that say so
 	epoch  uint64
-	since  sighting.Since
+	kinds  entry.Whole
 }
 
 // set is the members of one, newest last. The lock guards it.
@@ -61,8 +62,10 @@ type totals struct {
 }
 
 // NewSets returns sets for so many bytes, about.
-func NewSets(most int64, clock func() time.Time) *Sets {
-	return &Sets{most: most, clock: clock, order: list.New(), all: map[sighting.Key]*list.Element{}, totals: map[ident.ProjectID]*totals{}}
+func NewSets(most int64, clock func() time.Time, written func() sighting.Kinds) *Sets {
+	return &Sets{
+		most: most, clock: clock, written: written, order: list.New(), all: map[sighting.Key]*list.Element{}, totals: map[ident.ProjectID]*totals{},
+	}
 }
 
 // Look reads sets.
@@ -76,10 +79,30 @@ func (s *Sets) Look(_ context.Context, l *entry.Looked) error {
 		}
 	}
 	if s.whole != 0 && s.epoch == l.Epoch {
-		l.Seen.Since = s.since
+		l.Seen.Since = s.sinceOf(l)
 	}
 	l.Seen.Totals = s.tell(l.Project)
 	return nil
+}
+
+// sinceOf returns since when nothing is missing from the sets that are read; if none is named, from any that is wanted.
+func (s *Sets) sinceOf(l *entry.Looked) sighting.Since {
+	var since sighting.Since
+	named := false
+	for i := range l.Keys {
+		if l.Keys[i] != (sighting.Key{}) {
+			since, named = entry.Later(since, s.kinds.Of(l.Keys[i].Kind(), &l.Wanted)), true
+		}
+	}
+	if named {
+		return since
+	}
+	for _, kind := range sighting.AllKinds() {
+		if l.Wanted[kind.Number()] != 0 {
+			since = entry.Later(since, s.kinds.Of(kind, &l.Wanted))
+		}
+	}
+	return since
 }
 
 // tell returns the totals of a project, as they were within the last second. The lock is held.
@@ -97,10 +120,11 @@ func (s *Sets) tell(project ident.ProjectID) *sighting.Totals {
 
 // See adds what was seen, to totals too if it is new.
 func (s *Sets) See(_ context.Context, horizon time.Duration, isNew bool, all ...entry.Sighted) error {
+	kinds := s.written()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range all {
-		for _, key := range all[i].Keys {
+		for _, key := range kinds.Of(all[i].Keys) {
 			s.add(key, all[i].Sighting)
 		}
 		if isNew {
@@ -137,7 +161,9 @@ func (s *Sets) makeRoom() {
 	for s.taken > s.most && s.order.Len() > 1 {
 		oldest := s.order.Back()
 		for _, one := range oldest.Value.(*set).members { //nolint:forcetypeassert // nothing else is in it
-			s.since = sighting.Since{Logged: max(s.since.Logged, one.Ms+1), Unknown: max(s.since.Unknown, one.Ms+1)}
+			for k := range s.kinds {
+				s.kinds[k].Since = entry.Later(s.kinds[k].Since, sighting.Since{Logged: one.Ms + 1, Unknown: one.Ms + 1})
+			}
 		}
 		s.drop(oldest)
 	}
@@ -195,12 +221,18 @@ func (s *Sets) Forget(_ context.Context, gone []entry.Sighted, sets ...sighting.
 	return s.under > 0, nil
 }
 
-// Rebuild makes the sets whole under the epoch with what find finds, unless they are. Who adds meanwhile adds beside it.
-func (s *Sets) Rebuild(
-	ctx context.Context, epoch uint64, find func(context.Context, func(context.Context, ...entry.Sighted) error) (sighting.Since, error),
-) error {
+// Rebuild makes the sets of the kinds that are wanted whole under the epoch with what find finds, unless they are. Who adds meanwhile adds
+// beside it.
+func (s *Sets) Rebuild(ctx context.Context, epoch uint64, wanted *entry.Settled, find entry.Finder) error {
 	s.mu.Lock()
-	if s.whole != 0 && s.epoch == epoch {
+	if s.whole == 0 || s.epoch != epoch {
+		s.whole = 0
+		for k := range s.kinds { // names of nobody that were dropped are found nowhere
+			s.kinds[k].Generation, s.kinds[k].Since.Logged = 0, 0
+		}
+	}
+	lacking := s.kinds.Lacks(&wanted.Generations)
+	if lacking == 0 {
 		s.mu.Unlock()
 		return nil
 	}
@@ -208,17 +240,24 @@ func (s *Sets) Rebuild(
 	s.under++
 	defer s.ended()
 	mine := s.drawn
-	s.whole, s.since.Logged = 0, 0 // names of nobody that were dropped are found nowhere
+	for k := range s.kinds {
+		if lacking&(1<<k) != 0 {
+			s.kinds[k].Generation, s.kinds[k].Since.Logged = 0, 0
+		}
+	}
 	s.mu.Unlock()
-	since, err := find(ctx, func(ctx context.Context, all ...entry.Sighted) error { return s.See(ctx, 0, false, all...) })
+	since, err := find(ctx, lacking, func(ctx context.Context, all ...entry.Sighted) error { return s.See(ctx, 0, false, all...) })
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.drawn == mine {
-		// What was dropped for want of room meanwhile is missing all the same.
-		s.since = sighting.Since{Logged: max(since.Logged, s.since.Logged), Unknown: max(since.Unknown, s.since.Unknown)}
+		dropped := s.kinds // what was dropped for want of room meanwhile is missing all the same
+		s.kinds.Found(lacking, wanted, since)
+		for k := range s.kinds {
+			s.kinds[k].Since = entry.Later(s.kinds[k].Since, dropped[k].Since)
+		}
 		s.whole, s.epoch = mine, epoch
 	}
 	return nil

@@ -18,13 +18,14 @@ func TestPropertyWhatIsDroppedForWantOfRoomIsSaidToBeMissing(t *testing.T) {
 	t.Parallel()
 	const project, second = "pro-1", int64(1000)
 	now := time.UnixMilli(1_764_000_000_000)
-	all := func(context.Context, func(context.Context, ...entry.Sighted) error) (sighting.Since, error) {
+	all := func(context.Context, sighting.Kinds, func(context.Context, ...entry.Sighted) error) (sighting.Since, error) {
 		return sighting.Since{}, nil
 	}
+	wanted := entry.Settled{Generations: entry.Generations{1, 1, 1, 1, 1, 1, 1, 1}}
 	rapid.Check(t, func(t *rapid.T) {
 		room := rapid.Int64Range(1, 20).Draw(t, "room") * 500
-		sets := inmemory.NewSets(room, func() time.Time { return now })
-		if err := sets.Rebuild(t.Context(), 1, all); err != nil {
+		sets := inmemory.NewSets(room, func() time.Time { return now }, func() sighting.Kinds { return sighting.EveryKind })
+		if err := sets.Rebuild(t.Context(), 1, &wanted, all); err != nil {
 			t.Fatal(err)
 		}
 		key := func(n int) sighting.Key {
@@ -47,7 +48,7 @@ func TestPropertyWhatIsDroppedForWantOfRoomIsSaidToBeMissing(t *testing.T) {
 		of := sighting.Counter{Count: sighting.Events, Of: sighting.TypesOf(sighting.LoginRefused), Window: window}
 		said := 0
 		for n := range 8 {
-			l := entry.NewLooked(project, []sighting.Key{key(n)}, 1)
+			l := entry.NewLooked(project, []sighting.Key{key(n)}, 1, wanted.Generations)
 			if err := sets.Look(t.Context(), l); err != nil {
 				t.Fatal(err)
 			}

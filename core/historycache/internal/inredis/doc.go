@@ -1,6 +1,6 @@
 // Package inredis keeps entries, and sets of sightings, in Redis for all instances, and the most used entries decoded in the process too.
 // What it promises, and why that holds, is said in core/historycache. It touches the Redis keys {project/user}:events and :offers, those of
-// sets (sighting.Key), {project}:v and keyward:sightings.
+// sets (sighting.Key), {project}:v and keyward:sightings:*.
 package inredis
 
 import "time"

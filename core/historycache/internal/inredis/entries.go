@@ -20,6 +20,8 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/historycache/internal/entry"
 	"github.com/keyward/keyward/core/historycache/internal/totals"
+	"github.com/keyward/keyward/core/historycache/internal/whole"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 // Fields of an entry that are no events; event IDs begin with another letter.
@@ -84,6 +86,7 @@ type entries struct {
 	failure atomic.Pointer[error] // the last one
 	clock   func() time.Time
 	totals  *totals.Shared
+	written func() sighting.Kinds // sets that a writer must not leave out
 }
 
 // node is a server that has some of the entries.
@@ -94,7 +97,8 @@ type node struct {
 	dialled  atomic.Uint64 // connections made
 	lastSeen atomic.Pointer[run]
 	server   atomic.Pointer[server]
-	marked   atomic.Pointer[string] // see mark
+	marked   atomic.Pointer[string]     // see mark
+	whole    atomic.Pointer[whole.Mark] // as it was read last
 }
 
 // run is one life of the Redis server's process.
@@ -104,9 +108,10 @@ type run struct {
 }
 
 func newEntries(
-	client redis.UniversalClient, config Config, clock func() time.Time, changed func(from, to gobreaker.State, cause error),
+	client redis.UniversalClient, config Config, clock func() time.Time, written func() sighting.Kinds,
+	changed func(from, to gobreaker.State, cause error),
 ) *entries {
-	c := &entries{client: client, config: config, clock: clock, totals: totals.New()}
+	c := &entries{client: client, config: config, clock: clock, totals: totals.New(), written: written}
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:          "redis",
 		Timeout:       config.BreakerPause,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/historycache/internal/whole"
 	"github.com/keyward/keyward/core/sighting"
 )
 
@@ -56,6 +57,7 @@ func (c *entries) seeing(ctx context.Context, e *event.Event) (map[*node][]redis
 		return nil, nil
 	}
 	c.totals.Count(&one)
+	one.Keys = c.written().Of(one.Keys)
 	return c.byNode(ctx, []entry.Sighted{one}, func(key sighting.Key, one sighting.Sighting) []redis.Cmder {
 		return adding(ctx, entry.Horizon, key, one)
 	})
@@ -87,12 +89,15 @@ func (n *node) spread(ctx context.Context, cmds []redis.Cmder, along map[*node][
 
 // See adds what was seen.
 func (s *Sets) See(ctx context.Context, horizon time.Duration, isNew bool, all ...entry.Sighted) error {
-	if isNew {
-		for i := range all {
-			s.totals.Count(&all[i])
+	kinds, some := s.written(), make([]entry.Sighted, len(all))
+	for i, one := range all {
+		if isNew {
+			s.totals.Count(&one)
 		}
+		one.Keys = kinds.Of(one.Keys)
+		some[i] = one
 	}
-	by, err := s.byNode(ctx, all, func(key sighting.Key, one sighting.Sighting) []redis.Cmder { return adding(ctx, horizon, key, one) })
+	by, err := s.byNode(ctx, some, func(key sighting.Key, one sighting.Sighting) []redis.Cmder { return adding(ctx, horizon, key, one) })
 	if err != nil {
 		return err
 	}
@@ -130,11 +135,11 @@ func (s *Sets) beingMadeWhole(ctx context.Context) bool {
 		return true
 	}
 	return slices.ContainsFunc(nodes, func(n *node) bool {
-		mark, err := n.mark(ctx, s.client)
+		key, err := n.markKey(ctx, s.client)
 		if err != nil {
 			return true
 		}
-		opened := redis.NewBoolCmd(ctx, "hexists", mark, fieldOpened)
+		opened := redis.NewBoolCmd(ctx, "hexists", key, fieldOpened)
 		return n.reads.Do(ctx, opened) != nil || !opened.Val()
 	})
 }
@@ -167,11 +172,12 @@ const (
 // perAdd is how many sightings a rebuild writes at once.
 const perAdd = 250
 
-// Rebuild makes the sets of all servers whole, unless they are. Each is opened with a token before anything is read, and is whole only if
-// it has that token still at the end: then nothing of it was lost meanwhile.
-func (s *Sets) Rebuild(ctx context.Context, epoch uint64, find entry.Finder) error {
+// Rebuild makes the sets of all servers whole, of the kinds that are wanted, unless they are. Each server is opened with a token before
+// anything is read, and is whole only if it has that token still at the end: then nothing of it was lost meanwhile. One that lacks kinds
+// alone keeps its token, and what is whole stays so.
+func (s *Sets) Rebuild(ctx context.Context, epoch uint64, wanted *entry.Settled, find entry.Finder) error {
 	mine := rand.Text()
-	lacking, err := s.lacking(ctx, epoch, mine)
+	lacking, err := s.lacking(ctx, epoch, &wanted.Generations, mine)
 	if err != nil || len(lacking) == 0 {
 		return err
 	}
@@ -182,7 +188,7 @@ func (s *Sets) Rebuild(ctx context.Context, epoch uint64, find entry.Finder) err
 			s.client.Del(ctx, leaseKey)
 		}
 	}()
-	if err := s.fill(ctx, lacking, epoch, mine, find); !errors.Is(err, errLeaseLost) {
+	if err := s.fill(ctx, lacking, epoch, wanted, mine, find); !errors.Is(err, errLeaseLost) {
 		return err
 	}
 	return nil // it is looked again soon whether they are whole
@@ -203,22 +209,28 @@ func (s *Sets) held(ctx context.Context, mine string) error {
 	return nil
 }
 
-// lacking returns the servers whose sets are to be made whole, and takes the lease for them as mine. There are none if another one has it.
-func (s *Sets) lacking(ctx context.Context, epoch uint64, mine string) ([]*node, error) {
+// lacking returns the servers whose sets are to be made whole, each with its mark, nil if that says nothing, and takes the lease for them as
+// mine. There are none if another one has it.
+func (s *Sets) lacking(ctx context.Context, epoch uint64, wanted *entry.Generations, mine string) (map[*node]*whole.Mark, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
 	nodes, err := s.servers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	nodes = slices.DeleteFunc(nodes, func(n *node) bool { return s.whole(ctx, n, epoch) })
-	if len(nodes) == 0 {
+	lacking := map[*node]*whole.Mark{}
+	for _, n := range nodes {
+		if m, answers := s.wholeOf(ctx, n, epoch); answers && (m == nil && wanted.Kinds() != 0 || m != nil && m.Kinds.Lacks(wanted) != 0) {
+			lacking[n] = m
+		}
+	}
+	if len(lacking) == 0 {
 		return nil, nil
 	}
 	if taken, err := s.client.SetNX(ctx, leaseKey, mine, leaseLimit).Result(); err != nil || !taken {
 		return nil, err
 	}
-	return nodes, nil
+	return lacking, nil
 }
 
 // soon limits what nobody's call does: it would wait for a Redis that hangs for as long as the client does, and others for it.
@@ -227,11 +239,16 @@ func soon(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // open begins to make servers' sets whole, and returns what is to be said of them in the end.
-func (s *Sets) open(ctx context.Context, lacking []*node, epoch uint64) (map[*node]*markOf, error) {
+func (s *Sets) open(ctx context.Context, lacking map[*node]*whole.Mark, epoch uint64) (map[*node]*whole.Mark, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
-	marks := make(map[*node]*markOf, len(lacking))
-	for _, n := range lacking {
+	marks := make(map[*node]*whole.Mark, len(lacking))
+	for n, known := range lacking {
+		if known != nil {
+			added := *known
+			marks[n] = &added
+			continue
+		}
 		token, err := n.opened(ctx, s.client)
 		if err != nil {
 			return nil, err
@@ -244,21 +261,23 @@ func (s *Sets) open(ctx context.Context, lacking []*node, epoch uint64) (map[*no
 		if err != nil {
 			return nil, err
 		}
-		marks[n] = &markOf{token: token, epoch: epoch, run: run, evicted: state.evicted}
+		marks[n] = &whole.Mark{Token: token, Epoch: epoch, Run: run, Evicted: state.evicted}
 	}
 	return marks, nil
 }
 
-// close says of servers that nothing is missing from their sets since a time.
-func (s *Sets) close(ctx context.Context, marks map[*node]*markOf, since sighting.Since) error {
+// close says of servers that nothing is missing from their sets of the kinds since a time.
+func (s *Sets) close(
+	ctx context.Context, marks map[*node]*whole.Mark, kinds sighting.Kinds, wanted *entry.Settled, since sighting.Since,
+) error {
 	ctx, cancel := soon(ctx)
 	defer cancel()
 	for n, m := range marks {
-		key, err := n.mark(ctx, s.client)
+		key, err := n.markKey(ctx, s.client)
 		if err != nil {
 			return err
 		}
-		m.since = since
+		m.Kinds.Found(kinds&m.Kinds.Lacks(&wanted.Generations), wanted, since)
 		if err := n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", key, fieldWhole, m.String())); err != nil {
 			return fmt.Errorf("close the sets of sightings: %w", err)
 		}
@@ -266,10 +285,16 @@ func (s *Sets) close(ctx context.Context, marks map[*node]*markOf, since sightin
 	return nil
 }
 
-func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, mine string, find entry.Finder) error {
+func (s *Sets) fill(
+	ctx context.Context, lacking map[*node]*whole.Mark, epoch uint64, wanted *entry.Settled, mine string, find entry.Finder,
+) error {
 	marks, err := s.open(ctx, lacking, epoch)
 	if err != nil {
 		return err
+	}
+	var kinds sighting.Kinds
+	for _, m := range marks {
+		kinds |= m.Kinds.Lacks(&wanted.Generations)
 	}
 	var waiting []entry.Sighted
 	write := func(ctx context.Context) error {
@@ -285,7 +310,7 @@ func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, mine str
 		waiting = waiting[:0]
 		return err
 	}
-	since, err := find(ctx, func(ctx context.Context, all ...entry.Sighted) error {
+	since, err := find(ctx, kinds, func(ctx context.Context, all ...entry.Sighted) error {
 		if waiting = append(waiting, all...); len(waiting) < perAdd {
 			return nil
 		}
@@ -297,22 +322,21 @@ func (s *Sets) fill(ctx context.Context, lacking []*node, epoch uint64, mine str
 	if err != nil {
 		return err
 	}
-	return s.close(ctx, marks, since)
+	return s.close(ctx, marks, kinds, wanted, since)
 }
 
-// whole reports whether a server's sets need nothing. One that does not answer cannot be helped.
-func (s *Sets) whole(ctx context.Context, n *node, epoch uint64) bool {
-	key, err := n.mark(ctx, s.client)
+// wholeOf returns what a server's mark says; nil if it says nothing. One that does not answer cannot be helped.
+func (s *Sets) wholeOf(ctx context.Context, n *node, epoch uint64) (m *whole.Mark, answers bool) {
+	key, err := n.markKey(ctx, s.client)
 	if err != nil {
-		return true
+		return nil, false
 	}
-	mark := lookAtMark(ctx, key)
-	run, err := n.read(ctx, []redis.Cmder{mark})
+	told := lookAtMark(ctx, key)
+	run, err := n.read(ctx, []redis.Cmder{told})
 	if err != nil {
-		return true
+		return nil, false
 	}
-	since := n.since(&sought{before: mark, after: mark, run: run}, epoch, s.clock())
-	return since.Logged != sighting.Never
+	return n.said(&sought{before: told, after: told, run: run}, epoch, s.clock()), true
 }
 
 // look asks a server how many keys it has evicted.
@@ -345,7 +369,7 @@ func (s *Sets) Refresh(ctx context.Context, lostMs int64) error {
 			continue
 		}
 		if lostMs != 0 {
-			if key, err := n.mark(ctx, s.client); err == nil {
+			if key, err := n.markKey(ctx, s.client); err == nil {
 				_ = n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", key, fieldUnknown, lostMs)) // it is told again
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,13 +13,14 @@ import (
 
 	"github.com/keyward/keyward/core/cache"
 	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/historycache/internal/whole"
 	"github.com/keyward/keyward/core/sighting"
 )
 
 // Of each server, whether nothing is missing from the sets that it has: a hash that a rebuild opens with a token, and ends with the same.
 const (
 	fieldOpened  = "opened"
-	fieldWhole   = "whole"   // the token, the epoch, the run, the keys evicted so far, and since when nothing is missing
+	fieldWhole   = "whole"   // see whole.Mark
 	fieldUnknown = "unknown" // until when names of nobody may be missing that a writer has lost, in Unix ms
 )
 
@@ -70,11 +70,11 @@ func (c *entries) seek(ctx context.Context, l *entry.Looked) (map[*node]*sought,
 		}
 		s := found[n]
 		if s == nil {
-			mark, err := n.mark(ctx, c.client)
+			key, err := n.markKey(ctx, c.client)
 			if err != nil {
 				return nil, err
 			}
-			s = &sought{before: lookAtMark(ctx, mark), after: lookAtMark(ctx, mark)}
+			s = &sought{before: lookAtMark(ctx, key), after: lookAtMark(ctx, key)}
 			found[n] = s
 		}
 		s.sets = append(s.sets, redis.NewStringSliceCmd(ctx, "zrevrange", text, 0, sighting.Cap-1))
@@ -87,9 +87,9 @@ func lookAtMark(ctx context.Context, mark string) *redis.SliceCmd {
 	return redis.NewSliceCmd(ctx, "hmget", mark, fieldOpened, fieldWhole, fieldUnknown)
 }
 
-// mark is the key of the hash on the server: of a Cluster one that lies there.
-func (n *node) mark(ctx context.Context, client redis.UniversalClient) (string, error) {
-	const name = "keyward:sightings"
+// markKey is the key of the hash on the server: of a Cluster one that lies there. Versions that knew no kinds have another.
+func (n *node) markKey(ctx context.Context, client redis.UniversalClient) (string, error) {
+	const name = "keyward:sightings:kinds"
 	if _, clustered := client.(*redis.ClusterClient); !clustered {
 		return name, nil
 	}
@@ -155,15 +155,19 @@ func (c *entries) take(l *entry.Looked, parts map[*node]*sought) {
 			since = sighting.NeverSince()
 			continue
 		}
-		said := n.since(part, l.Epoch, c.clock())
+		said := n.said(part, l.Epoch, c.clock())
 		for i, cmd := range part.sets {
 			set, whole := parsed(cmd.Val())
 			l.Seen.Sets[part.at[i]] = set
-			if !whole {
-				said = sighting.NeverSince()
+			if !whole || said == nil {
+				since = sighting.NeverSince()
+				continue
 			}
+			since = entry.Later(since, said.Kinds.Of(l.Keys[part.at[i]].Kind(), &l.Wanted))
 		}
-		since = sighting.Since{Logged: max(since.Logged, said.Logged), Unknown: max(since.Unknown, said.Unknown)}
+		if said != nil {
+			since.Unknown = max(since.Unknown, said.Lost)
+		}
 	}
 	l.Seen.Since = since
 	l.Seen.Totals = c.totals.Of(l.Project)
@@ -183,53 +187,41 @@ func parsed(members []string) (sighting.Set, bool) {
 	return sighting.NewSet(all), whole
 }
 
-// since judges the mark of a server, as it was before sets were read and after: had they been lost in between, it would be another.
-func (n *node) since(part *sought, epoch uint64, now time.Time) sighting.Since {
+// said judges the mark of a server, as it was before sets were read and after: had they been lost in between, it would be another. Nil =
+// anything may be missing.
+func (n *node) said(part *sought, epoch uint64, now time.Time) *whole.Mark {
 	before, after := part.before.Val(), part.after.Val()
 	state := n.server.Load()
 	same := len(before) == 3 && len(after) == 3 && before[0] == after[0] && before[1] == after[1]
 	if !same || state == nil || now.Sub(state.asked) > maxStale {
-		return sighting.NeverSince()
+		return nil
 	}
 	opened, _ := after[0].(string)
 	whole, _ := after[1].(string)
 	lost, _ := after[2].(string)
-	m, ok := parseMark(whole)
-	if !ok || opened == "" || m.token != opened || m.epoch != epoch || m.run != part.run || m.evicted != state.evicted {
-		return sighting.NeverSince()
+	m := n.markIn(whole)
+	if m == nil || opened == "" || m.Token != opened || m.Epoch != epoch || m.Run != part.run || m.Evicted != state.evicted {
+		return nil
 	}
-	if until, err := strconv.ParseInt(lost, 10, 64); err == nil {
-		m.since.Unknown = max(m.since.Unknown, until)
+	until, err := strconv.ParseInt(lost, 10, 64)
+	if err != nil || until == m.Lost {
+		return m
 	}
-	return m.since
+	told := *m
+	told.Lost = until
+	return &told
 }
 
-// markOf is what fieldWhole says.
-type markOf struct {
-	token   string
-	epoch   uint64
-	run     string
-	evicted uint64
-	since   sighting.Since
-}
-
-func (m *markOf) String() string {
-	return fmt.Sprintf("%s %d %s %d %d %d", m.token, m.epoch, m.run, m.evicted, m.since.Logged, m.since.Unknown)
-}
-
-func parseMark(text string) (m markOf, ok bool) {
-	parts := strings.Split(text, " ")
-	const members = 6
-	if len(parts) != members {
-		return markOf{}, false
+// markIn reads what fieldWhole says; nil if it is none. It stays the same for long.
+func (n *node) markIn(text string) *whole.Mark {
+	if known := n.whole.Load(); known != nil && known.Text == text {
+		return known
 	}
-	m.token, m.run = parts[0], parts[2]
-	var errs [4]error
-	m.epoch, errs[0] = strconv.ParseUint(parts[1], 10, 64)
-	m.evicted, errs[1] = strconv.ParseUint(parts[3], 10, 64)
-	m.since.Logged, errs[2] = strconv.ParseInt(parts[4], 10, 64)
-	m.since.Unknown, errs[3] = strconv.ParseInt(parts[5], 10, 64)
-	return m, errors.Join(errs[:]...) == nil
+	m := whole.Parse(text)
+	if m != nil {
+		n.whole.Store(m)
+	}
+	return m
 }
 
 // adding returns the commands that add what was seen to the sets of one server; one in so many trims its sets, so that they stay small.
@@ -291,12 +283,12 @@ func (c *entries) send(ctx context.Context, what string, by map[*node][]redis.Cm
 
 // opened begins to make the sets of a server whole.
 func (n *node) opened(ctx context.Context, client redis.UniversalClient) (token string, err error) {
-	mark, err := n.mark(ctx, client)
+	key, err := n.markKey(ctx, client)
 	if err != nil {
 		return "", err
 	}
 	token = rand.Text()
-	if err := n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", mark, fieldOpened, token)); err != nil {
+	if err := n.writes.Do(ctx, redis.NewIntCmd(ctx, "hset", key, fieldOpened, token)); err != nil {
 		return "", fmt.Errorf("open the sets of sightings: %w", err)
 	}
 	return token, nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/historycache/internal/entry"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 // Shared keeps entries in Redis, for all instances, and the most used of them decoded in this process too.
@@ -25,15 +26,16 @@ type Shared struct {
 	metrics *entry.Metrics
 }
 
-// New returns what keeps entries. Redis is not asked for anything yet.
+// New returns what keeps entries; written says of which kinds sets must be written. Redis is not asked for anything yet.
 func New(
-	client redis.UniversalClient, config Config, clock func() time.Time, m *entry.Metrics, changed func(from, to gobreaker.State, cause error),
+	client redis.UniversalClient, config Config, clock func() time.Time, m *entry.Metrics, written func() sighting.Kinds,
+	changed func(from, to gobreaker.State, cause error),
 ) (*Shared, error) {
 	kept, err := newNear(config.Near)
 	if err != nil {
 		return nil, err
 	}
-	return &Shared{entries: newEntries(client, config, clock, changed), near: kept, metrics: m}, nil
+	return &Shared{entries: newEntries(client, config, clock, written, changed), near: kept, metrics: m}, nil
 }
 
 // Key returns the key of an entry in Redis.
