@@ -225,6 +225,4 @@ func (s *Store) Read(ctx context.Context, project ident.ProjectID, user ident.Us
 
 // DistrustAll makes every cache entry be filled anew. An events service calls it when it starts: one that died between the log and the
 // cache left entries behind that lack an event.
-func (s *Store) DistrustAll(ctx context.Context) error {
-	return s.cache.DistrustAll(ctx)
-}
+func (s *Store) DistrustAll(ctx context.Context) error { return s.cache.DistrustAll(ctx) }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,13 +21,17 @@ import (
 // BenchmarkMemoryOfSets tells what a redis-server takes for what is seen in a week of users who log in one to five times, two of a
 // household at one address and six in a network, one in seven of them in a second browser, and one in twenty of whom fails once.
 func BenchmarkMemoryOfSets(b *testing.B) {
-	b.Run("as they are written", func(b *testing.B) { memoryOfSets(b, func(sighting.Key) bool { return true }) })
-	b.Run("those alone that the default rules read", func(b *testing.B) {
-		memoryOfSets(b, func(k sighting.Key) bool { return k.Family == sighting.Bad || k.Subject == sighting.Environment })
+	b.Run("all kinds", func(b *testing.B) { memoryOfSets(b, sighting.EveryKind) })
+	b.Run("those that the default rules read", func(b *testing.B) {
+		memoryOfSets(b, sighting.KindsOf(
+			sighting.Kind{Subject: sighting.User, Family: sighting.Good}, sighting.Kind{Subject: sighting.Environment, Family: sighting.Good},
+			sighting.Kind{Subject: sighting.User, Family: sighting.Bad}, sighting.Kind{Subject: sighting.Address, Family: sighting.Bad},
+			sighting.Kind{Subject: sighting.Network, Family: sighting.Bad},
+		))
 	})
 }
 
-func memoryOfSets(b *testing.B, kept func(sighting.Key) bool) {
+func memoryOfSets(b *testing.B, kept sighting.Kinds) {
 	b.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -68,7 +71,7 @@ func memoryOfSets(b *testing.B, kept func(sighting.Key) bool) {
 				address := fmt.Sprintf("%d.%d.%d.%d", 20+network>>16, network>>8&255, network&255, 1+home%200)
 				e.Sighted = named.Name(string(e.User), e.Environment, address)
 				one, _ := entry.SightedIn(&e)
-				one.Keys = slices.DeleteFunc(one.Keys, func(k sighting.Key) bool { return !kept(k) })
+				one.Keys = kept.Of(one.Keys)
 				if waiting = append(waiting, one); len(waiting) >= batch {
 					see()
 				}

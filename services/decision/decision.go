@@ -149,6 +149,8 @@ type Sightings interface {
 	) (sighting.Reading, error)
 	// SeeUnknown is told of a login that was asked for with a name that is no user's, and does not wait.
 	SeeUnknown(e event.Event)
+	// Want is told of which kinds sets will be read from now on: others need not be kept.
+	Want(kinds sighting.Kinds)
 }
 
 // Deps are what the service needs of others. All but Sightings, Metadata, Audit and Admit are required.

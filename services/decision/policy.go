@@ -197,6 +197,9 @@ func (s *Service) make(ctx context.Context, packed []byte, admitted bool) (*poli
 
 func (s *Service) activate(ctx context.Context, p *policy) {
 	s.outside.Want(ctx, p.ListFiles())
+	if s.deps.Sightings != nil {
+		s.deps.Sightings.Want(p.Plan().Kinds())
+	}
 	replaced := s.active.Swap(p)
 	s.tell(ctx, audit.Event{Type: audit.PolicyReplaced, Before: replaced.audited(), Policy: p.audited()})
 	s.refused.Store(nil)

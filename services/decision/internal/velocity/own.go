@@ -42,7 +42,7 @@ func (p *Plan) successes(in *Input) (all sighting.Set, known bool) {
 		return sighting.Set{}, true
 	}
 	since, told := in.Now.Add(-p.own).UnixMilli(), event.Derived(in.Events, ownOf)
-	reported := p.set(in, Set{sighting.User, sighting.Good})
+	reported := p.set(in, Set{Subject: sighting.User, Family: sighting.Good})
 	if reported.Len() == 0 {
 		return told.set, told.lost <= since
 	}

@@ -14,10 +14,7 @@ import (
 )
 
 // Set is one that a decision reads, of whichever subject it is about.
-type Set struct {
-	Subject sighting.Subject // User, Address, Network or Environment
-	Family  sighting.Family
-}
+type Set = sighting.Kind
 
 // Plan is what rules read of a definition. It is immutable.
 type Plan struct {
@@ -44,7 +41,7 @@ func NewPlan(d *Definition, paths []string) *Plan {
 		}
 	}
 	if p.users {
-		p.add(Set{sighting.Environment, sighting.Good})
+		p.add(Set{Subject: sighting.Environment, Family: sighting.Good})
 	}
 	return p
 }
@@ -53,9 +50,9 @@ func (p *Plan) need(c Counter) {
 	switch {
 	case c.Subject == sighting.Project:
 	case c.Subject != sighting.User && c.Subject != sighting.UsedPasskey:
-		p.add(Set{c.Subject, c.Family})
+		p.add(Set{Subject: c.Subject, Family: c.Family})
 	case c.Family == sighting.Bad || c.Of.Has(sighting.AuthSuccess):
-		p.add(Set{sighting.User, c.Family})
+		p.add(Set{Subject: sighting.User, Family: c.Family})
 	}
 	if c.ofOwn() { // what the user's own events say
 		p.own = max(p.own, c.Window)
@@ -96,6 +93,12 @@ func (p *Plan) Keys(project ident.ProjectID, user ident.UserID, named *event.Sig
 		}
 	}
 	return keys
+}
+
+// Kinds returns the kinds of the sets that decisions read. One is always among them, since what is known of all of a project is judged by
+// what is known of sets.
+func (p *Plan) Kinds() sighting.Kinds {
+	return sighting.KindsOf(append(slices.Clone(p.Sets), Set{Subject: sighting.User, Family: sighting.Bad})...)
 }
 
 // Of returns Keys of a question.
@@ -252,7 +255,7 @@ func (p *Plan) Users(in *Input) *int {
 	if !p.users {
 		return nil
 	}
-	n := p.set(in, Set{sighting.Environment, sighting.Good}).Count(sighting.Counter{
+	n := p.set(in, Set{Subject: sighting.Environment, Family: sighting.Good}).Count(sighting.Counter{
 		Count: sighting.Users, Of: sighting.TypesOf(sighting.LoginCompleted, sighting.AppendCompleted, sighting.AuthSuccess), Window: p.horizon,
 		By: in.By,
 	}, in.Now)
@@ -286,7 +289,7 @@ func (p *Plan) count(c *Counter, in *Input, own sighting.Set) (n int, complete b
 	if subject == sighting.UsedPasskey {
 		subject = sighting.User
 	}
-	return p.set(in, Set{subject, c.Family}).Count(by, in.Now), since.Covers(c.Of, c.Window, in.Now)
+	return p.set(in, Set{Subject: subject, Family: c.Family}).Count(by, in.Now), since.Covers(c.Of, c.Window, in.Now)
 }
 
 // set returns what was read of one of the plan's sets; an empty one if nothing was.

@@ -83,22 +83,22 @@ const some = `
 func TestOnlyWhatRulesReadIsReadAndFound(t *testing.T) {
 	t.Parallel()
 	d := learned(t, some)
-	userBad, userGood := Set{sighting.User, sighting.Bad}, Set{sighting.User, sighting.Good}
+	userBad, userGood := Set{Subject: sighting.User, Family: sighting.Bad}, Set{Subject: sighting.User, Family: sighting.Good}
 	for name, c := range map[string]struct {
 		paths []string
 		sets  []Set
 		found []string
 	}{
 		"nothing":             {[]string{"client.os"}, nil, nil},
-		"one":                 {[]string{"velocity.spray"}, []Set{{sighting.Address, sighting.Bad}}, []string{"spray"}},
+		"one":                 {[]string{"velocity.spray"}, []Set{{Subject: sighting.Address, Family: sighting.Bad}}, []string{"spray"}},
 		"two of one set":      {[]string{"velocity.failures", "velocity.ofPasskey"}, []Set{userBad}, []string{"failures", "ofPasskey"}},
 		"what events say":     {[]string{"velocity.successes"}, nil, []string{"successes"}},
 		"what was reported":   {[]string{"velocity.reported"}, []Set{userGood}, []string{"reported"}},
 		"a project":           {[]string{"velocity.attack"}, nil, []string{"attack"}},
 		"that it is complete": {[]string{"velocity.complete"}, nil, []string{}},
-		"users of a browser":  {[]string{"environment.users"}, []Set{{sighting.Environment, sighting.Good}}, nil},
+		"users of a browser":  {[]string{"environment.users"}, []Set{{Subject: sighting.Environment, Family: sighting.Good}}, nil},
 		"all": {
-			[]string{"velocity"}, []Set{userBad, userGood, {sighting.Address, sighting.Bad}},
+			[]string{"velocity"}, []Set{userBad, userGood, {Subject: sighting.Address, Family: sighting.Bad}},
 			[]string{"attack", "failures", "ofPasskey", "reported", "spray", "successes"},
 		},
 	} {
@@ -186,11 +186,11 @@ func TestCountersCountWhatTheySay(t *testing.T) {
 	}
 	for i, set := range p.Sets {
 		switch set {
-		case Set{sighting.User, sighting.Bad}:
+		case Set{Subject: sighting.User, Family: sighting.Bad}:
 			in.Sets[i] = sighting.NewSet([]sighting.Sighting{
 				refused("a", time.Minute, "cre-1"), refused("b", 15*time.Minute-time.Millisecond, "cre-2"), refused("c", 15*time.Minute, "cre-1"),
 			})
-		case Set{sighting.User, sighting.Good}:
+		case Set{Subject: sighting.User, Family: sighting.Good}:
 			in.Sets[i] = sighting.NewSet([]sighting.Sighting{ofReported})
 		}
 	}
