@@ -72,7 +72,7 @@ func forgetsCounts(t *testing.T, where shape) {
 			t.Fatal(err)
 		}
 		eventually(t, "nothing is found in the log again", func() bool {
-			whole, err := st.redis.HExists(t.Context(), "keyward:sightings", "whole").Result()
+			whole, err := st.redis.HExists(t.Context(), "keyward:sightings:kinds", "whole").Result()
 			return err == nil && whole
 		})
 		said("what was forgotten is found again", false, false)

@@ -201,6 +201,7 @@ func BenchmarkRebuild(b *testing.B) {
 					_ = w.redis.Client.FlushAll(b.Context())
 				}
 				s := w.store(b)
+				s.Want(sighting.EveryKind)
 				ctx, stop := context.WithCancel(b.Context())
 				var running sync.WaitGroup
 				running.Go(func() { s.Run(ctx) })

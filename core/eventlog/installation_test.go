@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/redistest"
+	"github.com/keyward/keyward/core/sighting"
 )
 
 func TestMain(m *testing.M) {
@@ -104,6 +105,7 @@ func (i *installation) start(config historycache.Config, change ...func(*redis.O
 	if err != nil {
 		i.t.Fatal(err)
 	}
+	n.Want(sighting.EveryKind)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { n.Run(ctx) })

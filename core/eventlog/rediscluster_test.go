@@ -149,6 +149,7 @@ func (i *installation) onCluster(masters []*clusterNode) (*eventlog.Store, *cach
 	if err != nil {
 		i.t.Fatal(err)
 	}
+	store.Want(sighting.EveryKind)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { store.Run(ctx) })

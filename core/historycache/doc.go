@@ -1,6 +1,7 @@
 // Package historycache keeps a copy of users' histories where reading one costs little: in Redis, and the most used of them decoded in the
 // process, so that it takes one round trip; or, where one process is all there is, in its memory alone. The truth is a log. The package
-// touches the key-value bucket "cache-epochs" and the Redis keys {project/user}:events and {project/user}:offers, and reads the log.
+// touches the key-value bucket "cache-epochs" and the Redis keys {project/user}:events and {project/user}:offers and those of package
+// inredis, and reads the log.
 //
 // # Promise
 //
@@ -79,6 +80,14 @@
 // vouches for nothing, so its readers are told no stamp, and read the log without filling anything; its writers do nothing.
 //
 // Stamps name the process, by a text that it draws, and the fill and the changes by their numbers, so that no two are alike.
+//
+// # Sets of sightings
+//
+// What was seen of an address, a network, a browser or a user is kept in sets beside the entries, of those kinds that somebody's rules read
+// (package wanted). That nothing is missing from the sets of a server is said in a mark there (package whole), under an epoch as entries
+// have one, for a run and a number of evicted keys, and for a generation of each kind. A rebuild opens the mark, adds what the log holds
+// beside whoever adds meanwhile, and closes it; a kind that begins to be read is added to a mark that holds. Who is told that nothing is
+// missing since a moment counts all that was acknowledged since then.
 //
 // # What is left
 //

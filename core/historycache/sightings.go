@@ -68,7 +68,7 @@ func (c *Cache) ReadWith(
 	if unknown != nil {
 		epoch = 0
 	}
-	l := entry.NewLooked(project, sets, epoch, c.wanted.Now())
+	l := entry.NewLooked(project, sets, epoch, c.generations(ctx, len(sets), unknown))
 	var found sighting.Reading
 	var err error
 	switch {
@@ -83,6 +83,14 @@ func (c *Cache) ReadWith(
 	}
 	found.Since.Unknown = max(found.Since.Unknown, c.seen.lostMs.Load())
 	return found, err
+}
+
+// generations returns for which sets may be whole; none if nothing is read, or the epoch of nothing is known.
+func (c *Cache) generations(ctx context.Context, sets int, unknown error) entry.Generations {
+	if sets == 0 || unknown != nil {
+		return entry.Generations{}
+	}
+	return c.wanted.Now(ctx)
 }
 
 // history reads an entry, with sets along.
@@ -196,7 +204,7 @@ func (c *Cache) keepWhole(ctx context.Context) {
 		if err := c.makeWhole(ctx); err != nil && ctx.Err() == nil {
 			c.seen.log.WarnContext(ctx, "what is counted may be less than there was, and could not be found again yet", "error", err)
 			pause = retryPause
-		} else if c.wanted.Settled().Generations != c.wanted.Now() {
+		} else if c.wanted.Settled().Generations != c.wanted.Now(ctx) {
 			pause = soonPause // until it is
 		}
 		c.forgetAgain(ctx) // what was being found again while somebody was forgotten

@@ -64,7 +64,8 @@ type totals struct {
 // NewSets returns sets for so many bytes, about.
 func NewSets(most int64, clock func() time.Time, written func() sighting.Kinds) *Sets {
 	return &Sets{
-		most: most, clock: clock, written: written, order: list.New(), all: map[sighting.Key]*list.Element{}, totals: map[ident.ProjectID]*totals{},
+		most: most, clock: clock, written: written, order: list.New(),
+		all: map[sighting.Key]*list.Element{}, totals: map[ident.ProjectID]*totals{},
 	}
 }
 

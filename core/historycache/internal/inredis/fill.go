@@ -1,6 +1,7 @@
 package inredis
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -176,22 +177,41 @@ const perAdd = 250
 // anything is read, and is whole only if it has that token still at the end: then nothing of it was lost meanwhile. One that lacks kinds
 // alone keeps its token, and what is whole stays so.
 func (s *Sets) Rebuild(ctx context.Context, epoch uint64, wanted *entry.Settled, find entry.Finder) error {
-	mine := rand.Text()
-	lacking, err := s.lacking(ctx, epoch, &wanted.Generations, mine)
+	lacking, err := s.lacking(ctx, epoch, &wanted.Generations)
 	if err != nil || len(lacking) == 0 {
 		return err
 	}
-	defer func() {
-		ctx, cancel := soon(context.WithoutCancel(ctx))
-		defer cancel()
-		if holder, err := s.client.Get(ctx, leaseKey).Result(); err == nil && holder == mine {
-			s.client.Del(ctx, leaseKey)
-		}
-	}()
+	mine, err := s.lease(ctx)
+	if err != nil || mine == "" {
+		return err
+	}
+	defer s.release(ctx, mine)
+	if lacking, err = s.lacking(ctx, epoch, &wanted.Generations); err != nil { // who had the lease may have done it
+		return err
+	}
 	if err := s.fill(ctx, lacking, epoch, wanted, mine, find); !errors.Is(err, errLeaseLost) {
 		return err
 	}
 	return nil // it is looked again soon whether they are whole
+}
+
+// lease takes the lease, and returns whose it is then; empty if another one has it.
+func (s *Sets) lease(ctx context.Context) (mine string, err error) {
+	ctx, cancel := soon(ctx)
+	defer cancel()
+	mine = rand.Text()
+	if taken, err := s.client.SetNX(ctx, leaseKey, mine, leaseLimit).Result(); err != nil || !taken {
+		return "", err
+	}
+	return mine, nil
+}
+
+func (s *Sets) release(ctx context.Context, mine string) {
+	ctx, cancel := soon(context.WithoutCancel(ctx))
+	defer cancel()
+	if s.held(ctx, mine) == nil {
+		s.client.Del(ctx, leaseKey)
+	}
 }
 
 // errLeaseLost says that who makes sets whole has lost the lease: so has Redis all that it had.
@@ -209,9 +229,8 @@ func (s *Sets) held(ctx context.Context, mine string) error {
 	return nil
 }
 
-// lacking returns the servers whose sets are to be made whole, each with its mark, nil if that says nothing, and takes the lease for them as
-// mine. There are none if another one has it.
-func (s *Sets) lacking(ctx context.Context, epoch uint64, wanted *entry.Generations, mine string) (map[*node]*whole.Mark, error) {
+// lacking returns the servers whose sets are to be made whole, each with its mark, nil if that says nothing.
+func (s *Sets) lacking(ctx context.Context, epoch uint64, wanted *entry.Generations) (map[*node]*whole.Mark, error) {
 	ctx, cancel := soon(ctx)
 	defer cancel()
 	nodes, err := s.servers(ctx)
@@ -220,15 +239,10 @@ func (s *Sets) lacking(ctx context.Context, epoch uint64, wanted *entry.Generati
 	}
 	lacking := map[*node]*whole.Mark{}
 	for _, n := range nodes {
-		if m, answers := s.wholeOf(ctx, n, epoch); answers && (m == nil && wanted.Kinds() != 0 || m != nil && m.Kinds.Lacks(wanted) != 0) {
+		m, answers := s.wholeOf(ctx, n, epoch)
+		if known := cmp.Or(m, &whole.Mark{}); answers && known.Kinds.Lacks(wanted) != 0 {
 			lacking[n] = m
 		}
-	}
-	if len(lacking) == 0 {
-		return nil, nil
-	}
-	if taken, err := s.client.SetNX(ctx, leaseKey, mine, leaseLimit).Result(); err != nil || !taken {
-		return nil, err
 	}
 	return lacking, nil
 }
@@ -295,6 +309,9 @@ func (s *Sets) fill(
 	var kinds sighting.Kinds
 	for _, m := range marks {
 		kinds |= m.Kinds.Lacks(&wanted.Generations)
+	}
+	if kinds == 0 {
+		return nil
 	}
 	var waiting []entry.Sighted
 	write := func(ctx context.Context) error {

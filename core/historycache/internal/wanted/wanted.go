@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,6 +74,9 @@ type Wanted struct {
 	own     atomic.Pointer[sighting.Kinds] // what this process wants; nil = it has not said
 	woken   chan struct{}
 	view    atomic.Pointer[view]
+
+	asking sync.Mutex
+	failed time.Time // when asking last failed; guarded by asking
 }
 
 // New returns what is known at first: nothing, so that everything is written. The reads of the bucket must come from the leader, the clock
@@ -101,12 +105,23 @@ func (w *Wanted) Written() sighting.Kinds {
 	return sighting.EveryKind
 }
 
-// Now returns the generations of what is wanted; none if that is not known.
-func (w *Wanted) Now() entry.Generations {
+// Now returns the generations of what is wanted; none if that cannot be learned. As a rule it is known.
+func (w *Wanted) Now(ctx context.Context) entry.Generations {
 	if v := w.current(); v != nil {
 		return v.generations
 	}
-	return entry.Generations{}
+	began := w.clock()
+	w.asking.Lock()
+	defer w.asking.Unlock()
+	v := w.current()
+	if v == nil && !w.failed.After(began) { // who waited for somebody who asked in vain does not ask
+		w.ask(ctx)
+		v = w.current()
+	}
+	if v == nil {
+		return entry.Generations{}
+	}
+	return v.generations
 }
 
 // Settled returns those generations whose kinds no writer leaves out any more, so that sets may be made whole for them, and since when
@@ -158,26 +173,37 @@ const askLimit = time.Second
 
 // look asks, and says what is wanted if that has to be said. A failure shows in the age of what is known.
 func (w *Wanted) look(ctx context.Context) {
+	w.asking.Lock()
+	defer w.asking.Unlock()
+	said, known := w.ask(ctx)
+	own := w.own.Load()
+	if !known || own == nil || !w.renew(&said, *own, w.clock().UnixMilli()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	asked := w.clock()
+	found, err := w.bucket.Upsert(ctx, key, func(s *stored) error {
+		w.renew(s, *own, w.clock().UnixMilli())
+		return nil
+	})
+	if err == nil {
+		w.see(found.Value, asked)
+	}
+}
+
+// ask takes up what the bucket says now. The caller holds asking.
+func (w *Wanted) ask(ctx context.Context) (said stored, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	asked := w.clock()
 	found, err := w.bucket.Get(ctx, key)
 	if err != nil && !errors.Is(err, kv.ErrNotFound) {
-		return
+		w.failed = w.clock()
+		return stored{}, false
 	}
 	w.see(found.Value, asked)
-	own := w.own.Load()
-	if said := found.Value; own == nil || !w.renew(&said, *own, w.clock().UnixMilli()) {
-		return
-	}
-	asked = w.clock()
-	said, err := w.bucket.Upsert(ctx, key, func(s *stored) error {
-		w.renew(s, *own, w.clock().UnixMilli())
-		return nil
-	})
-	if err == nil {
-		w.see(said.Value, asked)
-	}
+	return found.Value, true
 }
 
 // see takes up what the bucket said. What a later version says is as good as nothing: everything is written.

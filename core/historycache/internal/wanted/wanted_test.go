@@ -62,7 +62,7 @@ func TestNothingIsLeftOutThatSomebodyMayRead(t *testing.T) {
 	t.Parallel()
 	b, kv := bucket(t)
 	reader, writer := run(t, kv, quick()), run(t, kv, quick())
-	if writer.Written() != sighting.EveryKind || reader.Now() != (entry.Generations{}) {
+	if writer.Written() != sighting.EveryKind || reader.Now(t.Context()) != (entry.Generations{}) {
 		t.Fatal("something is left out, or may be whole, before anybody has said what is read")
 	}
 	reader.Want(some)
@@ -78,7 +78,7 @@ func TestNothingIsLeftOutThatSomebodyMayRead(t *testing.T) {
 	if settled := reader.Settled(); time.Since(began) < quick().Lease && settled.Kinds() != some {
 		t.Error("a kind is settled while a writer may leave it out")
 	}
-	before := reader.Now()
+	before := reader.Now(t.Context())
 	until(t, "what begins to be read is never settled", func() bool { return reader.Settled().Generations == before })
 	if time.Since(began) < quick().Lease {
 		t.Error("a kind was settled while a writer may have left it out")
@@ -88,7 +88,7 @@ func TestNothingIsLeftOutThatSomebodyMayRead(t *testing.T) {
 	until(t, "what nobody reads any more is written", func() bool { return writer.Written() == some })
 	reader.Want(sighting.EveryKind)
 	until(t, "it is not written again", func() bool { return writer.Written() == sighting.EveryKind })
-	for i, generation := range reader.Now() {
+	for i, generation := range reader.Now(t.Context()) {
 		if kind := sighting.AllKinds()[i]; some.Has(kind) != (generation == before[i]) {
 			t.Errorf("%v was of generation %d and is of %d", kind, before[i], generation)
 		}
@@ -108,8 +108,8 @@ func TestWhatALaterVersionSaysLeavesNothingOut(t *testing.T) {
 	w := run(t, kv, quick())
 	w.Want(some)
 	<-time.After(20 * quick().Poll)
-	if w.Written() != sighting.EveryKind || w.Now() != (entry.Generations{}) {
-		t.Errorf("%b is written, and generations are %v", w.Written(), w.Now())
+	if w.Written() != sighting.EveryKind || w.Now(t.Context()) != (entry.Generations{}) {
+		t.Errorf("%b is written, and generations are %v", w.Written(), w.Now(t.Context()))
 	}
 	if e, err := kv.Get(t.Context(), "sightings"); err != nil || e.Revision() != 1 {
 		t.Errorf("what a later version said was written over: %v", err)
