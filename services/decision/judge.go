@@ -33,7 +33,7 @@ func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.L
 	s.finish(
 		ctx, judged{
 			start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err, kept: asked,
-			files: found.Around.Revisions,
+			files: found.Around.Revisions, route: v.Route, reason: v.Reason,
 		}, &v.Verdict,
 	)
 	return v, nil
@@ -55,7 +55,7 @@ func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service
 	s.finish(
 		ctx, judged{
 			start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err, kept: asked,
-			files: found.Around.Revisions,
+			files: found.Around.Revisions, kind: v.Kind, reason: v.Reason,
 		}, &v.Verdict,
 	)
 	return v, nil
@@ -194,6 +194,9 @@ type judged struct {
 	err      error // why the policy gave no usable answer
 	kept     *kept.Question
 	files    map[string]string // of the operator: their revisions, by name
+	route    event.Route       // that was offered; this and kind: empty = none
+	kind     event.Kind
+	reason   string // why nothing was offered
 }
 
 // finish names the decision, counts it and hands it to the recorder.

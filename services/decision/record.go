@@ -45,6 +45,20 @@ type Judgement struct {
 	Memoised       bool             `json:"memoised"` // the answer was known from equal facts before
 	// Which of the operator's files were read, by name: the beginning of each one's SHA-256
 	Files map[string]string `json:"files,omitempty"`
+	// What lists show and reports count by; nil in records of earlier versions, whose facts and answers say it
+	Outline *Outline `json:"outline,omitempty"`
+}
+
+// Outline is what a decision was about and came to, in a few words, so that who reads many records need not read them whole.
+type Outline struct {
+	OS      string   `json:"os,omitempty"`
+	Browser string   `json:"browser,omitempty"`
+	Device  string   `json:"device,omitempty"`  // the class of the device
+	Route   string   `json:"route,omitempty"`   // of a login that was offered
+	Kind    string   `json:"kind,omitempty"`    // of a creation that was offered
+	Reasons []string `json:"reasons,omitempty"` // why nothing was offered, and what the rules of risk found, by name
+	Verdict string   `json:"verdict,omitempty"` // of the rules of risk: allow, review, challenge or deny; empty = they did not judge
+	Level   string   `json:"level,omitempty"`   // low, medium or high
 }
 
 // Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask
@@ -72,10 +86,28 @@ func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Dura
 		r.Risk = j.basis.Risk.Answer
 	}
 	r.Enforced = v.Risk != nil && v.Risk.Enforced
+	r.Outline = newOutline(j, v)
 	if j.question.Account != nil {
 		r.User = j.question.Account.ID
 	}
 	return r
+}
+
+func newOutline(j judged, v *service.Verdict) *Outline {
+	o := &Outline{Route: string(j.route), Kind: string(j.kind)}
+	if f := j.basis.Facts; f != nil {
+		o.OS, o.Browser, o.Device = f.Client.OS, f.Client.Browser, string(f.Client.Device)
+	}
+	if j.reason != "" {
+		o.Reasons = append(o.Reasons, j.reason)
+	}
+	if v.Risk != nil {
+		o.Verdict, o.Level = string(v.Risk.Action), string(v.Risk.Level)
+		for _, reason := range v.Risk.Reasons {
+			o.Reasons = append(o.Reasons, reason.Code)
+		}
+	}
+	return o
 }
 
 // appendJSON appends the record as encoding/json would write it, and without reflection: there is one for every decision.
@@ -109,7 +141,7 @@ func (r *Record) appendJSON(to []byte) []byte {
 	to = strconv.AppendBool(append(to, `,"allow":`...), r.Allow)
 	to = strconv.AppendInt(append(to, `,"durationMicros":`...), r.DurationMicros, 10)
 	to = strconv.AppendBool(append(to, `,"memoised":`...), r.Memoised)
-	to = appendFiles(to, r.Files)
+	to = r.Outline.appendMember(appendFiles(to, r.Files))
 	if to = append(to, `,"question":`...); r.Question == nil {
 		to = append(to, "null"...)
 	} else {
@@ -126,6 +158,42 @@ func (r *Record) appendJSON(to []byte) []byte {
 	if r.Enforced {
 		to = append(to, `,"enforced":true`...)
 	}
+	return append(to, '}')
+}
+
+// appendMember appends the outline as a member of an object, nothing if there is none.
+func (o *Outline) appendMember(to []byte) []byte {
+	if o == nil {
+		return to
+	}
+	to = append(to, `,"outline":`...)
+	start := len(to)
+	text := func(name, value string) {
+		if value != "" {
+			to = facts.AppendText(append(to, name...), value)
+		}
+	}
+	text(`,"os":`, o.OS)
+	text(`,"browser":`, o.Browser)
+	text(`,"device":`, o.Device)
+	text(`,"route":`, o.Route)
+	text(`,"kind":`, o.Kind)
+	for i, reason := range o.Reasons {
+		before := `,`
+		if i == 0 {
+			before = `,"reasons":[`
+		}
+		to = facts.AppendText(append(to, before...), reason)
+	}
+	if len(o.Reasons) > 0 {
+		to = append(to, ']')
+	}
+	text(`,"verdict":`, o.Verdict)
+	text(`,"level":`, o.Level)
+	if len(to) == start {
+		return append(to, "{}"...)
+	}
+	to[start] = '{'
 	return append(to, '}')
 }
 

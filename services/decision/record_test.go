@@ -53,6 +53,13 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 			r.Question = kept.Keep(&q.Question, nil)
 			r.Question.Read = kept.NewRead(event.NewSet(factstest.BusyHistory(time.UnixMilli(1e12), 3)), nil, "")
 		}
+		if rapid.Bool().Draw(t, "outlined") {
+			r.Outline = &Outline{
+				OS: text.Draw(t, "os"), Browser: text.Draw(t, "browser"), Device: text.Draw(t, "device"), Route: text.Draw(t, "route"),
+				Kind: text.Draw(t, "kind"), Reasons: rapid.SliceOfN(text, 0, 3).Draw(t, "reasons"), Verdict: text.Draw(t, "verdict"),
+				Level: text.Draw(t, "level"),
+			}
+		}
 		if rapid.Bool().Draw(t, "answered") {
 			r.Answer = json.RawMessage(`{"rule":"L1","hints":["a"]}`)
 		}
