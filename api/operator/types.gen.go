@@ -9,6 +9,96 @@ import (
 	"github.com/keyward/keyward/api/rest"
 )
 
+// Defines values for DecisionSummaryAction.
+const (
+	DecisionSummaryActionAppend    DecisionSummaryAction = "append"
+	DecisionSummaryActionLogin     DecisionSummaryAction = "login"
+	DecisionSummaryActionMediation DecisionSummaryAction = "mediation"
+	DecisionSummaryActionRisk      DecisionSummaryAction = "risk"
+	DecisionSummaryActionRollout   DecisionSummaryAction = "rollout"
+)
+
+// Valid indicates whether the value is a known member of the DecisionSummaryAction enum.
+func (e DecisionSummaryAction) Valid() bool {
+	switch e {
+	case DecisionSummaryActionAppend:
+		return true
+	case DecisionSummaryActionLogin:
+		return true
+	case DecisionSummaryActionMediation:
+		return true
+	case DecisionSummaryActionRisk:
+		return true
+	case DecisionSummaryActionRollout:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DecisionSummaryArm.
+const (
+	DecisionSummaryArmBase   DecisionSummaryArm = "base"
+	DecisionSummaryArmCanary DecisionSummaryArm = "canary"
+)
+
+// Valid indicates whether the value is a known member of the DecisionSummaryArm enum.
+func (e DecisionSummaryArm) Valid() bool {
+	switch e {
+	case DecisionSummaryArmBase:
+		return true
+	case DecisionSummaryArmCanary:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DecisionSummaryLevel.
+const (
+	DecisionSummaryLevelHigh   DecisionSummaryLevel = "high"
+	DecisionSummaryLevelLow    DecisionSummaryLevel = "low"
+	DecisionSummaryLevelMedium DecisionSummaryLevel = "medium"
+)
+
+// Valid indicates whether the value is a known member of the DecisionSummaryLevel enum.
+func (e DecisionSummaryLevel) Valid() bool {
+	switch e {
+	case DecisionSummaryLevelHigh:
+		return true
+	case DecisionSummaryLevelLow:
+		return true
+	case DecisionSummaryLevelMedium:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DecisionSummaryVerdict.
+const (
+	DecisionSummaryVerdictAllow     DecisionSummaryVerdict = "allow"
+	DecisionSummaryVerdictChallenge DecisionSummaryVerdict = "challenge"
+	DecisionSummaryVerdictDeny      DecisionSummaryVerdict = "deny"
+	DecisionSummaryVerdictReview    DecisionSummaryVerdict = "review"
+)
+
+// Valid indicates whether the value is a known member of the DecisionSummaryVerdict enum.
+func (e DecisionSummaryVerdict) Valid() bool {
+	switch e {
+	case DecisionSummaryVerdictAllow:
+		return true
+	case DecisionSummaryVerdictChallenge:
+		return true
+	case DecisionSummaryVerdictDeny:
+		return true
+	case DecisionSummaryVerdictReview:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OperatorRole.
 const (
 	OperatorRoleAdmin    OperatorRole = "admin"
@@ -75,6 +165,122 @@ func (e PolicyInstanceSource) Valid() bool {
 	}
 }
 
+// Decision defines model for Decision.
+type Decision struct {
+	// Outcome What came of an offer to create a passkey; empty of other decisions.
+	Outcome []DecisionStep `json:"outcome"`
+
+	// Record The record, as the AsyncAPI document describes messages of decisions.
+	Record map[string]interface{} `json:"record"`
+}
+
+// DecisionCoverage What the index has of the time that was asked for. It is rebuilt from the stream of records when it is lost, and holds no more than decision_index_max_age and decision_index_max_size say.
+type DecisionCoverage struct {
+	// Behind Records that are yet to be indexed.
+	Behind int64 `json:"behind"`
+
+	// From The oldest decision of the whole index.
+	From *time.Time `json:"from,omitempty"`
+
+	// Indexed Decisions that were indexed, about: by segments of 16,384 records.
+	Indexed int64 `json:"indexed"`
+
+	// Omitted Decisions that were left out, about the same, since there were more in a second than decision_index_rate: those that nobody doubted first.
+	Omitted int64 `json:"omitted"`
+
+	// Unreadable Records that could not be read.
+	Unreadable int64 `json:"unreadable"`
+}
+
+// DecisionList defines model for DecisionList.
+type DecisionList struct {
+	// Coverage What the index has of the time that was asked for. It is rebuilt from the stream of records when it is lost, and holds no more than decision_index_max_age and decision_index_max_size say.
+	Coverage  DecisionCoverage  `json:"coverage"`
+	Decisions []DecisionSummary `json:"decisions"`
+	Paging    Paging            `json:"paging"`
+}
+
+// DecisionStep defines model for DecisionStep.
+type DecisionStep struct {
+	At          time.Time `json:"at"`
+	Credential  *string   `json:"credential,omitempty"`
+	Environment *string   `json:"environment,omitempty"`
+
+	// Event Its ID.
+	Event   string  `json:"event"`
+	Process *string `json:"process,omitempty"`
+
+	// Type The type of the event.
+	Type string `json:"type"`
+}
+
+// DecisionSummary A decision in a few words. What is absent there was none of.
+type DecisionSummary struct {
+	Action DecisionSummaryAction `json:"action"`
+
+	// Allow Whether a passkey was offered; of a rollout, whether passkeys are switched on.
+	Allow bool `json:"allow"`
+
+	// Arm By which side of a canary of the policy was decided.
+	Arm     *DecisionSummaryArm `json:"arm,omitempty"`
+	Browser *string             `json:"browser,omitempty"`
+
+	// Created When it was decided.
+	Created    time.Time `json:"created"`
+	DecisionID string    `json:"decisionID"`
+
+	// Device The class of the device.
+	Device *string `json:"device,omitempty"`
+
+	// DurationMicros How long it took, in µs.
+	DurationMicros int64 `json:"durationMicros"`
+
+	// Level How high they take the risk for.
+	Level *DecisionSummaryLevel `json:"level,omitempty"`
+
+	// Memoised Whether the answer was known from equal facts before.
+	Memoised *bool   `json:"memoised,omitempty"`
+	OS       *string `json:"os,omitempty"`
+
+	// PolicyNumber The number of that revision, if it is one of the store.
+	PolicyNumber *int32 `json:"policyNumber,omitempty"`
+
+	// PolicyRevision Of the policy, as decisions name it.
+	PolicyRevision string  `json:"policyRevision"`
+	ProcessID      *string `json:"processID,omitempty"`
+	ProjectID      string  `json:"projectID"`
+
+	// Reasons Why nothing was offered, and what the rules of risk found, by name.
+	Reasons *[]string `json:"reasons,omitempty"`
+
+	// Route By which route a login was offered, or the kind of a creation that was.
+	Route *string `json:"route,omitempty"`
+
+	// Rule The row of the policy that answered.
+	Rule string `json:"rule"`
+
+	// Tag Why, in a word; empty of risk.
+	Tag string `json:"tag"`
+
+	// UserID Absent if nobody was known.
+	UserID *string `json:"userID,omitempty"`
+
+	// Verdict What the rules of risk say.
+	Verdict *DecisionSummaryVerdict `json:"verdict,omitempty"`
+}
+
+// DecisionSummaryAction defines model for DecisionSummary.Action.
+type DecisionSummaryAction string
+
+// DecisionSummaryArm By which side of a canary of the policy was decided.
+type DecisionSummaryArm string
+
+// DecisionSummaryLevel How high they take the risk for.
+type DecisionSummaryLevel string
+
+// DecisionSummaryVerdict What the rules of risk say.
+type DecisionSummaryVerdict string
+
 // ErrorDetails defines model for ErrorDetails.
 type ErrorDetails = rest.ErrorDetails
 
@@ -93,6 +299,13 @@ type Operator struct {
 
 // OperatorRole defines model for OperatorRole.
 type OperatorRole string
+
+// Paging defines model for Paging.
+type Paging struct {
+	Page       int32 `json:"page"`
+	TotalItems int32 `json:"totalItems"`
+	TotalPages int32 `json:"totalPages"`
+}
 
 // PolicyActor The operator who did it, by the name that the operator had then.
 type PolicyActor struct {
@@ -258,11 +471,47 @@ type PolicyStatus struct {
 // RequestData defines model for RequestData.
 type RequestData = rest.RequestData
 
+// Filter defines model for filter.
+type Filter = []string
+
 // Number defines model for number.
 type Number = int32
 
+// Page defines model for page.
+type Page = int32
+
+// PageSize defines model for pageSize.
+type PageSize = int32
+
+// Sort defines model for sort.
+type Sort = string
+
 // Error defines model for Error.
 type Error = ErrorRsp
+
+// ListDecisionsParams defines parameters for ListDecisions.
+type ListDecisionsParams struct {
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
+	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
+	Filter *Filter `form:"filter[],omitempty" json:"filter[],omitempty"`
+
+	// Page From 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Most items of a page.
+	PageSize *PageSize `form:"pageSize,omitempty" json:"pageSize,omitempty"`
+}
+
+// StreamDecisionsParams defines parameters for StreamDecisions.
+type StreamDecisionsParams struct {
+	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
+	Filter *Filter `form:"filter[],omitempty" json:"filter[],omitempty"`
+
+	// LastEventID The id of the decision to go on after; without it the stream begins now.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
 
 // ChangePolicyJSONRequestBody defines body for ChangePolicy for application/json ContentType.
 type ChangePolicyJSONRequestBody = PolicyChangeReq

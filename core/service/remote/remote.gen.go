@@ -556,6 +556,80 @@ func (c DecisionClient) RecordedRisk(ctx context.Context, req service.ForProject
 	return rpc.Call[service.RecordedRisk](ctx, c.calls, "recorded-risk", req)
 }
 
+// PolicyMethods is the method table of the policy service, for rpc.Serve.
+func PolicyMethods(decisions service.Decisions, policies service.Policies) rpc.Service {
+	return rpc.Service{Name: "policy", Methods: []rpc.Method{
+		rpc.Bind("list-decisions", decisions.ListDecisions),
+		rpc.Bind("follow-decisions", decisions.FollowDecisions),
+		rpc.Bind("get-decision", decisions.GetDecision),
+		rpc.Bind("push-policy", policies.PushPolicy),
+		rpc.Bind("list-policies", policies.ListPolicies),
+		rpc.Bind("get-policy", policies.GetPolicy),
+		rpc.Bind("get-policy-bundle", policies.GetPolicyBundle),
+		rpc.Bind("get-live-policy", policies.GetLivePolicy),
+		rpc.Bind("list-policy-changes", policies.ListPolicyChanges),
+		rpc.Bind("change-policy", policies.ChangePolicy),
+		rpc.Bind("get-policy-status", policies.GetPolicyStatus),
+	}}
+}
+
+// PolicyClient calls the policy service over the bus.
+type PolicyClient struct{ calls *rpc.Client }
+
+var (
+	_ service.Decisions = PolicyClient{}
+	_ service.Policies  = PolicyClient{}
+)
+
+// NewPolicyClient returns a client whose calls end after the timeout of the limits at the latest.
+func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
+	return PolicyClient{rpc.NewClient(conn, "policy", limits,
+		"list-decisions",
+		"follow-decisions",
+		"get-decision",
+		"list-policies",
+		"get-policy",
+		"get-policy-bundle",
+		"get-live-policy",
+		"list-policy-changes",
+		"get-policy-status",
+	)}
+}
+
+func (c PolicyClient) ListDecisions(ctx context.Context, req service.ForOperator[service.List]) (operator.DecisionList, error) {
+	return rpc.Call[operator.DecisionList](ctx, c.calls, "list-decisions", req)
+}
+func (c PolicyClient) FollowDecisions(ctx context.Context, req service.ForOperator[service.DecisionsAfter]) (service.NewDecisions, error) {
+	return rpc.Call[service.NewDecisions](ctx, c.calls, "follow-decisions", req)
+}
+func (c PolicyClient) GetDecision(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.Decision, error) {
+	return rpc.Call[operator.Decision](ctx, c.calls, "get-decision", req)
+}
+func (c PolicyClient) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
+	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "push-policy", req)
+}
+func (c PolicyClient) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
+	return rpc.Call[operator.PolicyRevisionList](ctx, c.calls, "list-policies", req)
+}
+func (c PolicyClient) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
+	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "get-policy", req)
+}
+func (c PolicyClient) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
+	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-policy-bundle", req)
+}
+func (c PolicyClient) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
+	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-live-policy", req)
+}
+func (c PolicyClient) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
+	return rpc.Call[operator.PolicyChangeList](ctx, c.calls, "list-policy-changes", req)
+}
+func (c PolicyClient) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
+	return rpc.Call[operator.PolicyChange](ctx, c.calls, "change-policy", req)
+}
+func (c PolicyClient) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
+	return rpc.Call[operator.PolicyStatus](ctx, c.calls, "get-policy-status", req)
+}
+
 // EventsMethods is the method table of the events service, for rpc.Serve.
 func EventsMethods(events service.Events, eventImporter service.EventImporter, webhooks service.Webhooks) rpc.Service {
 	return rpc.Service{Name: "events", Methods: []rpc.Method{
@@ -654,62 +728,4 @@ func (c EventsClient) ListWebhookDeadLetters(ctx context.Context, req service.Fo
 }
 func (c EventsClient) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
 	return rpc.Call[rest.WebhookReplayRsp](ctx, c.calls, "replay-webhook-dead-letters", req)
-}
-
-// PolicyMethods is the method table of the policy service, for rpc.Serve.
-func PolicyMethods(policies service.Policies) rpc.Service {
-	return rpc.Service{Name: "policy", Methods: []rpc.Method{
-		rpc.Bind("push-policy", policies.PushPolicy),
-		rpc.Bind("list-policies", policies.ListPolicies),
-		rpc.Bind("get-policy", policies.GetPolicy),
-		rpc.Bind("get-policy-bundle", policies.GetPolicyBundle),
-		rpc.Bind("get-live-policy", policies.GetLivePolicy),
-		rpc.Bind("list-policy-changes", policies.ListPolicyChanges),
-		rpc.Bind("change-policy", policies.ChangePolicy),
-		rpc.Bind("get-policy-status", policies.GetPolicyStatus),
-	}}
-}
-
-// PolicyClient calls the policy service over the bus.
-type PolicyClient struct{ calls *rpc.Client }
-
-var (
-	_ service.Policies = PolicyClient{}
-)
-
-// NewPolicyClient returns a client whose calls end after the timeout of the limits at the latest.
-func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
-	return PolicyClient{rpc.NewClient(conn, "policy", limits,
-		"list-policies",
-		"get-policy",
-		"get-policy-bundle",
-		"get-live-policy",
-		"list-policy-changes",
-		"get-policy-status",
-	)}
-}
-
-func (c PolicyClient) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
-	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "push-policy", req)
-}
-func (c PolicyClient) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
-	return rpc.Call[operator.PolicyRevisionList](ctx, c.calls, "list-policies", req)
-}
-func (c PolicyClient) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
-	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "get-policy", req)
-}
-func (c PolicyClient) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
-	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-policy-bundle", req)
-}
-func (c PolicyClient) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
-	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-live-policy", req)
-}
-func (c PolicyClient) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
-	return rpc.Call[operator.PolicyChangeList](ctx, c.calls, "list-policy-changes", req)
-}
-func (c PolicyClient) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
-	return rpc.Call[operator.PolicyChange](ctx, c.calls, "change-policy", req)
-}
-func (c PolicyClient) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
-	return rpc.Call[operator.PolicyStatus](ctx, c.calls, "get-policy-status", req)
 }

@@ -389,6 +389,51 @@ func (f Explanations) RecordedRisk(ctx context.Context, req service.ForProject[i
 	return answer[service.RecordedRisk](ctx, f.Recording, "Explanations.RecordedRisk", req)
 }
 
+// Decisions is a service.Decisions that records.
+type Decisions struct{ *Recording }
+
+var _ service.Decisions = Decisions{}
+
+func (f Decisions) ListDecisions(ctx context.Context, req service.ForOperator[service.List]) (operator.DecisionList, error) {
+	return answer[operator.DecisionList](ctx, f.Recording, "Decisions.ListDecisions", req)
+}
+func (f Decisions) FollowDecisions(ctx context.Context, req service.ForOperator[service.DecisionsAfter]) (service.NewDecisions, error) {
+	return answer[service.NewDecisions](ctx, f.Recording, "Decisions.FollowDecisions", req)
+}
+func (f Decisions) GetDecision(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.Decision, error) {
+	return answer[operator.Decision](ctx, f.Recording, "Decisions.GetDecision", req)
+}
+
+// Policies is a service.Policies that records.
+type Policies struct{ *Recording }
+
+var _ service.Policies = Policies{}
+
+func (f Policies) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
+	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.PushPolicy", req)
+}
+func (f Policies) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
+	return answer[operator.PolicyRevisionList](ctx, f.Recording, "Policies.ListPolicies", req)
+}
+func (f Policies) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
+	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.GetPolicy", req)
+}
+func (f Policies) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
+	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetPolicyBundle", req)
+}
+func (f Policies) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
+	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetLivePolicy", req)
+}
+func (f Policies) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
+	return answer[operator.PolicyChangeList](ctx, f.Recording, "Policies.ListPolicyChanges", req)
+}
+func (f Policies) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
+	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.ChangePolicy", req)
+}
+func (f Policies) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
+	return answer[operator.PolicyStatus](ctx, f.Recording, "Policies.GetPolicyStatus", req)
+}
+
 // Events is a service.Events that records.
 type Events struct{ *Recording }
 
@@ -459,34 +504,4 @@ func (f Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWeb
 }
 func (f Webhooks) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
 	return answer[rest.WebhookReplayRsp](ctx, f.Recording, "Webhooks.ReplayWebhookDeadLetters", req)
-}
-
-// Policies is a service.Policies that records.
-type Policies struct{ *Recording }
-
-var _ service.Policies = Policies{}
-
-func (f Policies) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
-	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.PushPolicy", req)
-}
-func (f Policies) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
-	return answer[operator.PolicyRevisionList](ctx, f.Recording, "Policies.ListPolicies", req)
-}
-func (f Policies) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
-	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.GetPolicy", req)
-}
-func (f Policies) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
-	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetPolicyBundle", req)
-}
-func (f Policies) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
-	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetLivePolicy", req)
-}
-func (f Policies) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
-	return answer[operator.PolicyChangeList](ctx, f.Recording, "Policies.ListPolicyChanges", req)
-}
-func (f Policies) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
-	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.ChangePolicy", req)
-}
-func (f Policies) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
-	return answer[operator.PolicyStatus](ctx, f.Recording, "Policies.GetPolicyStatus", req)
 }

@@ -9,20 +9,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
-	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/keyward/keyward/core/sqlitefile"
 )
 
-const (
-	FileName    = "lists.db" // as the file is called in its directory
-	busyTimeout = 10 * time.Second
-)
+// FileName is how the file is called in its directory.
+const FileName = "lists.db"
 
 // File is an open SQLite file: one connection that writes and some that read.
 type File struct {
@@ -48,28 +41,21 @@ func openAs(ctx context.Context, path string, loading bool) (*File, error) {
 		write = []string{"journal_mode(OFF)", "synchronous(OFF)", "cache_size(-65536)", "locking_mode(EXCLUSIVE)"}
 	}
 	var err error
-	if f.pool, err = sql.Open("sqlite", dsn(path, append(write, busy())...)); err != nil {
+	if f.pool, err = sql.Open(sqlitefile.Driver, sqlitefile.DSN(path, write...)); err != nil {
 		return nil, fmt.Errorf("open the read model: %w", err)
 	}
 	f.pool.SetMaxOpenConns(1)
 	if f.writer, err = f.pool.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the read model: %w", err), f.Close())
 	}
-	if f.mover, err = sql.Open("sqlite", dsn(path, "synchronous(NORMAL)", "cache_size(-1024)", busy())); err != nil {
+	if f.mover, err = sql.Open(sqlitefile.Driver, sqlitefile.DSN(path, "synchronous(NORMAL)", "cache_size(-1024)")); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the read model: %w", err), f.Close())
 	}
 	f.mover.SetMaxOpenConns(1)
-	if f.readers, err = openReaders(dsn(path, "query_only(1)", "cache_size(-16384)", busy())); err != nil {
+	if f.readers, err = openReaders(sqlitefile.DSN(path, "query_only(1)", "cache_size(-16384)")); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the read model: %w", err), f.Close())
 	}
 	return f, nil
-}
-
-func busy() string { return "busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")" }
-
-func dsn(path string, pragmas ...string) string {
-	query := url.Values{"_pragma": pragmas}
-	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}).String()
 }
 
 // Close closes every connection. Nobody may be reading.
@@ -88,16 +74,6 @@ func (f *File) Close() error {
 		errs = append(errs, f.pool.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// discard removes the file with what belongs to it.
-func discard(path string) error {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove the read model: %w", err)
-		}
-	}
-	return nil
 }
 
 // execute runs statements on the writing connection.
@@ -145,32 +121,10 @@ func (f *File) Cursors(ctx context.Context) (map[string]Cursor, error) {
 }
 
 // IsDamage reports whether err says that the file is not what was written.
-func IsDamage(err error) bool {
-	var failure *sqlite.Error
-	if !errors.As(err, &failure) {
-		return false
-	}
-	if failure.Code() == sqlite3.SQLITE_IOERR_SHORT_READ {
-		return true
-	}
-	const primary = 0xff // the rest of a code is detail
-	switch failure.Code() & primary {
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
-		return true
-	}
-	return false
-}
+func IsDamage(err error) bool { return sqlitefile.IsDamage(err) }
 
 // Size returns how many bytes the file takes.
-func (f *File) Size() int64 {
-	var total int64
-	for _, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(filepath.Clean(f.path + suffix)); err == nil {
-			total += info.Size()
-		}
-	}
-	return total
-}
+func (f *File) Size() int64 { return sqlitefile.Size(f.path) }
 
 // ListOf returns the list whose rows are those of a bucket's entries.
 func ListOf(bucket int) string { return [BucketCount]string{"users", "sessions", "tokens"}[bucket] }

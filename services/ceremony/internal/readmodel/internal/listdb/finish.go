@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"strconv"
+
+	"github.com/keyward/keyward/core/sqlitefile"
 )
 
 // Create makes a file without rows, for a load, in the place of one that may be there. Until it is finished no one takes it for whole.
 func Create(ctx context.Context, path string) (*File, error) {
-	if err := discard(path); err != nil {
+	if err := sqlitefile.Remove(path); err != nil {
 		return nil, err
 	}
 	f, err := openAs(ctx, path, true)

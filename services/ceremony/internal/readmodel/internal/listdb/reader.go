@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/keyward/keyward/core/sqlitefile"
 )
 
 const (
@@ -25,7 +27,7 @@ type connection struct {
 }
 
 func openReaders(dsn string) (*readers, error) {
-	db, err := sql.Open("sqlite", dsn)
+	db, err := sql.Open(sqlitefile.Driver, dsn)
 	if err != nil {
 		return nil, err
 	}
