@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/kept"
+	"github.com/keyward/keyward/services/decision/internal/outline"
 )
 
 // Judgement is the part of a record that is the same for who writes and for who reads it: of what was decided, by which policy, and how it
@@ -46,19 +47,7 @@ type Judgement struct {
 	// Which of the operator's files were read, by name: the beginning of each one's SHA-256
 	Files map[string]string `json:"files,omitempty"`
 	// What lists show and reports count by; nil in records of earlier versions, whose facts and answers say it
-	Outline *Outline `json:"outline,omitempty"`
-}
-
-// Outline is what a decision was about and came to, in a few words, so that who reads many records need not read them whole.
-type Outline struct {
-	OS      string   `json:"os,omitempty"`
-	Browser string   `json:"browser,omitempty"`
-	Device  string   `json:"device,omitempty"`  // the class of the device
-	Route   string   `json:"route,omitempty"`   // of a login that was offered
-	Kind    string   `json:"kind,omitempty"`    // of a creation that was offered
-	Reasons []string `json:"reasons,omitempty"` // why nothing was offered, and what the rules of risk found, by name
-	Verdict string   `json:"verdict,omitempty"` // of the rules of risk: allow, review, challenge or deny; empty = they did not judge
-	Level   string   `json:"level,omitempty"`   // low, medium or high
+	Outline *outline.Said `json:"outline,omitempty"`
 }
 
 // Record is the body of a message on the decision stream: what was asked, what was answered and by which policy. It is enough to ask
@@ -93,8 +82,8 @@ func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Dura
 	return r
 }
 
-func newOutline(j judged, v *service.Verdict) *Outline {
-	o := &Outline{Route: string(j.route), Kind: string(j.kind)}
+func newOutline(j judged, v *service.Verdict) *outline.Said {
+	o := &outline.Said{Route: string(j.route), Kind: string(j.kind)}
 	if f := j.basis.Facts; f != nil {
 		o.OS, o.Browser, o.Device = f.Client.OS, f.Client.Browser, string(f.Client.Device)
 	}
@@ -141,7 +130,7 @@ func (r *Record) appendJSON(to []byte) []byte {
 	to = strconv.AppendBool(append(to, `,"allow":`...), r.Allow)
 	to = strconv.AppendInt(append(to, `,"durationMicros":`...), r.DurationMicros, 10)
 	to = strconv.AppendBool(append(to, `,"memoised":`...), r.Memoised)
-	to = r.Outline.appendMember(appendFiles(to, r.Files))
+	to = r.Outline.AppendMember(appendFiles(to, r.Files))
 	if to = append(to, `,"question":`...); r.Question == nil {
 		to = append(to, "null"...)
 	} else {
@@ -158,42 +147,6 @@ func (r *Record) appendJSON(to []byte) []byte {
 	if r.Enforced {
 		to = append(to, `,"enforced":true`...)
 	}
-	return append(to, '}')
-}
-
-// appendMember appends the outline as a member of an object, nothing if there is none.
-func (o *Outline) appendMember(to []byte) []byte {
-	if o == nil {
-		return to
-	}
-	to = append(to, `,"outline":`...)
-	start := len(to)
-	text := func(name, value string) {
-		if value != "" {
-			to = facts.AppendText(append(to, name...), value)
-		}
-	}
-	text(`,"os":`, o.OS)
-	text(`,"browser":`, o.Browser)
-	text(`,"device":`, o.Device)
-	text(`,"route":`, o.Route)
-	text(`,"kind":`, o.Kind)
-	for i, reason := range o.Reasons {
-		before := `,`
-		if i == 0 {
-			before = `,"reasons":[`
-		}
-		to = facts.AppendText(append(to, before...), reason)
-	}
-	if len(o.Reasons) > 0 {
-		to = append(to, ']')
-	}
-	text(`,"verdict":`, o.Verdict)
-	text(`,"level":`, o.Level)
-	if len(to) == start {
-		return append(to, "{}"...)
-	}
-	to[start] = '{'
 	return append(to, '}')
 }
 

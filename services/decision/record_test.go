@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 	"github.com/keyward/keyward/services/decision/internal/kept"
+	"github.com/keyward/keyward/services/decision/internal/outline"
 )
 
 func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
@@ -54,7 +55,7 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 			r.Question.Read = kept.NewRead(event.NewSet(factstest.BusyHistory(time.UnixMilli(1e12), 3)), nil, "")
 		}
 		if rapid.Bool().Draw(t, "outlined") {
-			r.Outline = &Outline{
+			r.Outline = &outline.Said{
 				OS: text.Draw(t, "os"), Browser: text.Draw(t, "browser"), Device: text.Draw(t, "device"), Route: text.Draw(t, "route"),
 				Kind: text.Draw(t, "kind"), Reasons: rapid.SliceOfN(text, 0, 3).Draw(t, "reasons"), Verdict: text.Draw(t, "verdict"),
 				Level: text.Draw(t, "level"),

@@ -159,6 +159,7 @@ func serve(t testing.TB, s setup) *server {
 		Webhooks:     servicetest.Webhooks{Recording: srv.services},
 		Explanations: servicetest.Explanations{Recording: srv.services},
 		Policies:     servicetest.Policies{Recording: srv.services},
+		Decisions:    servicetest.Decisions{Recording: srv.services},
 		Operators:    s.staff,
 		Projects:     s.projects,
 		Issuers:      s.projects,

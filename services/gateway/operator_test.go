@@ -65,6 +65,17 @@ func as(token string, more ...string) map[string]string {
 	return h
 }
 
+// unending is the operation whose answer has no end.
+const unending = "streamDecisions"
+
+// methodOf is how an operation is called so that its answer ends.
+func methodOf(op *contract.Operation) string {
+	if op.ID == unending {
+		return http.MethodHead
+	}
+	return op.Method
+}
+
 func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T) {
 	t.Parallel()
 	s, document := operating(t, gateway.Config{})
@@ -73,7 +84,7 @@ func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T
 			t.Run(op.ID+"/"+string(role), func(t *testing.T) {
 				request := goodCall(t, nil, op)
 				before := len(s.services.Calls())
-				a := s.call(op.Method, request.path, request.body, as(string(role)))
+				a := s.call(methodOf(op), request.path, request.body, as(string(role)))
 				calls := s.services.Calls()[before:]
 				if !role.Covers(op.Role) {
 					if a.status != 403 || a.error.Error.Type != rest.ErrorTypeLoginError || len(calls) != 0 ||
@@ -85,7 +96,7 @@ func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T
 				if a.status != 200 {
 					t.Fatalf("%d %s", a.status, a.body)
 				}
-				if err := op.CheckResponse("200", a.body); err != nil && op.ID != "downloadPolicyBundle" { // it is no JSON
+				if err := op.CheckResponse("200", a.body); err != nil && op.ID != "downloadPolicyBundle" && op.ID != unending { // they are no JSON
 					t.Errorf("the answer does not fit the contract: %v\n%s", err, a.body)
 				}
 				if op.ID == "getOperator" {
@@ -210,7 +221,7 @@ func TestNoPageOfAnotherOriginReadsOrChangesAnythingOfTheOperatorAPI(t *testing.
 			"none that could be named":  {"null", false},
 			"what cannot be read as it": {"http://%zz", false},
 		} {
-			a := s.call(op.Method, request.path, request.body, as("admin", "Origin", c.origin))
+			a := s.call(methodOf(op), request.path, request.body, as("admin", "Origin", c.origin))
 			if want := c.good || op.Method == http.MethodGet; (a.status == 200) != want ||
 				!want && (a.status != 403 || a.error.Error.Type != rest.ErrorTypeInvalidOrigin) {
 				t.Errorf("%s from %s: %d %s", op.ID, name, a.status, a.body)

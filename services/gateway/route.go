@@ -23,7 +23,10 @@ func (g *Gateway) mount() error {
 	documents := wellknown.Documents{Visited: g.door.Visited, Keys: g.ceremony.Keys}
 	services := operation.Services{
 		Ceremony: g.ceremony, Events: g.events, Webhooks: g.webhooks, Explanations: g.explains, Policies: g.policies,
-		Keys: documents.ServeKeys, Stream: g.streams.Serve, WellKnown: documents.Serve,
+		Keys: documents.ServeKeys, Stream: g.streams.Serve, WellKnown: documents.Serve, Decisions: g.decisions,
+	}
+	if g.decisions != nil {
+		services.DecisionStream = g.streams.ServeDecisions(g.decisions.FollowDecisions)
 	}
 	backend, err := operation.Join(g.document, operation.Backend(services))
 	visited, visitedErr := operation.Join(g.frontend, operation.Frontend(services))

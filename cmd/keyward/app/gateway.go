@@ -70,6 +70,7 @@ func (a *App) openGateway(ctx context.Context) error {
 		Webhooks:     a.parts.webhooks,
 		Explanations: a.parts.explanations,
 		Policies:     a.parts.policies,
+		Decisions:    a.parts.decisions,
 		Projects:     a.projects,
 		Issuers:      a.projects,
 		Idempotency:  idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now),

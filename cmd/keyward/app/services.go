@@ -35,6 +35,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/admit"
+	"github.com/keyward/keyward/services/decision/index"
 	"github.com/keyward/keyward/services/decision/invariant"
 	"github.com/keyward/keyward/services/decision/trial"
 	"github.com/keyward/keyward/services/decision/workbench"
@@ -50,6 +51,7 @@ type parts struct {
 
 	explanations service.Explanations
 	policies     service.Policies
+	decisions    service.Decisions
 }
 
 // openCache opens Redis. Without one, the memory of the process takes its place, which is right only if no other process writes events:
@@ -92,6 +94,7 @@ func (a *App) startServices(ctx context.Context) error {
 		decision:     remoteDecision,
 		explanations: remoteDecision,
 		policies:     remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
+		decisions:    remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.Calls),
 	}
 	for _, name := range a.needed() {
@@ -268,8 +271,15 @@ func (a *App) startWorkbench(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.parts.policies = bench
-	return a.serve(remote.PolicyMethods(bench))
+	decisions, err := index.New(a.cfg.Index, index.Deps{
+		Dir: a.cfg.IndexPath(), JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry,
+	})
+	if err != nil {
+		return err
+	}
+	a.run("index of decisions", decisions.Run)
+	a.parts.policies, a.parts.decisions = bench, decisions
+	return a.serve(remote.PolicyMethods(decisions, bench))
 }
 
 // policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.

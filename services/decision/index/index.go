@@ -65,7 +65,7 @@ func (c Config) Validate() error {
 
 // Deps are what an index works with. All are required.
 type Deps struct {
-	Dir      string // of the file; it is made
+	Dir      string // of the file; it is made. Empty = one of the process's own, which goes with it
 	JS       jetstream.JetStream
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -79,6 +79,7 @@ type Index struct {
 	file    *rowfile.File
 	records *replay.Records
 	anew    prometheus.Counter
+	own     string // the directory, if it goes with the process
 }
 
 var _ service.Decisions = (*Index)(nil)
@@ -97,12 +98,12 @@ func New(cfg Config, deps Deps) (*Index, error) {
 	if !cfg.On {
 		return i, nil
 	}
-	const private = 0o700
-	if err := os.MkdirAll(deps.Dir, private); err != nil {
+	dir, err := i.directory()
+	if err != nil {
 		return nil, fmt.Errorf("index of decisions: %w", err)
 	}
 	i.file = rowfile.New(rowfile.Config{
-		Path: filepath.Join(deps.Dir, "decisions.db"), MaxAge: cfg.MaxAge, MaxSize: cfg.MaxSize, Rate: cfg.Rate, Now: deps.Now,
+		Path: filepath.Join(dir, "decisions.db"), MaxAge: cfg.MaxAge, MaxSize: cfg.MaxSize, Rate: cfg.Rate, Now: deps.Now,
 	})
 	behind := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "keyward_decision_index_behind", Help: "Records of decisions that are yet to be indexed.",
@@ -111,6 +112,17 @@ func New(cfg Config, deps Deps) (*Index, error) {
 		return nil, fmt.Errorf("metrics of the index of decisions: %w", err)
 	}
 	return i, nil
+}
+
+// directory makes the directory of the file.
+func (i *Index) directory() (string, error) {
+	if i.deps.Dir == "" {
+		made, err := os.MkdirTemp("", "keyward-decisions-")
+		i.own = made
+		return made, err
+	}
+	const private = 0o700
+	return i.deps.Dir, os.MkdirAll(i.deps.Dir, private)
 }
 
 const (
@@ -137,6 +149,9 @@ func (i *Index) Run(ctx context.Context) error {
 		Anew: i.anew.Inc,
 	}
 	keeper.Run(ctx)
+	if i.own != "" {
+		return os.RemoveAll(i.own)
+	}
 	return nil
 }
 

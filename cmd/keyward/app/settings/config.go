@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/index"
 	"github.com/keyward/keyward/services/events"
 	"github.com/keyward/keyward/services/gateway"
 )
@@ -73,6 +74,8 @@ type Config struct {
 	HTTP      gateway.Config
 	Ceremony  ceremony.Config
 	Decision  decision.Config
+	Index     index.Config // of decisions
+	IndexDir  string       // where it is; empty = as the read model
 	Events    historycache.Config
 	FourEyes  bool            // whoever has pushed a revision of the policy may not make it live
 	Unproven  ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
@@ -150,6 +153,7 @@ func DefaultConfig() Config {
 		Bootstrap:     Bootstrap{ProjectID: "pro-1", RPID: "localhost", Origins: []string{"http://localhost:8080"}},
 	}
 	c.Delivery.Kind = ""
+	c.Index = index.DefaultConfig()
 	c.NATS.DataDir = "./data"
 	c.NATS.Addr = "127.0.0.1:4222"
 	return c
@@ -192,12 +196,21 @@ func (c Config) ReadModelPath() string {
 	return c.ReadModelDir
 }
 
+// IndexPath returns the directory of the index of decisions, "" for one of the process's own.
+func (c Config) IndexPath() string {
+	if c.IndexDir == "" && c.NATS.URL == "" {
+		return filepath.Join(c.NATS.DataDir, "decisions")
+	}
+	return c.IndexDir
+}
+
 // Validate reports every setting that cannot work, one a line, each beginning with the name of the setting.
 func (c Config) Validate() error {
 	errs := []error{
 		c.validateServices(),
 		checkAddr("admin_addr", c.AdminAddr),
 		c.HTTP.Validate(),
+		c.Index.Validate(),
 		c.Ceremony.Validate(),
 		c.Decision.Validate(),
 		c.Events.Validate(),

@@ -420,7 +420,7 @@ func (c *Config) decisionSettings() []Setting {
 			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
 			Note: "What waits when the process is killed is lost: SIGTERM records it first.",
 		},
-	})
+	}, c.indexSettings())
 }
 
 // fileSettings are of what decisions are made from beside the policy.

@@ -15,29 +15,22 @@ import (
 
 // Outline is what there is to say of a decision in a few words.
 type Outline struct {
-	ID             string    `json:"-"`
-	Time           time.Time `json:"-"`
-	Project        string    `json:"-"`
-	User           string    `json:"-"` // empty = nobody was known
-	Process        string    `json:"-"`
-	Action         string    `json:"-"`
-	Rule           string    `json:"-"`
-	Tag            string    `json:"-"`
-	Allow          bool      `json:"-"`
-	Memoised       bool      `json:"-"`
-	DurationMicros int64     `json:"-"`
-	Revision       string    `json:"-"`
-	Number         int       `json:"-"` // of the revision in the store; 0 = it is none of the store
-	Arm            string    `json:"-"` // of a canary: base or canary; empty = there was none
+	ID             string   
+	Time           time.Time
+	Project        string   
+	User           string    // empty = nobody was known
+	Process        string   
+	Action         string   
+	Rule           string   
+	Tag            string   
+	Allow          bool     
+	Memoised       bool     
+	DurationMicros int64    
+	Revision       string   
+	Number         int       // of the revision in the store; 0 = it is none of the store
+	Arm            string    // of a canary: base or canary; empty = there was none
 
-	OS      string   `json:"os"`
-	Browser string   `json:"browser"`
-	Device  string   `json:"device"`
-	Route   string   `json:"route"`
-	Kind    string   `json:"kind"`
-	Reasons []string `json:"reasons"`
-	Verdict string   `json:"verdict"`
-	Level   string   `json:"level"`
+	Said
 }
 
 // ErrNoRecord reports bytes that are no record of a decision.
@@ -90,7 +83,7 @@ func (r *Reader) read(record []byte, o *Outline) error {
 			err = r.decoder.SkipValue()
 		case "outline":
 			outlined = true
-			err = json.UnmarshalDecode(r.decoder, o)
+			err = json.UnmarshalDecode(r.decoder, &o.Said)
 		case "facts", "answer", "risk":
 			err = r.before(member, o)
 		default:

@@ -166,6 +166,9 @@ func (d *Door) RemoteAddress(x *exchange.Exchange) netip.Addr {
 // StillAdmits returns what reports, whenever it is asked, whether the credential of a request would open the operation now. As long as
 // nobody can say, it does.
 func (d *Door) StillAdmits(x *exchange.Exchange) func(context.Context) bool {
+	if x.Operating != nil {
+		return d.stillOperates(x)
+	}
 	sent, _ := readCredential(x.Asked.Peek(fiber.HeaderAuthorization))
 	permission := x.Op.Permission
 	return func(ctx context.Context) bool {

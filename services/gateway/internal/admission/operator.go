@@ -57,6 +57,20 @@ func (d *Door) identifyOperator(ctx context.Context, x *exchange.Exchange) (oper
 	return caller, err
 }
 
+// stillOperates is StillAdmits of a request of an operator.
+func (d *Door) stillOperates(x *exchange.Exchange) func(context.Context) bool {
+	token, _ := cutScheme(x.Asked.Peek(fiber.HeaderAuthorization), "bearer ")
+	sent, needed := string(token), x.Op.Role
+	return func(ctx context.Context) bool {
+		caller, err := d.operators.Authenticate(ctx, sent, d.now())
+		var known *fault.Fault
+		if errors.As(err, &known) && known.Status == http.StatusServiceUnavailable {
+			return true // nobody can say
+		}
+		return err == nil && caller.Role.Covers(needed)
+	}
+}
+
 // wrongOperator counts a token that is nobody's against the address that it comes from, apart from the credentials of projects.
 func (d *Door) wrongOperator(x *exchange.Exchange, refusal error) error {
 	if !d.cfg.RateFailures.On() {

@@ -109,10 +109,19 @@ func (s *Streams) End() {
 	s.work.Wait()
 }
 
+// subscription is what a client is sent. feed.Subscription is one.
+type subscription interface {
+	// Next waits for messages and returns them, at least one. After the error of its context the next call goes on.
+	Next(context.Context) ([]feed.Message, error)
+	// Missed returns the oldest position that there was, if what follows the start was no longer kept.
+	Missed() (oldest uint64, missed bool)
+	Close()
+}
+
 // stream is one client that follows the events.
 type stream struct {
 	set          *Streams
-	subscription *feed.Subscription
+	subscription subscription
 	positions    positions
 	release      func()
 	chunked      bool   // HTTP/1.1; otherwise the answer ends with the connection

@@ -22,8 +22,8 @@ func services() Services {
 	nobody := func(*fiber.Ctx) error { return nil }
 	return Services{
 		Ceremony: struct{ service.Ceremony }{}, Events: struct{ service.Events }{}, Webhooks: struct{ service.Webhooks }{},
-		Policies: struct{ service.Policies }{},
-		Keys:     nobody, Stream: nobody, WellKnown: func(func(project.Project) any) fiber.Handler { return nobody },
+		Policies: struct{ service.Policies }{}, Decisions: struct{ service.Decisions }{}, DecisionStream: nobody,
+		Keys: nobody, Stream: nobody, WellKnown: func(func(project.Project) any) fiber.Handler { return nobody },
 	}
 }
 

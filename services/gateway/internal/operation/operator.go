@@ -22,6 +22,9 @@ func Operator(s Services) []Row {
 		ofOperator("listPolicyChanges", s.Policies.ListPolicyChanges, nothing),
 		ofOperator("changePolicy", s.Policies.ChangePolicy, body),
 		ofOperator("getPolicyStatus", s.Policies.GetPolicyStatus, nothing),
+		ofOperator("listDecisions", s.Decisions.ListDecisions, list),
+		ofOperator("getDecision", s.Decisions.GetDecision, id),
+		Plain("streamDecisions", s.DecisionStream),
 	}
 }
 

@@ -18,6 +18,9 @@ type Services struct {
 	Events   service.Events
 	Webhooks service.Webhooks
 	Policies service.Policies
+	// Decisions are looked through with the Operator API alone, and DecisionStream answers by itself.
+	Decisions      service.Decisions
+	DecisionStream fiber.Handler
 	// Explanations may be nil if no operation of the page to try passkeys with is ever called.
 	Explanations service.Explanations
 	// Keys and Stream answer by themselves.

@@ -22,9 +22,9 @@ type Term struct {
 type Query struct {
 	Terms       []Term
 	IDs         []string // of which it must be each; a decision is found by when its ID says that it was made
-	From, Until int64  // when they were decided, in Unix ms, both included
-	After       uint64 // only those whose records come after this position
-	Oldest      bool   // the oldest first
+	From, Until int64    // when they were decided, in Unix ms, both included
+	After       uint64   // only those whose records come after this position
+	Oldest      bool     // the oldest first
 	Offset      int
 	Most        int
 }

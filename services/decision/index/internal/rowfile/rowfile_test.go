@@ -68,7 +68,10 @@ func row(r *rand.Rand, sequence uint64, at time.Time, users int) rowfile.Row {
 	o := outline.Outline{
 		ID: fmt.Sprintf("dec-%013d%012d", at.UnixMilli(), r.Int64N(1e12)), Time: at.Truncate(time.Millisecond), Project: pick(r, "pro-1", "pro-2"),
 		Action: pick(r, "login", "append", "risk"), Rule: pick(r, "L1", "L7a", "L13", "A2"), Tag: pick(r, "user-positive", "user-env-no-pks", ""),
-		Allow: r.IntN(3) == 0, Memoised: r.IntN(2) == 0, DurationMicros: r.Int64N(5000), Revision: "0123456789ab", OS: pick(r, "ios", "android", "windows"),
+		Allow: r.IntN(3) == 0, Memoised: r.IntN(2) == 0, DurationMicros: r.Int64N(5000), Revision: "0123456789ab",
+	}
+	o.Said = outline.Said{
+		OS: pick(r, "ios", "android", "windows"),
 		Browser: pick(r, "safari", "chrome", "firefox", "edge"), Device: pick(r, "phone", "desktop"), Verdict: pick(r, "allow", "allow", "review", "deny"),
 		Level: pick(r, "low", "medium"),
 	}
