@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,25 +103,73 @@ func TestDecisionsAreFoundAmongThemThoseThatDenied(t *testing.T) {
 		t.Errorf("the last of nobody, explained: %+v", none)
 	}
 	tailed(t, environ, func() { decline(t, api, 1) })
+	lookedThrough(t, environ, grace)
+	tailed(t, environ, func() { decline(t, api, 1) }, operatorURL(environ)...)
+}
+
+// operatorURL is the flag that has commands ask the server.
+func operatorURL(environ []string) []string {
+	for _, v := range environ {
+		if addr, ok := strings.CutPrefix(v, "KEYWARD_HTTP_ADDR="); ok {
+			return []string{"--operator-url", "http://" + addr}
+		}
+	}
+	return nil
+}
+
+// lookedThrough asks the index for the six decisions that there are, and for the one that denied.
+func lookedThrough(t *testing.T, environ []string, grace string) {
+	t.Helper()
+	decisions := func(args ...string) result {
+		t.Helper()
+		return run(t, environ, slices.Concat([]string{"decisions"}, args, operatorURL(environ))...)
+	}
+	eventually(t, "the decisions are not indexed", func() bool { return strings.Count(decisions("list").out, "append") == 6 })
+	for name, c := range map[string]struct {
+		flags []string
+		want  int
+	}{
+		"all": {nil, 6}, "about one user": {[]string{"--user", grace}, 4}, "those that did not allow": {[]string{"--allow=false"}, 1},
+		"of one of two tags": {[]string{"--tag", "process-pk-login-not-offered", "--tag", "default-deny"}, 6}, "the newest two": {[]string{"--limit", "2"}, 2},
+		"of the last hour": {[]string{"--since", "1h"}, 6}, "since now": {[]string{"--since", "0s"}, 0}, "of a revision": {[]string{"--revision", "none"}, 0},
+		"all there are": {[]string{"--limit", "0"}, 6}, "by a verdict": {[]string{"--verdict", "deny"}, 0}, "of a device": {[]string{"--device", "desktop"}, 6},
+	} {
+		table, asJSON := decisions(append([]string{"list"}, c.flags...)...), decisions(append([]string{"list", "--json"}, c.flags...)...)
+		if got := lines(table.out); table.code != cli.ExitOK || len(got) != 1+c.want || len(lines(asJSON.out)) != c.want {
+			t.Errorf("%s: %d lines, want %d: %+v", name, len(got)-1, c.want, table)
+		}
+	}
+	shown := decisions("show", "--allow=false")
+	direct := run(t, environ, "decisions", "show", "--allow=false")
+	if shown.code != cli.ExitOK || shown.out != direct.out || !strings.Contains(shown.out, "user      "+grace) {
+		t.Errorf("shown by the server:\n%+v\nby its records:\n%+v", shown, direct)
+	}
+	if none := decisions("show", "dec-1795348800000123456789012"); none.code != cli.ExitFailure || !strings.Contains(none.err, "404") {
+		t.Errorf("%+v", none)
+	}
 }
 
 // tailed follows the decisions about appending that are made from an hour ago on, until one more than the five that there are has come.
-func tailed(t *testing.T, environ []string, more func()) {
+func tailed(t *testing.T, environ []string, more func(), flags ...string) {
 	t.Helper()
+	before := 5
+	if len(flags) > 0 {
+		before = 6
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	out, errs := &screen{}, &screen{}
 	var following sync.WaitGroup
 	following.Go(func() {
 		terminal := command.Terminal{In: strings.NewReader(""), Out: out, Err: errs, Environ: environ}
 		if code := cli.Run(
-			ctx, []string{"decisions", "tail", "--since", "1h", "--action", "append"}, terminal, telemetry.Build{},
+			ctx, append([]string{"decisions", "tail", "--since", "1h", "--action", "append"}, flags...), terminal, telemetry.Build{},
 		); code != cli.ExitOK {
 			t.Errorf("tail ended with %d: %s", code, errs.String())
 		}
 	})
-	eventually(t, "what was decided before was not told", func() bool { return strings.Count(out.String(), "  append ") == 5 })
+	eventually(t, "what was decided before was not told", func() bool { return strings.Count(out.String(), "  append ") == before })
 	more()
-	eventually(t, "what is decided now was not told", func() bool { return strings.Count(out.String(), "  append ") == 6 })
+	eventually(t, "what is decided now was not told", func() bool { return strings.Count(out.String(), "  append ") == before+1 })
 	stop()
 	following.Wait()
 }
@@ -131,8 +180,9 @@ func TestWhatNamesNoDecisionIsRefusedBeforeAnythingIsTried(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no project": {[]string{"decisions", "list", "--project", "x"}, "--project: must be of the form pro-<number>"},
-		"no user":    {[]string{"decisions", "tail", "--user", "ada"}, "--user: must be of the form usr-<number>"},
+		"a field of the index, of the records": {[]string{"decisions", "list", "--rule", "L1"}, "--rule: needs --operator-url"},
+		"no project":                           {[]string{"decisions", "list", "--project", "x"}, "--project: must be of the form pro-<number>"},
+		"no user":                              {[]string{"decisions", "tail", "--user", "ada"}, "--user: must be of the form usr-<number>"},
 		"no action": {
 			[]string{"decisions", "list", "--action", "logout"}, "--action: must be login, append, mediation, rollout or risk",
 		},

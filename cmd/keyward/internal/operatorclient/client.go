@@ -78,15 +78,24 @@ func call[Out any](ctx context.Context, c *Client, method, path string, sent []b
 	return out, nil
 }
 
-func (c *Client) exchange(ctx context.Context, method, path string, sent []byte) (status int, answer []byte, _ error) {
+// request is a call that is yet to be made.
+func (c *Client) request(ctx context.Context, method, path string, sent []byte) (*http.Request, error) {
 	url := strings.TrimRight(c.server.URL, "/") + "/operator/v1" + path
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(sent))
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.server.Token)
 	if len(sent) > 0 {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, sent []byte) (status int, answer []byte, _ error) {
+	req, err := c.request(ctx, method, path, sent)
+	if err != nil {
+		return 0, nil, err
 	}
 	rsp, err := c.http.Do(req)
 	if err != nil {

@@ -31,13 +31,25 @@ const operatorURLFlag = "operator-url"
 
 // OperatorFlags are the flags by which a command finds the Operator API of a server, and the token.
 func OperatorFlags(flags *pflag.FlagSet) {
-	flags.String(operatorURLFlag, "", "URL of the server, such as https://keyward.example.com ("+config.OperatorURLEnv+
-		"); empty = http_addr on this machine")
+	operatorURL(flags, "http_addr on this machine")
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.AddFlags(all)
 	for _, name := range []string{"data-dir", "http-addr"} {
 		flags.AddFlag(all.Lookup(name))
 	}
+}
+
+func operatorURL(flags *pflag.FlagSet, otherwise string) {
+	flags.String(operatorURLFlag, "", "URL of the server, such as https://keyward.example.com ("+config.OperatorURLEnv+"); empty = "+otherwise)
+}
+
+// OperatorURLFlag is the flag of a command that asks the Operator API if it is told where, and the store of a server otherwise.
+func OperatorURLFlag(flags *pflag.FlagSet) { operatorURL(flags, "the records in the server's NATS") }
+
+// OperatorURLGiven reports whether the flag or the environment says where the Operator API is.
+func OperatorURLGiven(cmd *cobra.Command, terminal Terminal) bool {
+	named, _ := cmd.Flags().GetString(operatorURLFlag)
+	return named != "" || variable(terminal.Environ, config.OperatorURLEnv) != ""
 }
 
 // OperatorTokenHelp says where commands find the token.

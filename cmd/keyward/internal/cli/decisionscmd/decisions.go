@@ -26,9 +26,13 @@ func New(terminal command.Terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "decisions",
 		Short: "Find recorded decisions, and show them",
-		Long: `Reads the decisions that a running server has recorded: those that offered a passkey
+		Long: `Finds the decisions that a running server has recorded: those that offered a passkey
 and those that did not. Nothing is changed there. keyward policy explain says why one
-was made, keyward policy replay what other rules would have answered.`,
+was made, keyward policy replay what other rules would have answered.
+
+With --operator-url the server is asked, as the Operator API has it: its index finds
+decisions by more, and at once. Without it the records are read from the server's NATS.
+` + command.OperatorTokenHelp,
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -47,14 +51,19 @@ func newList(terminal command.Terminal) *cobra.Command {
 		Use:   "list",
 		Short: "List the newest decisions",
 		Long: `Prints the newest decisions, oldest first: when each was made, about whom, what it
-answered, and its ID. The server is found through --data-dir or --nats-url.`,
+answered, and its ID. The server is found through --operator-url, or the records through
+--data-dir or --nats-url.`,
 		Example: `  keyward decisions list --user usr-4693224802260150919
   keyward decisions list --since 24h --allow=false --tag default-deny
-  keyward decisions list --limit 0 --json > decisions.jsonl`,
+  keyward decisions list --limit 0 --json > decisions.jsonl
+  keyward decisions list --operator-url https://keyward.example.com --verdict deny --browser safari`,
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 0 {
 				return command.Usage(errors.New("--limit must not be negative"))
+			}
+			if command.OperatorURLGiven(cmd, terminal) {
+				return f.listIndex(cmd, terminal, limit, asJSON)
 			}
 			return f.list(cmd, terminal, limit, asJSON)
 		},
@@ -107,11 +116,16 @@ func newTail(terminal command.Terminal) *cobra.Command {
 		Short: "Print decisions as they are made",
 		Long: `Prints each decision that is made from now on, or since the time that --since names,
 until it is interrupted. When the server goes away it is waited for. The server is
-found through --data-dir or --nats-url.`,
+found through --operator-url, or the records through --data-dir or --nats-url.`,
 		Example: `  keyward decisions tail
   keyward decisions tail --allow=false --action append`,
 		Args: command.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.tail(cmd, terminal, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if command.OperatorURLGiven(cmd, terminal) {
+				return f.tailIndex(cmd, terminal, asJSON)
+			}
+			return f.tail(cmd, terminal, asJSON)
+		},
 	}
 	f.flags(cmd, "from now on")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print each record as one line of JSON")

@@ -19,9 +19,11 @@ import (
 // Filter is which decisions are meant, as flags say.
 type Filter struct {
 	project, user, action, since string
+	indexed                      map[string]*string // by field: what the index alone tells apart
 	tags                         []string
 	allow                        bool
 	either                       bool // no word of allow: both are meant
+	byIndex                      bool // the Operator API is asked
 }
 
 func (f *Filter) flags(cmd *cobra.Command, otherwise string) {
@@ -30,6 +32,11 @@ func (f *Filter) flags(cmd *cobra.Command, otherwise string) {
 	cmd.Flags().BoolVar(&f.allow, "allow", false, "only decisions that allowed; --allow=false: only those that did not")
 	cmd.Flags().StringVar(&f.since, "since", "", "only decisions since this `time`: 24h for a day ago, or RFC 3339; empty = "+otherwise)
 	command.ServerFlags(cmd.Flags())
+	command.OperatorURLFlag(cmd.Flags())
+	f.indexed = map[string]*string{}
+	for _, of := range indexed() {
+		f.indexed[of.field] = cmd.Flags().String(of.flag, "", "only decisions "+of.means+"; with --operator-url")
+	}
 }
 
 // Whose adds the flags that say whose decisions are meant, and about what.
@@ -41,7 +48,11 @@ func (f *Filter) Whose(cmd *cobra.Command) {
 
 // given reports whether a flag says which decisions are meant.
 func given(cmd *cobra.Command) bool {
-	return slices.ContainsFunc([]string{"project", "user", "action", "tag", "allow", "since"}, cmd.Flags().Changed)
+	names := []string{"project", "user", "action", "tag", "allow", "since"}
+	for _, of := range indexed() {
+		names = append(names, of.flag)
+	}
+	return slices.ContainsFunc(names, cmd.Flags().Changed)
 }
 
 func actions() string {
@@ -65,6 +76,11 @@ func (f *Filter) read(cmd *cobra.Command, now time.Time) (replay.Selection, erro
 		return selection, command.Usage(fmt.Errorf("--action: must be %s", actions()))
 	}
 	selection.Action = f.action
+	for _, of := range indexed() {
+		if f.indexed != nil && *f.indexed[of.field] != "" && !f.byIndex {
+			return selection, command.Usage(fmt.Errorf("--%s: needs --operator-url: it is the index of a server that is asked then", of.flag))
+		}
+	}
 	given := cmd.Flags().Lookup("allow")
 	f.either = given == nil || !given.Changed
 	selection.Since, err = command.Since(f.since, now)

@@ -27,11 +27,15 @@ func newShow(terminal command.Terminal) *cobra.Command {
 		Short: "Show the record of a decision",
 		Long: `Prints what is recorded of a decision: what was asked, the facts that were found, the
 answer, and what came of an offer to create a passkey. Without an ID it is the newest
-of those that the flags name. The server is found through --data-dir or --nats-url.
+of those that the flags name. The server is found through --operator-url, or the records
+through --data-dir or --nats-url.
 The exit code is 1 if there is no such record.`,
 		Example: `  keyward decisions show dec-1795348800000123456789012
   keyward decisions show --user usr-4693224802260150919 --allow=false`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if command.OperatorURLGiven(cmd, terminal) {
+				return f.showIndex(cmd, terminal, args, asJSON)
+			}
 			return WithRecord(cmd, terminal, &f, args, func(ctx context.Context, records *replay.Records, record replay.Record) error {
 				outcome, err := records.Outcome(ctx, &record)
 				if err != nil {
