@@ -31,6 +31,8 @@ var arrows = []struct {
 	{"cmd/keyward/app", "services core policies"},
 	{"cmd/keyward/app/settings", "services core cmd/keyward/app/devtls"},
 	{"cmd/keyward/app/settings/value", "core/ratelimit core/secret"},
+	{"cmd/keyward/app/settings/workbench", "services/decision/index cmd/keyward/app/settings/value"},
+	{"cmd/keyward/app/readiness", "core services"},
 	{"cmd/keyward/app/devtls", ""},
 	{"cmd/keyward/authenticator", ""},
 	{"cmd/keyward/internal/cli", "cmd/keyward/app cmd/keyward/authenticator cmd/keyward/internal services core api policies"},

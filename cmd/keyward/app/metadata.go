@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/keyward/keyward/cmd/keyward/app/readiness"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/plainfile"
@@ -36,18 +37,10 @@ func (a *App) openMetadata() error {
 		return nil
 	})
 	if !a.cfg.Runs(settings.Decision) {
-		a.health.Register("authenticators", func(context.Context) telemetry.Status { return metadataHealth(a.metadata.Err()) })
+		a.health.Register("authenticators", func(context.Context) telemetry.Status { return readiness.Metadata(a.metadata.Err()) })
 	}
 	return nil
 }
 
 // metadataPause is how often it is looked for what another process has got.
 const metadataPause = 10 * time.Second
-
-// metadataHealth says whether what is known of models of authenticators is as it should be.
-func metadataHealth(wrong error) telemetry.Status {
-	if wrong == nil {
-		return telemetry.Status{State: telemetry.OK}
-	}
-	return telemetry.Status{State: telemetry.Degraded, Detail: wrong.Error()}
-}

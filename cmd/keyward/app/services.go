@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/cmd/keyward/app/readiness"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/address"
@@ -235,10 +236,10 @@ func (a *App) startDecision(ctx context.Context, store *eventlog.Store, _ *accou
 		return fmt.Errorf("start the decision service: %w", err)
 	}
 	a.run(settings.Decision, svc.Run)
-	a.health.Register("policy", func(context.Context) telemetry.Status { return policyHealth(svc.Status()) })
-	a.health.Register("policy-files", func(context.Context) telemetry.Status { return filesHealth(svc.Files()) })
+	a.health.Register("policy", func(context.Context) telemetry.Status { return readiness.Policy(svc.Status()) })
+	a.health.Register("policy-files", func(context.Context) telemetry.Status { return readiness.Files(svc.Files()) })
 	if a.metadata != nil {
-		a.health.Register("authenticators", func(context.Context) telemetry.Status { return metadataHealth(svc.Metadata()) })
+		a.health.Register("authenticators", func(context.Context) telemetry.Status { return readiness.Metadata(svc.Metadata()) })
 	}
 	explanations := trial.New(a.bus.JS)
 	a.parts.decision, a.parts.explanations = svc, explanations
@@ -280,42 +281,6 @@ func (a *App) startWorkbench(ctx context.Context) error {
 	a.run("index of decisions", decisions.Run)
 	a.parts.policies, a.parts.decisions = bench, decisions
 	return a.serve(remote.PolicyMethods(decisions, bench))
-}
-
-// policyHealth says which policy answers. A refused change is for an operator to see: the policy that answers is not the one in the files.
-func policyHealth(status decision.PolicyStatus) telemetry.Status {
-	answering := "revision " + status.Revision
-	if status.Content != status.Revision {
-		answering += " of content " + status.Content
-	}
-	degraded := func(what string, err error) telemetry.Status {
-		return telemetry.Status{State: telemetry.Degraded, Detail: fmt.Sprintf("%s answers; %s: %s", answering, what, err)}
-	}
-	switch {
-	case status.Lapsed:
-		return telemetry.Status{State: telemetry.Down, Detail: fmt.Sprintf(
-			"the safe defaults answer: %s is not what is live, and has not been for longer than policy_max_age", answering,
-		)}
-	case status.Refused != nil && status.Again:
-		return degraded("the check of content "+status.RefusedOf+" did not get through, and is made again", status.Refused)
-	case status.Refused != nil && status.RefusedOf != "":
-		return degraded("refused content "+status.RefusedOf, status.Refused)
-	case status.Refused != nil:
-		return degraded("refused", status.Refused)
-	case status.Behind != nil:
-		return degraded("behind", status.Behind)
-	case status.Failed != nil:
-		return degraded("a row failed, and the safe default took its place", status.Failed)
-	}
-	return telemetry.Status{State: telemetry.OK, Detail: answering}
-}
-
-// filesHealth says whether the operator's files beside the policy are used as they are now.
-func filesHealth(wrong []error) telemetry.Status {
-	if len(wrong) == 0 {
-		return telemetry.Status{State: telemetry.OK}
-	}
-	return telemetry.Status{State: telemetry.Degraded, Detail: "what was read before is used: " + errors.Join(wrong...).Error()}
 }
 
 func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {

@@ -2,8 +2,8 @@
 // by anything that a decision has, a page or as decisions come.
 //
 // It promises that whichever instance answers, it answers alike: all make their index of the same stream, by the same rules, and the place
-// of a decision is that of its record. It is bounded in age, size and rate, and says with each answer what it leaves out. What is lost of it
-// is made anew. Of a user who was deleted it holds nothing. The record of a decision is read from the stream itself.
+// of a decision is that of its record. It is bounded in age, size and rate, and says with each answer what it leaves out. What is lost of
+// it is made anew. Of a user who was deleted it holds nothing. The record of a decision is read from the stream itself.
 //
 // It touches its own file, and reads the streams of decisions and events.
 package index
@@ -92,7 +92,8 @@ func New(cfg Config, deps Deps) (*Index, error) {
 	i := &Index{
 		cfg: cfg, deps: deps, records: replay.NewRecords(deps.JS),
 		anew: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "keyward_decision_index_rebuilt_total", Help: "Times that the index of decisions was made anew: it was damaged, removed, or of another stream.",
+			Name: "keyward_decision_index_rebuilt_total",
+			Help: "Times that the index of decisions was made anew: it was damaged, removed, or of another stream.",
 		}),
 	}
 	if !cfg.On {
@@ -145,8 +146,8 @@ func (i *Index) Run(ctx context.Context) error {
 		From: func(now time.Time) time.Time { return now.Add(-lately) },
 	}
 	keeper := projection.Keeper{
-		JS: i.deps.JS, File: i.file, Sources: sources, Now: i.deps.Now, Log: i.deps.Log, Name: "the index of decisions", Most: batch, Gather: gather,
-		Anew: i.anew.Inc,
+		JS: i.deps.JS, File: i.file, Sources: sources, Now: i.deps.Now, Log: i.deps.Log, Name: "the index of decisions",
+		Most: batch, Gather: gather, Anew: i.anew.Inc,
 	}
 	keeper.Run(ctx)
 	if i.own != "" {

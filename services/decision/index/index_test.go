@@ -64,7 +64,8 @@ func (w *world) record(n int) {
 		if w.made%3 == 0 {
 			verdict = "deny"
 		}
-		record := fmt.Sprintf(`{"schema":2,"id":"dec-%013d%012d","time":%q,"project":"pro-%d"%s,"action":"login","policyRevision":"r1","policyHash":"h",`+
+		record := fmt.Sprintf(`{"schema":2,"id":"dec-%013d%012d","time":%q,"project":"pro-%d"%s,"action":"login","policyRevision":"r1",`+
+			`"policyHash":"h",`+
 			`"rule":"L%d","tag":"user-positive","allow":%t,"durationMicros":7,"memoised":false,"outline":{"os":"ios","browser":"safari",`+
 			`"device":"phone","route":"local","reasons":["bot","velocity"],"verdict":%q,"level":"low"},"question":null,"facts":{},"answer":null}`,
 			at.UnixMilli(), w.made, at.Format(time.RFC3339Nano), 1+w.made%2, user, w.made%7, w.made%2 == 0, verdict)
@@ -142,7 +143,8 @@ func TestDecisionsAreListedByWhatTheyHave(t *testing.T) {
 	i.until(t, 120)
 	newest := i.list(t, service.List{PageSize: 1}).Decisions[0]
 	for filter, want := range map[string]int{
-		"projectID:eq:pro-1": 60, "userID:eq:usr-2": 18, "processID:eq:p-3": 2, "action:eq:login": 120, "action:eq:append": 0, "allow:eq:true": 60,
+		"projectID:eq:pro-1": 60, "userID:eq:usr-2": 18, "processID:eq:p-3": 2, "action:eq:login": 120, "action:eq:append": 0,
+		"allow:eq:true":        60,
 		"tag:eq:user-positive": 120, "tag:eq:none": 0, "rule:eq:L3": 17, "reason:eq:velocity": 120, "reason:eq:none": 0, "verdict:eq:deny": 40,
 		"level:eq:low": 120, "device:eq:phone": 120, "os:eq:ios": 120, "browser:eq:safari": 120, "route:eq:local": 120, "revision:eq:r1": 120,
 		"arm:eq:canary": 0, "decisionID:eq:" + newest.DecisionID: 1, "decisionID:eq:dec-7": 0,
@@ -160,8 +162,9 @@ func TestDecisionsAreListedByWhatTheyHave(t *testing.T) {
 		t.Errorf("%+v", page)
 	}
 	want := operator.DecisionSummary{
-		DecisionID: newest.DecisionID, ProjectID: "pro-1", Created: newest.Created, Action: "login", Allow: true, Rule: "L1", Tag: "user-positive",
-		Reasons: new([]string{"bot", "velocity"}), Verdict: new(operator.DecisionSummaryVerdictDeny), Level: new(operator.DecisionSummaryLevelLow),
+		DecisionID: newest.DecisionID, ProjectID: "pro-1", Created: newest.Created, Action: "login", Allow: true, Rule: "L1",
+		Tag: "user-positive", Reasons: new([]string{"bot", "velocity"}), Verdict: new(operator.DecisionSummaryVerdictDeny),
+		Level:  new(operator.DecisionSummaryLevelLow),
 		Device: new("phone"), OS: new("ios"), Browser: new("safari"), Route: new("local"), PolicyRevision: "r1", DurationMicros: 7,
 	}
 	if diff := cmp.Diff(want, newest); diff != "" {

@@ -121,8 +121,8 @@ func decision(record *replay.Record, steps []replay.Step) (operator.Decision, er
 	}
 	for i, s := range steps {
 		told.Outcome[i] = operator.DecisionStep{
-			At: s.At, Type: string(s.Type), Event: string(s.Event), Process: text[string](s.Process), Environment: text[string](string(s.Environment)),
-			Credential: text[string](s.Credential),
+			At: s.At, Type: string(s.Type), Event: string(s.Event), Process: text[string](s.Process),
+			Environment: text[string](string(s.Environment)), Credential: text[string](s.Credential),
 		}
 	}
 	return told, nil

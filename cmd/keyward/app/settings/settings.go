@@ -2,32 +2,16 @@ package settings
 
 import (
 	"slices"
-	"strings"
-
-	"github.com/spf13/pflag"
 
 	"github.com/keyward/keyward/cmd/keyward/app/settings/value"
+	"github.com/keyward/keyward/cmd/keyward/app/settings/workbench"
 )
 
 // EnvPrefix starts the name of every environment variable that Keyward reads.
-const EnvPrefix = "KEYWARD_"
+const EnvPrefix = value.EnvPrefix
 
-// Setting is the public side of one configuration value: its names, what it means, and the value itself inside a Config.
-type Setting struct {
-	Section string
-	Key     string // in the file; Env and Flag follow from it
-	Doc     string // what it is, in a sentence
-	Note    string // for the reference: what it survives and costs; may be empty
-	Secret  bool   // Value prints as stars, and Env+"_FILE" may name a file that holds it
-
-	Value pflag.Value // bound to the Config that Settings was called on
-}
-
-// Env returns the name of the environment variable.
-func (s Setting) Env() string { return EnvPrefix + strings.ToUpper(s.Key) }
-
-// Flag returns the name of the command-line flag, without dashes.
-func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
+// Setting is the public side of one configuration value.
+type Setting = value.Setting
 
 // Settings returns every setting, bound to c: setting a value changes c.
 func (c *Config) Settings() []Setting {
@@ -420,7 +404,7 @@ func (c *Config) decisionSettings() []Setting {
 			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
 			Note: "What waits when the process is killed is lost: SIGTERM records it first.",
 		},
-	}, c.indexSettings())
+	}, workbench.Settings(&c.Index, &c.IndexDir))
 }
 
 // fileSettings are of what decisions are made from beside the policy.

@@ -130,9 +130,14 @@ func lookedThrough(t *testing.T, environ []string, grace string) {
 		want  int
 	}{
 		"all": {nil, 6}, "about one user": {[]string{"--user", grace}, 4}, "those that did not allow": {[]string{"--allow=false"}, 1},
-		"of one of two tags": {[]string{"--tag", "process-pk-login-not-offered", "--tag", "default-deny"}, 6}, "the newest two": {[]string{"--limit", "2"}, 2},
-		"of the last hour": {[]string{"--since", "1h"}, 6}, "since now": {[]string{"--since", "0s"}, 0}, "of a revision": {[]string{"--revision", "none"}, 0},
-		"all there are": {[]string{"--limit", "0"}, 6}, "by a verdict": {[]string{"--verdict", "deny"}, 0}, "of a device": {[]string{"--device", "desktop"}, 6},
+		"of one of two tags": {[]string{"--tag", "process-pk-login-not-offered", "--tag", "default-deny"}, 6},
+		"the newest two":     {[]string{"--limit", "2"}, 2},
+		"of the last hour":   {[]string{"--since", "1h"}, 6},
+		"since now":          {[]string{"--since", "0s"}, 0},
+		"of a revision":      {[]string{"--revision", "none"}, 0},
+		"all there are":      {[]string{"--limit", "0"}, 6},
+		"by a verdict":       {[]string{"--verdict", "deny"}, 0},
+		"of a device":        {[]string{"--device", "desktop"}, 6},
 	} {
 		table, asJSON := decisions(append([]string{"list"}, c.flags...)...), decisions(append([]string{"list", "--json"}, c.flags...)...)
 		if got := lines(table.out); table.code != cli.ExitOK || len(got) != 1+c.want || len(lines(asJSON.out)) != c.want {

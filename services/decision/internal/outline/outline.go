@@ -15,20 +15,20 @@ import (
 
 // Outline is what there is to say of a decision in a few words.
 type Outline struct {
-	ID             string   
+	ID             string
 	Time           time.Time
-	Project        string   
-	User           string    // empty = nobody was known
-	Process        string   
-	Action         string   
-	Rule           string   
-	Tag            string   
-	Allow          bool     
-	Memoised       bool     
-	DurationMicros int64    
-	Revision       string   
-	Number         int       // of the revision in the store; 0 = it is none of the store
-	Arm            string    // of a canary: base or canary; empty = there was none
+	Project        string
+	User           string // empty = nobody was known
+	Process        string
+	Action         string
+	Rule           string
+	Tag            string
+	Allow          bool
+	Memoised       bool
+	DurationMicros int64
+	Revision       string
+	Number         int    // of the revision in the store; 0 = it is none of the store
+	Arm            string // of a canary: base or canary; empty = there was none
 
 	Said
 }

@@ -12,13 +12,14 @@ import (
 )
 
 const head = `{"schema":2,"id":"dec-1795348800000123456789012","time":"2026-11-24T12:00:00.000000001Z","project":"pro-1","user":"usr-2",` +
-	`"requestID":"req-3","process":"p","action":"%s","policyRevision":"r","policyNumber":7,"arm":{"side":"canary","change":3},"policyHash":"h",` +
-	`"rule":"L7a","tag":"user-positive","allow":true,"durationMicros":12,"memoised":true`
+	`"requestID":"req-3","process":"p","action":"%s","policyRevision":"r","policyNumber":7,"arm":{"side":"canary","change":3},` +
+	`"policyHash":"h","rule":"L7a","tag":"user-positive","allow":true,"durationMicros":12,"memoised":true`
 
 func want(action string) outline.Outline {
 	return outline.Outline{
 		ID: "dec-1795348800000123456789012", Time: time.Date(2026, 11, 24, 12, 0, 0, 1, time.UTC), Project: "pro-1", User: "usr-2", Process: "p",
-		Action: action, Rule: "L7a", Tag: "user-positive", Allow: true, Memoised: true, DurationMicros: 12, Revision: "r", Number: 7, Arm: "canary",
+		Action: action, Rule: "L7a", Tag: "user-positive", Allow: true, Memoised: true, DurationMicros: 12, Revision: "r",
+		Number: 7, Arm: "canary",
 	}
 }
 
@@ -50,7 +51,8 @@ func TestARecordIsReadAsFarAsItHasTo(t *testing.T) {
 			"risk", `,"question":null` + facts + `,"answer":{"action":"deny","level":"high","reasons":["bot"]}}`, risk,
 		},
 		"of an earlier version, of what was not offered": {
-			"append", `,"question":null,"facts":{},"answer":{"reason":"declined"},"risk":{"action":"review","level":"low","reasons":["bot"]}}`, denied,
+			"append", `,"question":null,"facts":{},"answer":{"reason":"declined"},"risk":{"action":"review","level":"low","reasons":["bot"]}}`,
+			denied,
 		},
 		"of a policy that failed": {"login", `,"question":null,"facts":{},"answer":null}`, want("login")},
 		"with an empty outline":   {"login", `,"outline":{},"question":null,"facts":{},"answer":null}`, want("login")},
@@ -93,8 +95,8 @@ func FuzzRead(f *testing.F) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	record := fmt.Appendf(nil, head+`,"outline":{"os":"ios","browser":"safari","device":"phone","route":"local","verdict":"allow","level":"low"}`+
-		`,"question":{"client":{}}}`, "login")
+	record := fmt.Appendf(nil, head+`,"outline":{"os":"ios","browser":"safari","device":"phone","route":"local","verdict":"allow",`+
+		`"level":"low"},"question":{"client":{}}}`, "login")
 	var r outline.Reader
 	b.ReportAllocs()
 	for b.Loop() {

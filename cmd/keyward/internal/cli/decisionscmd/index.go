@@ -90,7 +90,9 @@ func (f *Filter) find(
 }
 
 // newest reads as many pages as it takes. What is decided meanwhile moves pages on, so it begins at one moment.
-func (i index) newest(ctx context.Context, filter []string, limit int) (found []operator.DecisionSummary, c operator.DecisionCoverage, _ error) {
+func (i index) newest(
+	ctx context.Context, filter []string, limit int,
+) (found []operator.DecisionSummary, c operator.DecisionCoverage, _ error) {
 	const largest = 1000
 	until := ""
 	for page := 1; ; page++ {
@@ -140,8 +142,8 @@ func (f *Filter) listIndex(cmd *cobra.Command, terminal command.Terminal, limit 
 		return err
 	}
 	if covers.Omitted > 0 || covers.Behind > 0 {
-		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "keyward: of this time %d decisions are indexed and %d left out for the rate; %d are yet to be indexed\n",
-			covers.Indexed, covers.Omitted, covers.Behind)
+		const text = "keyward: of this time %d decisions are indexed and %d left out for the rate; %d are yet to be indexed\n"
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), text, covers.Indexed, covers.Omitted, covers.Behind)
 	}
 	return nil
 }

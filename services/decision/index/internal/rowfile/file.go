@@ -34,7 +34,8 @@ func tables() []string {
 		`CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE)`,
 		// Ms is when it was decided.
 		`CREATE TABLE rows (seq INTEGER PRIMARY KEY, ms INTEGER NOT NULL, body BLOB NOT NULL)`,
-		// Of sealed segments the places are stored: of a word one after the other, since all of them are read together. Omitted are those that were left out for the rate.
+		// Of sealed segments the places are stored: of a word one after the other, since all of them are read together.
+		// Omitted are those that were left out for the rate.
 		`CREATE TABLE segments (segment INTEGER PRIMARY KEY, rows INTEGER NOT NULL, omitted INTEGER NOT NULL, unread INTEGER NOT NULL,
 			least INTEGER NOT NULL, most INTEGER NOT NULL, sealed INTEGER NOT NULL)`,
 		`CREATE TABLE postings (segment INTEGER NOT NULL, dimension INTEGER NOT NULL, word INTEGER NOT NULL, places BLOB NOT NULL,

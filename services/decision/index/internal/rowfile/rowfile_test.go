@@ -66,14 +66,17 @@ func pick(r *rand.Rand, words ...string) string { return words[r.IntN(len(words)
 // row is a decision such as there are many.
 func row(r *rand.Rand, sequence uint64, at time.Time, users int) rowfile.Row {
 	o := outline.Outline{
-		ID: fmt.Sprintf("dec-%013d%012d", at.UnixMilli(), r.Int64N(1e12)), Time: at.Truncate(time.Millisecond), Project: pick(r, "pro-1", "pro-2"),
-		Action: pick(r, "login", "append", "risk"), Rule: pick(r, "L1", "L7a", "L13", "A2"), Tag: pick(r, "user-positive", "user-env-no-pks", ""),
+		ID: fmt.Sprintf("dec-%013d%012d", at.UnixMilli(), r.Int64N(1e12)), Time: at.Truncate(time.Millisecond),
+		Project: pick(r, "pro-1", "pro-2"),
+		Action:  pick(r, "login", "append", "risk"), Rule: pick(r, "L1", "L7a", "L13", "A2"),
+		Tag:   pick(r, "user-positive", "user-env-no-pks", ""),
 		Allow: r.IntN(3) == 0, Memoised: r.IntN(2) == 0, DurationMicros: r.Int64N(5000), Revision: "0123456789ab",
 	}
 	o.Said = outline.Said{
-		OS: pick(r, "ios", "android", "windows"),
-		Browser: pick(r, "safari", "chrome", "firefox", "edge"), Device: pick(r, "phone", "desktop"), Verdict: pick(r, "allow", "allow", "review", "deny"),
-		Level: pick(r, "low", "medium"),
+		OS:      pick(r, "ios", "android", "windows"),
+		Browser: pick(r, "safari", "chrome", "firefox", "edge"), Device: pick(r, "phone", "desktop"),
+		Verdict: pick(r, "allow", "allow", "review", "deny"),
+		Level:   pick(r, "low", "medium"),
 	}
 	if r.IntN(10) > 0 {
 		o.User = fmt.Sprintf("usr-%d", 1+r.IntN(users))
@@ -90,7 +93,8 @@ func recordOf(r rowfile.Row) []byte {
 	if r.User != "" {
 		text = fmt.Appendf(text, `,"user":%q,"process":%q`, r.User, r.Process)
 	}
-	text = fmt.Appendf(text, `,"action":%q,"policyRevision":%q,"policyHash":"h","rule":%q,"tag":%q,"allow":%t,"durationMicros":%d,"memoised":%t`,
+	text = fmt.Appendf(text, `,"action":%q,"policyRevision":%q,"policyHash":"h","rule":%q,"tag":%q,"allow":%t,"durationMicros":%d,`+
+		`"memoised":%t`,
 		r.Action, r.Revision, r.Rule, r.Tag, r.Allow, r.DurationMicros, r.Memoised)
 	text = fmt.Appendf(text, `,"outline":{"os":%q,"browser":%q,"device":%q`, r.OS, r.Browser, r.Device)
 	if r.Reasons != nil {
@@ -165,7 +169,8 @@ func (w *world) expect(q rowfile.Query) (page []rowfile.Row, total int) {
 	var all []rowfile.Row
 	for _, r := range w.rows {
 		ms := r.Time.UnixMilli()
-		if (len(q.IDs) == 0 || q.IDs[0] == r.ID) && ms >= q.From && ms <= q.Until && r.Sequence > q.After && !slices.ContainsFunc(q.Terms, func(t rowfile.Term) bool { return !has(&r, t) }) {
+		if (len(q.IDs) == 0 || q.IDs[0] == r.ID) && ms >= q.From && ms <= q.Until && r.Sequence > q.After &&
+			!slices.ContainsFunc(q.Terms, func(t rowfile.Term) bool { return !has(&r, t) }) {
 			all = append(all, r)
 		}
 	}
@@ -301,7 +306,8 @@ func TestWhatIsLeftOutIsCounted(t *testing.T) {
 	for range 10 {
 		w.add(1000, 40, 1, time.Millisecond)
 	}
-	w.take(rowfile.Decisions, w.next+1, direct.Message{RawStreamMsg: &jetstream.RawStreamMsg{Sequence: w.next + 1, Time: w.now, Data: []byte("{}")}})
+	broken := &jetstream.RawStreamMsg{Sequence: w.next + 1, Time: w.now, Data: []byte("{}")}
+	w.take(rowfile.Decisions, w.next+1, direct.Message{RawStreamMsg: broken})
 	for range 2 {
 		page, err := w.file.Find(t.Context(), rowfile.Any())
 		if err != nil || page.Indexed+page.Omitted != 10_000 || page.Unread != 1 || page.Indexed < 800 || page.Indexed > 1300 {
