@@ -168,8 +168,8 @@ var arrows = []struct {
 	{
 		"services/decision/internal/engine",
 		"core api " + decisionRooms(
-			"binding bundle contradiction detect document facts given judgement kept lists memo reading reads reasons refusal riskfacts steps "+
-				"velocity",
+			"binding bundle contradiction detect document facts given judgement kept lists memo reading reads reasons refusal retyped riskfacts "+
+				"steps velocity",
 		),
 	},
 	{"services/decision/internal/contradiction", "api " + decisionRooms("agent facts")},
@@ -179,7 +179,9 @@ var arrows = []struct {
 	{"services/decision/internal/naming", decisionRooms("cells declared vocabulary")},
 	{"services/decision/internal/refusal", "core api"},
 	{"services/decision/internal/binding", "core api " + decisionRooms("refusal")},
-	{"services/decision/internal/riskfacts", "core " + decisionRooms("facts ladder")},
+	{"services/decision/internal/riskfacts", "core " + decisionRooms("backedup facts ladder")},
+	{"services/decision/internal/backedup", ""},
+	{"services/decision/internal/retyped", decisionRooms("bundle bundlefile")},
 	{"services/decision/internal/ladder", ""},
 	{"services/decision/internal/given", decisionRooms("bundlefile document naming vocabulary")},
 	{"services/decision/internal/judgement", "core/service " + decisionRooms("reading reasons")},
@@ -195,7 +197,7 @@ var arrows = []struct {
 	{"services/decision/internal/recognition", "core api policies " + decisionRooms("agent document facts memo")},
 	{"services/decision/internal/agent", decisionRooms("document facts")},
 	{"services/decision/internal/document", ""},
-	{"services/decision/internal/facts", "core api " + decisionRooms("cells declared given ladder memo naming vocabulary")},
+	{"services/decision/internal/facts", "core api " + decisionRooms("backedup cells declared given ladder memo naming vocabulary")},
 	{"services/decision/internal/vocabulary", ""},
 	{"services/decision/internal/reading", "core/event"},
 	{"services/decision/internal/reasons", "core/service " + decisionRooms("bundle document")},

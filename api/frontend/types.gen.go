@@ -698,6 +698,9 @@ type ClientInformation struct {
 	IsUserVerifyingPlatformAuthenticatorAvailable *bool                  `json:"isUserVerifyingPlatformAuthenticatorAvailable,omitempty"`
 	JavaScriptHighEntropy                         *JavaScriptHighEntropy `json:"javaScriptHighEntropy,omitempty"`
 
+	// MaxTouchPoints What navigator.maxTouchPoints says; 0 = there is no touch screen.
+	MaxTouchPoints *int32 `json:"maxTouchPoints,omitempty"`
+
 	// NativeMeta What an app says of itself and of its device. An absent key means unknown, not false.
 	NativeMeta  *NativeMeta `json:"nativeMeta,omitempty"`
 	PrivateMode *bool       `json:"privateMode,omitempty"`

@@ -1511,6 +1511,9 @@ type ClientInformation struct {
 	JavaScriptHighEntropy                         *JavaScriptHighEntropy `json:"javaScriptHighEntropy,omitempty"`
 	JavascriptFingerprint                         *string                `json:"javascriptFingerprint,omitempty"`
 
+	// MaxTouchPoints What navigator.maxTouchPoints says; 0 = there is no touch screen.
+	MaxTouchPoints *int32 `json:"maxTouchPoints,omitempty"`
+
 	// NativeMeta What an app said of itself and of its device. The Frontend API's names of members are taken too. An absent key means unknown, not false.
 	NativeMeta               *NativeMeta       `json:"nativeMeta,omitempty"`
 	ParsedDeviceInfo         *ParsedDeviceInfo `json:"parsedDeviceInfo,omitempty"`

@@ -227,7 +227,7 @@ finished(changes) := object.union(
 	object.union(
 		{"stage": "login-finish", "used": {
 			"aaguid": "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", "class": "apple", "ageHours": 4320, "backup": "backed-up", "uv": true, "aal": 2,
-			"usedHours": 48, "route": "local", "counter": "none", "backupChanged": false,
+			"usedHours": 48, "route": "local", "counter": "none", "backupChanged": "none",
 		}},
 		changes,
 	),

@@ -40,6 +40,7 @@ export async function information(): Promise<Record<string, unknown>> {
     javaScriptHighEntropy: entropy && { platform: entropy.platform, platformVersion: entropy.platformVersion ?? '', mobile: entropy.mobile },
     bluetoothAvailable: bluetooth,
     webdriver: navigator.webdriver,
+    maxTouchPoints: navigator.maxTouchPoints,
     isNative: false,
     clientEnvHandle: kept?.data,
     clientEnvHandleMeta: kept && { ts: kept.ts, source: 'ls' },

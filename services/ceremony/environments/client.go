@@ -20,6 +20,7 @@ func ClientOf(v service.Visit, said frontend.ClientInformation) rest.ClientInfor
 		IsUserVerifyingPlatformAuthenticatorAvailable: said.IsUserVerifyingPlatformAuthenticatorAvailable,
 		JavaScriptHighEntropy:                         said.JavaScriptHighEntropy,
 		JavascriptFingerprint:                         said.VisitorID,
+		MaxTouchPoints:                                said.MaxTouchPoints,
 		PrivateMode:                                   said.PrivateMode,
 		Webdriver:                                     said.Webdriver,
 	}

@@ -40,6 +40,10 @@ func Find(read *agent.Reading, tables *agent.Tables, said *rest.ClientInformatio
 		compared = true
 		found.Capability = tooOld(read, said.ClientCapabilities)
 	}
+	if said.MaxTouchPoints != nil && read.Device == "" && (read.OS == agent.Android || read.OS == agent.IOS) {
+		compared = true
+		found.Touch = *said.MaxTouchPoints == 0
+	}
 	switch {
 	case found != facts.Contradictions{}:
 		return facts.AgentContradicting, found

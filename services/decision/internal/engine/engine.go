@@ -30,6 +30,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/memo"
 	"github.com/keyward/keyward/services/decision/internal/reads"
 	"github.com/keyward/keyward/services/decision/internal/reasons"
+	"github.com/keyward/keyward/services/decision/internal/retyped"
 	"github.com/keyward/keyward/services/decision/internal/velocity"
 )
 
@@ -146,6 +147,9 @@ func Load(ctx context.Context, source fs.FS, opts Options) (*Engine, error) {
 		}
 	}
 	if e.plan, err = velocity.Load(loaded, e.MemoPaths()); err != nil {
+		return nil, err
+	}
+	if err := retyped.Check(loaded, e.MemoPaths()); err != nil {
 		return nil, err
 	}
 	if e.context, err = given.Learn(loaded.Files()); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/policies/policiestest"
+	"github.com/keyward/keyward/services/decision/internal/backedup"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/refusal"
 )
@@ -436,7 +437,7 @@ func TestAFinishIsJudgedByWhatEndedIt(t *testing.T) {
 			AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", Class: basis.Facts.Used.Class, AgeHours: 48, Backup: facts.Eligible, UV: true, AAL: 2,
 			Attested: &facts.Attested{By: account.TrustNone, Status: metadata.Unknown},
 		},
-		UsedHours: 1, Route: event.CDA, Counter: "reset", BackupChanged: true,
+		UsedHours: 1, Route: event.CDA, Counter: "reset", BackupChanged: backedup.State,
 	}
 	if diff := cmp.Diff(&used, basis.Facts.Used); diff != "" || basis.Facts.Created != nil || basis.Facts.Strategy != "" {
 		t.Errorf("facts %s\n%s", basis.Facts.AppendJSON(nil), diff)

@@ -4,6 +4,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/metadata"
+	"github.com/keyward/keyward/services/decision/internal/backedup"
 	"github.com/keyward/keyward/services/decision/internal/ladder"
 )
 
@@ -102,6 +103,7 @@ type Contradictions struct {
 	BrowserHint   bool `json:"browserHint"`   // there are hints, and the browser has none
 	FrozenVersion bool `json:"frozenVersion"` // of a system, where the browser writes one and the same
 	Capability    bool `json:"capability"`    // the browser cannot do what it says that it can
+	Touch         bool `json:"touch"`         // a phone or tablet says that it has no touch screen; false in records of before
 }
 
 // Familiarity says whether the account has succeeded with something before.
@@ -183,10 +185,10 @@ type Attested struct {
 // Used is the passkey of a login that was verified.
 type Used struct {
 	Item
-	UsedHours     int         `json:"usedHours"` // since the login before
-	Route         event.Route `json:"route"`
-	Counter       Counter     `json:"counter"`
-	BackupChanged bool        `json:"backupChanged"` // it is backed up and was not, or the other way round
+	UsedHours     int             `json:"usedHours"` // since the login before
+	Route         event.Route     `json:"route"`
+	Counter       Counter         `json:"counter"`
+	BackupChanged backedup.Change `json:"backupChanged"`
 }
 
 // Counter says what a signature counter tells, as callers name it: none, ok, regressed, reset.
@@ -230,6 +232,7 @@ func riskMembers() []member {
 				flag("browserHint", func(f *Facts) bool { return f.Request.Contradictions.BrowserHint }),
 				flag("frozenVersion", func(f *Facts) bool { return f.Request.Contradictions.FrozenVersion }),
 				flag("capability", func(f *Facts) bool { return f.Request.Contradictions.Capability }),
+				flag("touch", func(f *Facts) bool { return f.Request.Contradictions.Touch }),
 			).when(told),
 			word("network", func(f *Facts) string { return *f.Request.Network }).when(func(f *Facts) bool { return f.Request.Network != nil }),
 			word("country", func(f *Facts) string { return f.Request.Country }).when(located),
@@ -274,7 +277,7 @@ func riskMembers() []member {
 			count("usedHours", func(f *Facts) int { return f.Used.UsedHours }).in(ladder.Ages()...),
 			word("route", func(f *Facts) event.Route { return f.Used.Route }),
 			word("counter", func(f *Facts) Counter { return f.Used.Counter }),
-			flag("backupChanged", func(f *Facts) bool { return f.Used.BackupChanged }),
+			word("backupChanged", func(f *Facts) backedup.Change { return f.Used.BackupChanged }),
 		)...).when(func(f *Facts) bool { return ofRisk(f) && f.Used != nil }),
 		group("created", append(
 			itemMembers(func(f *Facts) *Item { return &f.Created.Item }),

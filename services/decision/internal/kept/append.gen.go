@@ -148,6 +148,10 @@ func appendRestClientInformation(to []byte, v *rest.ClientInformation) []byte {
 		to = append(to, `,"javascriptFingerprint":`...)
 		to = appendText(to, string(*v.JavascriptFingerprint))
 	}
+	if v.MaxTouchPoints != nil {
+		to = append(to, `,"maxTouchPoints":`...)
+		to = strconv.AppendInt(to, int64(*v.MaxTouchPoints), 10)
+	}
 	if v.NativeMeta != nil {
 		to = append(to, `,"nativeMeta":`...)
 		to = appendRestNativeMeta(to, v.NativeMeta)

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/backedup"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/ladder"
 )
@@ -120,10 +121,14 @@ func Find(in *Input) *facts.RiskFacts {
 
 func used(in *Input) *facts.Used {
 	said := in.Finish.Login
-	return &facts.Used{
+	used := &facts.Used{
 		Item: item(in), UsedHours: since(in.Now, in.Finish.Passkey.LastUsedMs), Route: said.Route, Counter: facts.Counter(said.Counter),
-		BackupChanged: said.BackupChanged,
+		BackupChanged: backedup.Same,
 	}
+	if said.BackupChanged {
+		used.BackupChanged = backedup.State
+	}
+	return used
 }
 
 // item is what there is to know of the passkey. Authenticators without a model of their own have the AAGUID of zeros.
