@@ -212,6 +212,7 @@ var arrows = []struct {
 	{"services/decision/internal/signature/signaturetest", decisionRooms("bundlefile signature")},
 	{"services/decision/internal/notices", ""},
 	{"services/decision/internal/metrics", decisionRooms("engine")},
+	{"services/decision/internal/control", "core/bus core/ident core/kv " + decisionRooms("lists release")},
 	{"services/decision/internal/intake", "policies " + decisionRooms("archive bundlefile signature tarball")},
 	{"services/decision/internal/download", "core/plainfile " + decisionRooms("retry")},
 	{"services/decision/internal/authenticators", "core/metadata " + decisionRooms("follow")},

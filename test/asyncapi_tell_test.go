@@ -254,6 +254,15 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 			Type: audit.PolicyChanged, Release: &audit.Release{Number: 1, Policy: bundled}, Change: 2, RolledBack: true, Reason: "it was wrong",
 			ReleaseBefore: &audit.Release{Number: 2, Policy: bundled},
 		},
+		audit.Event{
+			Type: audit.ListChanged, List: &audit.List{Name: "bad", Kind: "asn", Entries: 1}, Added: []string{"64500"},
+			ListBefore: &audit.List{Name: "bad", Kind: "asn", Entries: 1}, Removed: []string{"64501"}, UntilMs: 1, Reason: "an attack",
+		},
+		audit.Event{
+			Type:         audit.SwitchTurned,
+			Switch:       &audit.Switch{Name: "stop", On: true, Project: "pro-1", Action: "login", OS: "ios", Browser: "safari", UntilMs: 1},
+			SwitchBefore: &audit.Switch{Name: "stop"}, Reason: "an attack",
+		},
 		audit.Event{Type: audit.OperatorCreated, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID(), Name: "Ada", Role: "author"}},
 		audit.Event{Type: audit.OperatorRevoked, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID()}},
 		audit.Event{Type: audit.SigningKeyRemoved, Project: made.ID, SigningKey: ident.NewKeyID()},

@@ -99,6 +99,78 @@ func (e DecisionSummaryVerdict) Valid() bool {
 	}
 }
 
+// Defines values for OperatorActWhat.
+const (
+	OperatorActWhatAdded   OperatorActWhat = "added"
+	OperatorActWhatOff     OperatorActWhat = "off"
+	OperatorActWhatOn      OperatorActWhat = "on"
+	OperatorActWhatRemoved OperatorActWhat = "removed"
+)
+
+// Valid indicates whether the value is a known member of the OperatorActWhat enum.
+func (e OperatorActWhat) Valid() bool {
+	switch e {
+	case OperatorActWhatAdded:
+		return true
+	case OperatorActWhatOff:
+		return true
+	case OperatorActWhatOn:
+		return true
+	case OperatorActWhatRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OperatorListKind.
+const (
+	OperatorListKindAddress     OperatorListKind = "address"
+	OperatorListKindAsn         OperatorListKind = "asn"
+	OperatorListKindCountry     OperatorListKind = "country"
+	OperatorListKindEnvironment OperatorListKind = "environment"
+)
+
+// Valid indicates whether the value is a known member of the OperatorListKind enum.
+func (e OperatorListKind) Valid() bool {
+	switch e {
+	case OperatorListKindAddress:
+		return true
+	case OperatorListKindAsn:
+		return true
+	case OperatorListKindCountry:
+		return true
+	case OperatorListKindEnvironment:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OperatorListChangeReqKind.
+const (
+	OperatorListChangeReqKindAddress     OperatorListChangeReqKind = "address"
+	OperatorListChangeReqKindAsn         OperatorListChangeReqKind = "asn"
+	OperatorListChangeReqKindCountry     OperatorListChangeReqKind = "country"
+	OperatorListChangeReqKindEnvironment OperatorListChangeReqKind = "environment"
+)
+
+// Valid indicates whether the value is a known member of the OperatorListChangeReqKind enum.
+func (e OperatorListChangeReqKind) Valid() bool {
+	switch e {
+	case OperatorListChangeReqKindAddress:
+		return true
+	case OperatorListChangeReqKindAsn:
+		return true
+	case OperatorListChangeReqKindCountry:
+		return true
+	case OperatorListChangeReqKindEnvironment:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OperatorRole.
 const (
 	OperatorRoleAdmin    OperatorRole = "admin"
@@ -159,6 +231,66 @@ func (e PolicyInstanceSource) Valid() bool {
 	case PolicyInstanceSourceRemote:
 		return true
 	case PolicyInstanceSourceStore:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SwitchAboutAction.
+const (
+	SwitchAboutActionAppend    SwitchAboutAction = "append"
+	SwitchAboutActionLogin     SwitchAboutAction = "login"
+	SwitchAboutActionMediation SwitchAboutAction = "mediation"
+)
+
+// Valid indicates whether the value is a known member of the SwitchAboutAction enum.
+func (e SwitchAboutAction) Valid() bool {
+	switch e {
+	case SwitchAboutActionAppend:
+		return true
+	case SwitchAboutActionLogin:
+		return true
+	case SwitchAboutActionMediation:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SwitchAboutOS.
+const (
+	SwitchAboutOSAndroid   SwitchAboutOS = "android"
+	SwitchAboutOSChromeos  SwitchAboutOS = "chromeos"
+	SwitchAboutOSHarmonyos SwitchAboutOS = "harmonyos"
+	SwitchAboutOSIos       SwitchAboutOS = "ios"
+	SwitchAboutOSLinux     SwitchAboutOS = "linux"
+	SwitchAboutOSMacos     SwitchAboutOS = "macos"
+	SwitchAboutOSOther     SwitchAboutOS = "other"
+	SwitchAboutOSVisionos  SwitchAboutOS = "visionos"
+	SwitchAboutOSWindows   SwitchAboutOS = "windows"
+)
+
+// Valid indicates whether the value is a known member of the SwitchAboutOS enum.
+func (e SwitchAboutOS) Valid() bool {
+	switch e {
+	case SwitchAboutOSAndroid:
+		return true
+	case SwitchAboutOSChromeos:
+		return true
+	case SwitchAboutOSHarmonyos:
+		return true
+	case SwitchAboutOSIos:
+		return true
+	case SwitchAboutOSLinux:
+		return true
+	case SwitchAboutOSMacos:
+		return true
+	case SwitchAboutOSOther:
+		return true
+	case SwitchAboutOSVisionos:
+		return true
+	case SwitchAboutOSWindows:
 		return true
 	default:
 		return false
@@ -287,6 +419,9 @@ type ErrorDetails = rest.ErrorDetails
 // ErrorRsp defines model for ErrorRsp.
 type ErrorRsp = rest.ErrorRsp
 
+// Everywhere Of an answer to a change: whether every instance of the decision service that was heard of has it. False if one has not said so within two seconds: it takes the change up as soon as it can.
+type Everywhere = bool
+
 // FieldError defines model for FieldError.
 type FieldError = rest.FieldError
 
@@ -295,6 +430,74 @@ type Operator struct {
 	Name       string       `json:"name"`
 	OperatorID string       `json:"operatorID"`
 	Role       OperatorRole `json:"role"`
+}
+
+// OperatorAct What was done to a list or a switch.
+type OperatorAct struct {
+	At time.Time `json:"at"`
+
+	// By The operator who did it, by the name that the operator had then.
+	By     PolicyActor     `json:"by"`
+	Entry  *string         `json:"entry,omitempty"`
+	Reason *string         `json:"reason,omitempty"`
+	Until  *time.Time      `json:"until,omitempty"`
+	What   OperatorActWhat `json:"what"`
+}
+
+// OperatorActWhat defines model for OperatorAct.What.
+type OperatorActWhat string
+
+// OperatorList defines model for OperatorList.
+type OperatorList struct {
+	Entries []OperatorListEntry `json:"entries"`
+
+	// Everywhere Of an answer to a change: whether every instance of the decision service that was heard of has it. False if one has not said so within two seconds: it takes the change up as soon as it can.
+	Everywhere *Everywhere `json:"everywhere,omitempty"`
+
+	// History The newest first, at most 500; security events have all. Absent of a list of lists.
+	History *[]OperatorAct   `json:"history,omitempty"`
+	Kind    OperatorListKind `json:"kind"`
+	Name    string           `json:"name"`
+}
+
+// OperatorListKind defines model for OperatorList.Kind.
+type OperatorListKind string
+
+// OperatorListChangeReq defines model for OperatorListChangeReq.
+type OperatorListChangeReq struct {
+	// Add Networks or addresses, numbers of autonomous systems, countries in two letters, or IDs of environments. One that is there already gets the new expiry.
+	Add *[]string `json:"add,omitempty"`
+
+	// Kind Of what; needed when something is added for the first time.
+	Kind *OperatorListChangeReqKind `json:"kind,omitempty"`
+
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+
+	// Remove What was added and is to go.
+	Remove *[]string `json:"remove,omitempty"`
+
+	// Seconds How long what is added counts; without it, for ever.
+	Seconds *int32 `json:"seconds,omitempty"`
+}
+
+// OperatorListChangeReqKind Of what; needed when something is added for the first time.
+type OperatorListChangeReqKind string
+
+// OperatorListEntry defines model for OperatorListEntry.
+type OperatorListEntry struct {
+	At time.Time `json:"at"`
+
+	// By The operator who did it, by the name that the operator had then.
+	By     PolicyActor `json:"by"`
+	Entry  string      `json:"entry"`
+	Reason *string     `json:"reason,omitempty"`
+	Until  *time.Time  `json:"until,omitempty"`
+}
+
+// OperatorListList defines model for OperatorListList.
+type OperatorListList struct {
+	Lists []OperatorList `json:"lists"`
 }
 
 // OperatorRole defines model for OperatorRole.
@@ -471,8 +674,69 @@ type PolicyStatus struct {
 // RequestData defines model for RequestData.
 type RequestData = rest.RequestData
 
+// Switch defines model for Switch.
+type Switch struct {
+	// About Where no passkey is offered; without any member, anywhere in the installation.
+	About SwitchAbout `json:"about"`
+
+	// At When it was turned on or off last.
+	At time.Time `json:"at"`
+
+	// By The operator who did it, by the name that the operator had then.
+	By PolicyActor `json:"by"`
+
+	// Everywhere Of an answer to a change: whether every instance of the decision service that was heard of has it. False if one has not said so within two seconds: it takes the change up as soon as it can.
+	Everywhere *Everywhere `json:"everywhere,omitempty"`
+
+	// History The newest first, at most 500.
+	History *[]OperatorAct `json:"history,omitempty"`
+	Name    string         `json:"name"`
+
+	// On Whether it is on now; false of one that has expired, too.
+	On     bool       `json:"on"`
+	Reason *string    `json:"reason,omitempty"`
+	Until  *time.Time `json:"until,omitempty"`
+}
+
+// SwitchAbout Where no passkey is offered; without any member, anywhere in the installation.
+type SwitchAbout struct {
+	Action *SwitchAboutAction `json:"action,omitempty"`
+
+	// Browser As facts name it, such as chrome.
+	Browser   *string        `json:"browser,omitempty"`
+	OS        *SwitchAboutOS `json:"os,omitempty"`
+	ProjectID *string        `json:"projectID,omitempty"`
+}
+
+// SwitchAboutAction defines model for SwitchAbout.Action.
+type SwitchAboutAction string
+
+// SwitchAboutOS defines model for SwitchAbout.OS.
+type SwitchAboutOS string
+
+// SwitchList defines model for SwitchList.
+type SwitchList struct {
+	Switches []Switch `json:"switches"`
+}
+
+// SwitchReq defines model for SwitchReq.
+type SwitchReq struct {
+	// About Where no passkey is offered; without any member, anywhere in the installation.
+	About *SwitchAbout `json:"about,omitempty"`
+	On    bool         `json:"on"`
+
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+
+	// Seconds How long it stays on; without it until it is turned off.
+	Seconds *int32 `json:"seconds,omitempty"`
+}
+
 // Filter defines model for filter.
 type Filter = []string
+
+// ListName defines model for listName.
+type ListName = string
 
 // Number defines model for number.
 type Number = int32
@@ -485,6 +749,9 @@ type PageSize = int32
 
 // Sort defines model for sort.
 type Sort = string
+
+// SwitchName defines model for switchName.
+type SwitchName = string
 
 // Error defines model for Error.
 type Error = ErrorRsp
@@ -513,8 +780,14 @@ type StreamDecisionsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// ChangeOperatorListJSONRequestBody defines body for ChangeOperatorList for application/json ContentType.
+type ChangeOperatorListJSONRequestBody = OperatorListChangeReq
+
 // ChangePolicyJSONRequestBody defines body for ChangePolicy for application/json ContentType.
 type ChangePolicyJSONRequestBody = PolicyChangeReq
 
 // PushPolicyRevisionJSONRequestBody defines body for PushPolicyRevision for application/json ContentType.
 type PushPolicyRevisionJSONRequestBody = PolicyPushReq
+
+// TurnSwitchJSONRequestBody defines body for TurnSwitch for application/json ContentType.
+type TurnSwitchJSONRequestBody = SwitchReq

@@ -361,6 +361,7 @@ const (
 	DecisionTagProcessPkLoginNotOffered             DecisionTag = "process-pk-login-not-offered"
 	DecisionTagProcessPkLoginPlatformCompleted      DecisionTag = "process-pk-login-platform-completed"
 	DecisionTagProcessPkLoginSkCompleted            DecisionTag = "process-pk-login-sk-completed"
+	DecisionTagSwitchedOff                          DecisionTag = "switched-off"
 	DecisionTagUserAppendBlacklisted                DecisionTag = "user-append-blacklisted"
 	DecisionTagUserCrossPlatformPkHighConfidence    DecisionTag = "user-cross-platform-pk-high-confidence"
 	DecisionTagUserEnvNoPks                         DecisionTag = "user-env-no-pks"
@@ -400,6 +401,8 @@ func (e DecisionTag) Valid() bool {
 	case DecisionTagProcessPkLoginPlatformCompleted:
 		return true
 	case DecisionTagProcessPkLoginSkCompleted:
+		return true
+	case DecisionTagSwitchedOff:
 		return true
 	case DecisionTagUserAppendBlacklisted:
 		return true

@@ -53,4 +53,32 @@ type Policies interface {
 	//
 	//keyward:repeatable
 	GetPolicyStatus(context.Context, ForOperator[Empty]) (operator.PolicyStatus, error)
+	// ListLists returns what operators have added to lists, without history.
+	//
+	//keyward:repeatable
+	ListLists(context.Context, ForOperator[Empty]) (operator.OperatorListList, error)
+	// GetList returns what operators have added to a list. 404.
+	//
+	//keyward:repeatable
+	GetList(context.Context, ForOperator[string]) (operator.OperatorList, error)
+	// ChangeList adds entries to a list, and removes such. 404 without a kind if there is none; 400 kind, add, remove.
+	ChangeList(context.Context, ForOperator[ListChange]) (operator.OperatorList, error)
+	// ListSwitches returns all switches.
+	//
+	//keyward:repeatable
+	ListSwitches(context.Context, ForOperator[Empty]) (operator.SwitchList, error)
+	// TurnSwitch turns a switch on or off. 404 if one is to be turned off that there is not; 400 on.
+	TurnSwitch(context.Context, ForOperator[SwitchTurn]) (operator.Switch, error)
+}
+
+// ListChange is a change of the list of a name.
+type ListChange struct {
+	Name   string                         `json:"name"`
+	Change operator.OperatorListChangeReq `json:"change"`
+}
+
+// SwitchTurn is what becomes of the switch of a name.
+type SwitchTurn struct {
+	Name string             `json:"name"`
+	Turn operator.SwitchReq `json:"turn"`
 }

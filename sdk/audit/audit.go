@@ -50,6 +50,24 @@ type Policy struct {
 	Content  string `json:"content"`  // hash of its files
 }
 
+// List is what operators have added to a list.
+type List struct {
+	Name    string `json:"name"`
+	Kind    string `json:"kind"`
+	Entries int    `json:"entries"` // how many there are
+}
+
+// Switch stops what it is about from being offered while it is on. Empty members are about all.
+type Switch struct {
+	Name    string `json:"name"`
+	On      bool   `json:"on"`
+	Project string `json:"project,omitempty"`
+	Action  string `json:"action,omitempty"`
+	OS      string `json:"os,omitempty"`
+	Browser string `json:"browser,omitempty"`
+	UntilMs int64  `json:"untilMs,omitempty"` // 0 = until it is turned off
+}
+
 // Release is a revision in the store.
 type Release struct {
 	Number int `json:"number"`
@@ -86,6 +104,13 @@ type Event struct {
 	Before     *Policy          `json:"before,omitempty"`
 	Policy     *Policy          `json:"policy,omitempty"`
 	// Of the store
+	List          *List    `json:"list,omitempty"`
+	ListBefore    *List    `json:"listBefore,omitempty"`
+	Added         []string `json:"added,omitempty"` // to the list, or got another expiry
+	Removed       []string `json:"removed,omitempty"`
+	UntilMs       int64    `json:"untilMs,omitempty"` // when what was added expires; 0 = never
+	Switch        *Switch  `json:"switch,omitempty"`
+	SwitchBefore  *Switch  `json:"switchBefore,omitempty"`
 	ReleaseBefore *Release `json:"releaseBefore,omitempty"`
 	Release       *Release `json:"release,omitempty"`
 	Change        int      `json:"change,omitempty"` // its number

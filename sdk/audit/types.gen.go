@@ -54,6 +54,10 @@ const (
 	PolicyPushed Type = "policy-pushed"
 	// PolicyChanged: An operator made a revision live, or took back what was made live last. What each process answers by is told as policy-replaced.
 	PolicyChanged Type = "policy-changed"
+	// ListChanged: An operator added entries to a list, or removed such. It counts from the next call on.
+	ListChanged Type = "list-changed"
+	// SwitchTurned: An operator turned a switch on, which stops offers, or off.
+	SwitchTurned Type = "switch-turned"
 	// LimitHit: Calls were refused by a limit. There is one for each project, limit and minute in which any were, however many.
 	LimitHit Type = "limit-hit"
 	// CodesGuessed: Accounts came to the number of wrong codes in a row after which none is taken (code_guesses_stop): somebody is guessing. There is one for each project and minute.
@@ -88,6 +92,8 @@ func Types() []Type {
 		PolicyRefused,
 		PolicyPushed,
 		PolicyChanged,
+		ListChanged,
+		SwitchTurned,
 		LimitHit,
 		CodesGuessed,
 	}

@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/authenticators"
+	"github.com/keyward/keyward/services/decision/internal/control"
 	"github.com/keyward/keyward/services/decision/internal/download"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/metrics"
@@ -178,6 +179,7 @@ type Service struct {
 	metrics   *metrics.Metrics
 	records   *recorder
 	outside   *outside.Sources
+	board     *control.Board // nil = there is no store
 	revisions revisions
 	fetched   *authenticators.Source // nil = metadata comes from nowhere
 	archive   *archive.Archive
@@ -231,6 +233,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := s.follow(); err != nil {
 		return nil, fmt.Errorf("decision: %w", err)
 	}
+	if s.follower != nil {
+		var err error
+		if s.board, err = control.NewBoard(context.Background(), deps.JS, deps.Log, s.follower.Report); err != nil {
+			return nil, fmt.Errorf("decision: %w", err)
+		}
+	}
 	if err := s.begin(context.Background()); err != nil {
 		return nil, fmt.Errorf("load policy from %s: %w", s.origin(), err)
 	}
@@ -261,6 +269,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	if s.follower != nil {
 		owned.Go(func() { s.follower.RunReports(ctx) })
+		owned.Go(func() { s.board.Run(ctx, s.cfg.Poll) })
 	}
 	defer owned.Wait()
 	defer stopRecording()

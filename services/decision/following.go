@@ -62,6 +62,7 @@ func (f following) Answering() release.Instance {
 	case f.cfg.Source.URL != "":
 		told.Source, told.Lapsed = release.FromRemote, status.Lapsed
 	}
+	told.Set = f.board.Revision()
 	if status.Refused != nil {
 		told.Refused = status.Refused.Error()
 	}

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"time"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
+	"github.com/keyward/keyward/services/decision/internal/control"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/given"
 	"github.com/keyward/keyward/services/decision/internal/kept"
@@ -66,7 +68,7 @@ func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Ve
 	start := s.deps.Now()
 	p := s.current(start)
 	q.Account = nil
-	around := s.around(q.Client.RemoteAddress, start)
+	around := s.around(q.Project, q.Client.RemoteAddress, start)
 	v, basis, err := p.Mediation(ctx, q, engine.Evidence{Now: start, Around: around})
 	s.finish(
 		ctx, judged{
@@ -82,7 +84,7 @@ func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service
 	start := s.deps.Now()
 	p := s.current(start)
 	if !p.JudgesRisk() {
-		return service.Verdict{Place: s.around(q.Client.RemoteAddress, start).Place}, nil
+		return service.Verdict{Place: s.around(q.Project, q.Client.RemoteAddress, start).Place}, nil
 	}
 	q.AccountStamp = "" // the account has just been read
 	found := s.lookUp(ctx, p, q.Question, start, false)
@@ -202,7 +204,10 @@ type judged struct {
 // finish names the decision, counts it and hands it to the recorder.
 func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
 	v.Decision, v.PolicyNumber = ident.NewDecisionID(j.start), j.policy.number
-	if j.err != nil {
+	var off *control.Off
+	if errors.As(j.err, &off) {
+		v.Rule, v.Tag, v.Incomplete = off.Rule(), rest.DecisionTagSwitchedOff, false
+	} else if j.err != nil {
 		s.failed(ctx, j.action, j.policy, j.err)
 	}
 	if risk := j.basis.Risk; risk != nil {

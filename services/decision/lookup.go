@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/services/decision/internal/authenticators"
+	"github.com/keyward/keyward/services/decision/internal/control"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 	"github.com/keyward/keyward/services/decision/internal/outside"
@@ -28,7 +29,7 @@ type looked struct {
 // lookUp reads what has happened to the user. A read that fails, or takes too long, makes the evidence incomplete; it is not an error of
 // the decision: who waits for a store that changes its leader is answered by what needs no history, while there is time.
 func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, now time.Time, withOffers bool) looked {
-	around := s.around(q.Client.RemoteAddress, now)
+	around := s.around(q.Project, q.Client.RemoteAddress, now)
 	found := looked{Evidence: engine.Evidence{Complete: true, Now: now, Around: around}}
 	if q.LookupFailed {
 		return found
@@ -60,13 +61,19 @@ func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, no
 	return found
 }
 
-// around is what the operator's files tell now of a client that calls from an address, and the metadata of authenticators.
-func (s *Service) around(from string, now time.Time) engine.Around {
-	view, models := s.outside.Now(), s.deps.Metadata.Now()
-	told := engine.Around{Files: view.Files, Place: view.Place(from), Revisions: view.Revisions}
+// around is what the operator's files tell now of a client that calls from an address, what operators have set, and the metadata of
+// authenticators.
+func (s *Service) around(project ident.ProjectID, from string, now time.Time) engine.Around {
+	view, models, set := s.outside.Now(), s.deps.Metadata.Now(), s.board.At(now)
+	told := engine.Around{Files: view.Files, Place: view.Place(from), Revisions: view.Revisions, Off: set.Offs(project)}
+	if set != nil {
+		told.Added = set.Lists
+	}
 	if models != nil {
 		told.Standing = func(c *account.Credential) metadata.Standing { return models.Of(c.AAGUID, c.Chain(), now) }
-		told.Revisions = s.revisions.of(view, models)
+	}
+	if models != nil || set != nil && set.Revision != "" {
+		told.Revisions = s.revisions.of(view, models, set)
 	}
 	return told
 }
@@ -79,17 +86,23 @@ type revisions struct {
 type outsideRevisions struct {
 	files  *outside.View
 	models *metadata.Snapshot
+	set    *control.View
 	byName map[string]string
 }
 
-func (r *revisions) of(files *outside.View, models *metadata.Snapshot) map[string]string {
+func (r *revisions) of(files *outside.View, models *metadata.Snapshot, set *control.View) map[string]string {
 	last := r.last.Load()
-	if last == nil || last.files != files || last.models != models {
-		last = &outsideRevisions{files: files, models: models, byName: maps.Clone(files.Revisions)}
+	if last == nil || last.files != files || last.models != models || last.set != set {
+		last = &outsideRevisions{files: files, models: models, set: set, byName: maps.Clone(files.Revisions)}
 		if last.byName == nil {
 			last.byName = map[string]string{}
 		}
-		last.byName[authenticators.Setting] = models.Revision
+		if models != nil {
+			last.byName[authenticators.Setting] = models.Revision
+		}
+		if set != nil && set.Revision != "" {
+			last.byName[control.Name] = set.Revision
+		}
 		r.last.Store(last)
 	}
 	return last.byName

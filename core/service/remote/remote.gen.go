@@ -570,6 +570,11 @@ func PolicyMethods(decisions service.Decisions, policies service.Policies) rpc.S
 		rpc.Bind("list-policy-changes", policies.ListPolicyChanges),
 		rpc.Bind("change-policy", policies.ChangePolicy),
 		rpc.Bind("get-policy-status", policies.GetPolicyStatus),
+		rpc.Bind("list-lists", policies.ListLists),
+		rpc.Bind("get-list", policies.GetList),
+		rpc.Bind("change-list", policies.ChangeList),
+		rpc.Bind("list-switches", policies.ListSwitches),
+		rpc.Bind("turn-switch", policies.TurnSwitch),
 	}}
 }
 
@@ -593,6 +598,9 @@ func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
 		"get-live-policy",
 		"list-policy-changes",
 		"get-policy-status",
+		"list-lists",
+		"get-list",
+		"list-switches",
 	)}
 }
 
@@ -628,6 +636,21 @@ func (c PolicyClient) ChangePolicy(ctx context.Context, req service.ForOperator[
 }
 func (c PolicyClient) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
 	return rpc.Call[operator.PolicyStatus](ctx, c.calls, "get-policy-status", req)
+}
+func (c PolicyClient) ListLists(ctx context.Context, req service.ForOperator[service.Empty]) (operator.OperatorListList, error) {
+	return rpc.Call[operator.OperatorListList](ctx, c.calls, "list-lists", req)
+}
+func (c PolicyClient) GetList(ctx context.Context, req service.ForOperator[string]) (operator.OperatorList, error) {
+	return rpc.Call[operator.OperatorList](ctx, c.calls, "get-list", req)
+}
+func (c PolicyClient) ChangeList(ctx context.Context, req service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
+	return rpc.Call[operator.OperatorList](ctx, c.calls, "change-list", req)
+}
+func (c PolicyClient) ListSwitches(ctx context.Context, req service.ForOperator[service.Empty]) (operator.SwitchList, error) {
+	return rpc.Call[operator.SwitchList](ctx, c.calls, "list-switches", req)
+}
+func (c PolicyClient) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
+	return rpc.Call[operator.Switch](ctx, c.calls, "turn-switch", req)
 }
 
 // EventsMethods is the method table of the events service, for rpc.Serve.

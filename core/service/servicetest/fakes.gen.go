@@ -433,6 +433,21 @@ func (f Policies) ChangePolicy(ctx context.Context, req service.ForOperator[oper
 func (f Policies) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
 	return answer[operator.PolicyStatus](ctx, f.Recording, "Policies.GetPolicyStatus", req)
 }
+func (f Policies) ListLists(ctx context.Context, req service.ForOperator[service.Empty]) (operator.OperatorListList, error) {
+	return answer[operator.OperatorListList](ctx, f.Recording, "Policies.ListLists", req)
+}
+func (f Policies) GetList(ctx context.Context, req service.ForOperator[string]) (operator.OperatorList, error) {
+	return answer[operator.OperatorList](ctx, f.Recording, "Policies.GetList", req)
+}
+func (f Policies) ChangeList(ctx context.Context, req service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
+	return answer[operator.OperatorList](ctx, f.Recording, "Policies.ChangeList", req)
+}
+func (f Policies) ListSwitches(ctx context.Context, req service.ForOperator[service.Empty]) (operator.SwitchList, error) {
+	return answer[operator.SwitchList](ctx, f.Recording, "Policies.ListSwitches", req)
+}
+func (f Policies) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
+	return answer[operator.Switch](ctx, f.Recording, "Policies.TurnSwitch", req)
+}
 
 // Events is a service.Events that records.
 type Events struct{ *Recording }

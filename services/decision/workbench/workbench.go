@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/services/decision/admit"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
+	"github.com/keyward/keyward/services/decision/internal/control"
 	"github.com/keyward/keyward/services/decision/internal/intake"
 	"github.com/keyward/keyward/services/decision/internal/release"
 	"github.com/keyward/keyward/services/decision/internal/signature"
@@ -51,7 +52,8 @@ type Workbench struct {
 	cfg      Config
 	deps     Deps
 	store    *release.Store
-	checking chan struct{} // a check takes a processor and memory: one at a time
+	set      *control.Store // lists and switches
+	checking chan struct{}  // a check takes a processor and memory: one at a time
 }
 
 var _ service.Policies = (*Workbench)(nil)
@@ -65,7 +67,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Workbench, error) {
 	if err != nil {
 		return nil, fmt.Errorf("workbench: %w", err)
 	}
-	return &Workbench{cfg: cfg, deps: deps, store: store, checking: make(chan struct{}, 1)}, nil
+	set, err := control.Open(ctx, deps.JS)
+	if err != nil {
+		return nil, fmt.Errorf("workbench: %w", err)
+	}
+	return &Workbench{cfg: cfg, deps: deps, store: store, set: set, checking: make(chan struct{}, 1)}, nil
 }
 
 // field is the name of the field that holds the files.

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/projectcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/releasecmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/setcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/usercmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/core/telemetry"
@@ -100,6 +101,8 @@ All settings:            keyward config`,
 		projectcmd.NewToken(terminal),
 		operatorcmd.New(terminal),
 		policy,
+		setcmd.NewLists(terminal),
+		setcmd.NewSwitch(terminal),
 		decisionscmd.New(terminal),
 		eventscmd.New(terminal),
 		newDemo(terminal),

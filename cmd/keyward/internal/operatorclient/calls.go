@@ -3,6 +3,7 @@ package operatorclient
 import (
 	"context"
 	"fmt"
+	"net/url"
 
 	"github.com/keyward/keyward/api/operator"
 )
@@ -50,4 +51,29 @@ func (c *Client) Change(ctx context.Context, body operator.PolicyChangeReq) (ope
 // Status returns by which revision every instance answers.
 func (c *Client) Status(ctx context.Context) (operator.PolicyStatus, error) {
 	return get[operator.PolicyStatus](ctx, c, "/policy/status")
+}
+
+// ListLists returns what operators have added to lists, without history.
+func (c *Client) ListLists(ctx context.Context) (operator.OperatorListList, error) {
+	return get[operator.OperatorListList](ctx, c, "/lists")
+}
+
+// GetList returns what operators have added to a list, and what they did.
+func (c *Client) GetList(ctx context.Context, name string) (operator.OperatorList, error) {
+	return get[operator.OperatorList](ctx, c, "/lists/"+url.PathEscape(name))
+}
+
+// ChangeList adds entries to a list, and removes such.
+func (c *Client) ChangeList(ctx context.Context, name string, body operator.OperatorListChangeReq) (operator.OperatorList, error) {
+	return post[operator.OperatorList](ctx, c, "/lists/"+url.PathEscape(name), body)
+}
+
+// ListSwitches returns the switches.
+func (c *Client) ListSwitches(ctx context.Context) (operator.SwitchList, error) {
+	return get[operator.SwitchList](ctx, c, "/switches")
+}
+
+// TurnSwitch turns a switch on or off.
+func (c *Client) TurnSwitch(ctx context.Context, name string, body operator.SwitchReq) (operator.Switch, error) {
+	return post[operator.Switch](ctx, c, "/switches/"+url.PathEscape(name), body)
 }

@@ -25,15 +25,20 @@ type Around struct {
 	Files     lists.Files       // that lists of the bundle are in
 	Place     place.Place       // where the client's address is
 	Revisions map[string]string // of the files, by name
+	Added     lists.Added       // to lists of the bundle
+	Off       Off
 	Standing  riskfacts.Standing
 
 	then *Recorded // what was found then counts; nil = it is asked now
 }
 
+// Off returns why a question is not put to the rules; nil if it is. A nil Off never does.
+type Off func(action, os, browser string) error
+
 // listed returns which of the bundle's lists a client is in. Only of a recorded decision there is an error, lists.ErrAddressNotKept.
 func (v *view) listed(client *rest.ClientInformation, around Around, in service.Environment) (facts.Labels, error) {
 	known := v.knowledge.Lists
-	asked := lists.Request{Files: around.Files, Country: around.Place.Country, ASN: around.Place.ASN}
+	asked := lists.Request{Files: around.Files, Added: around.Added, Country: around.Place.Country, ASN: around.Place.ASN}
 	if in.Known {
 		asked.Environment = string(in.ID)
 	}

@@ -59,7 +59,7 @@ func benchmarkRows(b *testing.B, e *Engine, before func(*view)) {
 			b.ReportAllocs()
 			for b.Loop() {
 				before(&v)
-				known, _, err := ask(b.Context(), e, &v, login, facts, readLogin)
+				known, _, err := ask(b.Context(), e, &v, login, nil, facts, readLogin)
 				if err != nil || known.answer.rule != rule {
 					b.Fatalf("rule %+v, error %v", known, err)
 				}

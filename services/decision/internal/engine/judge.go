@@ -48,7 +48,7 @@ type Basis struct {
 func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence) (service.LoginVerdict, Basis, error) {
 	v := e.view(q.Project)
 	d := v.login(q, ev)
-	known, memoised, err := ask(ctx, e, v, login, &d.Facts, readLogin)
+	known, memoised, err := ask(ctx, e, v, login, ev.Around.Off, &d.Facts, readLogin)
 	if err != nil {
 		known = &answered[loginAnswer]{answer: loginAnswer{verdict: safeDefault(), hints: []string{}}}
 	}
@@ -76,7 +76,7 @@ func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence
 func (e *Engine) loginEligible(ctx context.Context, v *view, q service.LoginQuestion, ev Evidence, reason string) time.Time {
 	return v.eligible(q.Question, ev, reason, func(later Evidence) (string, error) {
 		d := v.login(q, later)
-		known, _, err := ask(ctx, e, v, login, &d.Facts, readLogin)
+		known, _, err := ask(ctx, e, v, login, nil, &d.Facts, readLogin)
 		if err != nil {
 			return "", err
 		}
@@ -88,7 +88,7 @@ func (e *Engine) loginEligible(ctx context.Context, v *view, q service.LoginQues
 func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Evidence) (service.AppendVerdict, Basis, error) {
 	v := e.view(q.Project)
 	d := v.append(q, ev)
-	known, memoised, err := ask(ctx, e, v, appending, &d.Facts, readAppend)
+	known, memoised, err := ask(ctx, e, v, appending, ev.Around.Off, &d.Facts, readAppend)
 	if err != nil {
 		known = &answered[appendAnswer]{answer: appendAnswer{verdict: safeDefault(), variant: rest.AppendVariantDefault, hints: []string{}}}
 	}
@@ -115,7 +115,7 @@ func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Eviden
 func (e *Engine) appendEligible(ctx context.Context, v *view, q service.AppendQuestion, ev Evidence, reason string) time.Time {
 	return v.eligible(q.Question, ev, reason, func(later Evidence) (string, error) {
 		d := v.append(q, later)
-		known, _, err := ask(ctx, e, v, appending, &d.Facts, readAppend)
+		known, _, err := ask(ctx, e, v, appending, nil, &d.Facts, readAppend)
 		if err != nil {
 			return "", err
 		}
@@ -129,7 +129,7 @@ func (e *Engine) Mediation(ctx context.Context, q service.Question, ev Evidence)
 	v := e.view(q.Project)
 	q.Account = nil
 	d := v.mediation(q, ev)
-	known, memoised, err := ask(ctx, e, v, mediation, &d.Facts, readMediation)
+	known, memoised, err := ask(ctx, e, v, mediation, ev.Around.Off, &d.Facts, readMediation)
 	if err != nil {
 		known = &answered[verdict]{answer: safeDefault()}
 	}
@@ -147,7 +147,7 @@ func (e *Engine) Rollout(ctx context.Context, q service.RolloutQuestion) (servic
 	if !v.Defines(entrypoints[rollout]) {
 		return v.verdict(unruled(), &d), Basis{Facts: &d.Facts, Answer: json.RawMessage(unruledAnswer), Found: &d}, nil
 	}
-	known, memoised, err := ask(ctx, e, v, rollout, &d.Facts, readRollout)
+	known, memoised, err := ask(ctx, e, v, rollout, nil, &d.Facts, readRollout)
 	if err != nil {
 		known = &answered[verdict]{answer: safeDefault()}
 	}
@@ -223,10 +223,15 @@ type answered[T any] struct {
 
 // ask answers, and tells the trace of a call how long that took.
 func ask[T any](
-	ctx context.Context, e *Engine, v *view, q question, f *facts.Facts, read func(*reading.Answer) T,
+	ctx context.Context, e *Engine, v *view, q question, off Off, f *facts.Facts, read func(*reading.Answer) T,
 ) (*answered[T], bool, error) {
 	if e.opts.lapsed {
 		return nil, false, ErrLapsed
+	}
+	if off != nil {
+		if err := off(actions[q], f.Client.OS, f.Client.Browser); err != nil {
+			return nil, false, err
+		}
 	}
 	ctx, step := span.Policy(ctx, entrypoints[q], v.Revision)
 	known, memoised, err := remember(ctx, e, v, q, f, read)

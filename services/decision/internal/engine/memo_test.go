@@ -39,7 +39,7 @@ type checker interface {
 // agree asks one question with and without the memo and reports whether the answer was remembered.
 func agree[T any](t checker, e *Engine, v *view, q question, f *facts.Facts, read func(*reading.Answer) T) bool {
 	t.Helper()
-	known, memoised, err := ask(context.Background(), e, v, q, f, read)
+	known, memoised, err := ask(context.Background(), e, v, q, nil, f, read)
 	fresh, freshErr := direct(context.Background(), v, e.opts.EvalTimeout, q, f, read)
 	switch {
 	case (err == nil) != (freshErr == nil):

@@ -55,7 +55,7 @@ func (e *Engine) judge(ctx context.Context, v *view, d *detect.Detection) *Risk 
 	if e.opts.Unjudged || !v.Defines(entrypoints[risky]) {
 		return nil
 	}
-	known, memoised, err := ask(ctx, e, v, risky, &d.Facts, v.readRisk)
+	known, memoised, err := ask(ctx, e, v, risky, nil, &d.Facts, v.readRisk)
 	if err == nil {
 		var verdict service.Risk
 		if verdict, err = of(&known.answer, d); err == nil {

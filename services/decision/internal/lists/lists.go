@@ -57,6 +57,7 @@ type Request struct {
 	ASN         int    // 0 = not known
 	Environment string // empty = not known
 	Files       Files
+	Added       Added
 }
 
 var countryForm = regexp.MustCompile(`^[A-Z]{2}$`)
@@ -195,12 +196,12 @@ func (l *Lists) Find(r *Request) facts.Labels {
 		within := one.Within
 		if one.File != "" {
 			read, there := r.Files[one.File]
-			if !there {
+			if !there && !r.Added.has(one, r) {
 				continue
 			}
 			within = read
 		}
-		found = append(found, facts.Label{Name: one.Name, Has: one.has(r, within)})
+		found = append(found, facts.Label{Name: one.Name, Has: one.has(r, within) || r.Added.has(one, r)})
 	}
 	return found
 }

@@ -116,6 +116,7 @@ type Instance struct {
 	SinceMs  int64  `json:"sinceMs"`
 	Refused  string `json:"refused,omitempty"`
 	Lapsed   bool   `json:"lapsed,omitempty"`
+	Set      uint64 `json:"set,omitempty"` // the revision of the bucket up to which it knows lists and switches
 	HeardMs  int64  `json:"heardMs"`
 }
 

@@ -25,6 +25,15 @@ func Operator(s Services) []Row {
 		ofOperator("listDecisions", s.Decisions.ListDecisions, list),
 		ofOperator("getDecision", s.Decisions.GetDecision, id),
 		Plain("streamDecisions", s.DecisionStream),
+		ofOperator("listOperatorLists", s.Policies.ListLists, nothing),
+		ofOperator("getOperatorList", s.Policies.GetList, id[string]),
+		ofOperator("changeOperatorList", s.Policies.ChangeList, change(func(name string, how api.OperatorListChangeReq) service.ListChange {
+			return service.ListChange{Name: name, Change: how}
+		})),
+		ofOperator("listSwitches", s.Policies.ListSwitches, nothing),
+		ofOperator("turnSwitch", s.Policies.TurnSwitch, change(func(name string, how api.SwitchReq) service.SwitchTurn {
+			return service.SwitchTurn{Name: name, Turn: how}
+		})),
 	}
 }
 
