@@ -105,6 +105,10 @@ func (f *Fault) Is(target error) bool {
 // Unwrap returns what caused the fault; it is logged and never sent.
 func (f *Fault) Unwrap() error { return f.cause }
 
+// ErrNobody is the cause of a fault if no instance that runs takes such a call: either none runs, or all that do are of a version that has
+// no such call.
+var ErrNobody = errors.New("nobody takes such a call")
+
 // Because returns a copy of f with its cause set.
 func (f *Fault) Because(cause error) *Fault {
 	g := *f

@@ -63,7 +63,8 @@ func (c *Client) askAgainAfter(method string) time.Duration {
 	}
 }
 
-// Call calls a method. An error is always a *fault.Fault: the service's own, or 503 if no instance answered in time.
+// Call calls a method. An error is always a *fault.Fault: the service's own, or 503 if no instance answered in time; because of
+// fault.ErrNobody if there is none that takes the call.
 func Call[Rsp any](ctx context.Context, c *Client, method string, req any) (Rsp, error) {
 	var rsp Rsp
 	err := c.call(ctx, method, req, &rsp)
@@ -185,7 +186,7 @@ func (c *Client) message(ctx context.Context, method string, req any) (*nats.Msg
 
 func (c *Client) unanswered(method string, err error) error {
 	if errors.Is(err, nats.ErrNoResponders) {
-		return fault.Unavailable(time.Second, "no %s service is running", c.service).Because(err)
+		return fault.Unavailable(time.Second, "no %s service is running", c.service).Because(errors.Join(fault.ErrNobody, err))
 	}
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fault.Field("body", "is too large")

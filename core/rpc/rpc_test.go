@@ -118,6 +118,20 @@ func TestACallToNobodyIsUnavailable(t *testing.T) {
 	}
 }
 
+// TestACallThatAVersionDoesNotKnowIsToldFromOneThatIsLate has callers that were replaced before whom they call.
+func TestACallThatAVersionDoesNotKnowIsToldFromOneThatIsLate(t *testing.T) {
+	t.Parallel()
+	client := serve(t, rpc.Options{}, func(_ context.Context, q question) (answer, error) { return answer{Text: q.Text}, nil })
+	for range 2 {
+		if _, err := rpc.Call[answer](t.Context(), client, "foretell", question{}); !errors.Is(err, fault.ErrNobody) {
+			t.Errorf("of a method that there is not: %v", err)
+		}
+		if _, err := ask(t.Context(), client); err != nil {
+			t.Errorf("of one that there is, afterwards: %v", err)
+		}
+	}
+}
+
 func TestTheServiceStopsWorkingWhenTheCallerHasGivenUp(t *testing.T) {
 	t.Parallel()
 	stopped := make(chan error, 1)

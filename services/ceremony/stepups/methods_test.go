@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -224,6 +225,27 @@ func TestACodeThatProvesNothingIsNotSentForAStepUp(t *testing.T) {
 			continue
 		}
 		ceremonytest.WantField(t, err, http.StatusBadRequest, c.field, c.message)
+	}
+}
+
+// TestWhereNobodyVouchesNoPasskeyIsAProof has a decision service of a version that cannot be asked.
+func TestWhereNobodyVouchesNoPasskeyIsAProof(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	user, _, _ := ceremonytest.Known(t, st)
+	st.Decision.VouchErr = fault.Unavailable(time.Second, "no decision service is running").Because(fault.ErrNobody)
+	opened, err := st.Withhold(t.Context(), withheld(t, st, user, service.StepUpPasskeyUV, service.StepUpCaller))
+	if err != nil || !slices.Equal(opened.Methods, []service.StepUpMethod{service.StepUpCaller}) {
+		t.Errorf("opened %v, %v", opened.Methods, err)
+	}
+	_, err = st.Withhold(t.Context(), withheld(t, st, user, service.StepUpPasskeyUV))
+	if !errors.Is(err, fault.ErrNobody) || errors.Is(err, risk.ErrNoStepUp) {
+		t.Errorf("a user who has passkeys alone: %v", err)
+	}
+	st.Decision.VouchErr = fault.Unavailable(time.Second, "it did not answer in time")
+	_, err = st.Withhold(t.Context(), withheld(t, st, user, service.StepUpPasskeyUV, service.StepUpCaller))
+	if !errors.Is(err, st.Decision.VouchErr) {
+		t.Errorf("a decision service that is late: %v", err)
 	}
 }
 

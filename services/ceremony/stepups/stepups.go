@@ -119,13 +119,23 @@ func (s *Service) Withhold(ctx context.Context, w risk.Withheld) (service.StepUp
 // leavePossible leaves of the methods of a step-up those that its user can do. The error is or wraps risk.ErrNoStepUp if there are none.
 func (s *Service) leavePossible(ctx context.Context, made *stepup.StepUp, a *account.Account, rpID string) error {
 	passkeys, err := s.trusted(ctx, made, a)
-	if err != nil {
+	// While instances are replaced, the decision service may be of a version that vouches for nothing: then no passkey is a proof.
+	unvouched := errors.Is(err, fault.ErrNobody)
+	if err != nil && !unvouched {
 		return err
 	}
-	if made.Methods = made.Possible(a, rpID, passkeys); len(made.Methods) == 0 {
+	if unvouched {
+		passkeys = nil
+	}
+	made.Methods = made.Possible(a, rpID, passkeys)
+	switch {
+	case len(made.Methods) > 0:
+		return nil
+	case unvouched:
+		return err
+	default:
 		return risk.ErrNoStepUp
 	}
-	return nil
 }
 
 // trusted returns those passkeys of a user that the policy has nothing against which would make a login with them no proof.

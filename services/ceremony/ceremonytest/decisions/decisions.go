@@ -22,6 +22,7 @@ type Service struct {
 	OnRollout   func(service.RolloutQuestion, *service.Verdict)
 	OnFinish    func(service.FinishQuestion) (service.Verdict, error)
 	OnVouch     func(service.Question) service.Vouched
+	VouchErr    error // of Vouch
 	OnEvaluate  func(service.EvaluateQuestion, *service.Verdict)
 	OnRecorded  func(ident.DecisionID) (service.RecordedRisk, error)
 	err         error
@@ -97,8 +98,8 @@ func (d *Service) Finish(_ context.Context, q service.FinishQuestion) (service.V
 func (d *Service) Vouch(_ context.Context, q service.Question) (service.Vouched, error) {
 	d.Mu.Lock()
 	defer d.Mu.Unlock()
-	if d.OnVouch == nil {
-		return service.Vouched{}, nil
+	if d.OnVouch == nil || d.VouchErr != nil {
+		return service.Vouched{}, d.VouchErr
 	}
 	return d.OnVouch(q), nil
 }
