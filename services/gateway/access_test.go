@@ -240,7 +240,7 @@ func TestAnAccessEvaluationThatDoesNotFitIsRefusedWithItsFields(t *testing.T) {
 		},
 		"a semantic that nobody knows": {
 			accessSeveral, `{"evaluations":[{}],"options":{"evaluations_semantic":"any"}}`,
-			map[string]string{"options.evaluations_semantic": "must be a valid value"},
+			map[string]string{"options.evaluations_semantic": "must be one of execute_all, deny_on_first_deny, permit_on_first_permit"},
 		},
 	} {
 		a := s.call("POST", c.path, c.body, nil)

@@ -148,6 +148,26 @@ func TestBadInputIsRefusedNamesItsFieldsAndReachesNoService(t *testing.T) {
 		{name: "an unknown enum value", method: "POST", path: users, body: `{"status":"deleted"}`, status: 400, kind: "validation_error",
 			fields: map[string]string{"status": "must be a valid value"}},
 		{
+			name:   "an unknown outcome",
+			method: "POST",
+			path:   "/v2/risk/decisions/dec-1/feedback",
+			body:   `{"outcome":"fraud-confirmd"}`,
+			status: 400,
+			kind:   "validation_error",
+			fields: map[string]string{
+				"outcome": "must be one of fraud-confirmed, fraud-suspected, legitimate, step-up-abandoned; did you mean fraud-confirmed?",
+			},
+		},
+		{
+			name:   "an outcome like none that there is",
+			method: "POST",
+			path:   "/v2/risk/decisions/dec-1/feedback",
+			body:   `{"outcome":"yes"}`,
+			status: 400,
+			kind:   "validation_error",
+			fields: map[string]string{"outcome": "must be one of fraud-confirmed, fraud-suspected, legitimate, step-up-abandoned"},
+		},
+		{
 			name:   "a wrong type",
 			method: "POST",
 			path:   users,

@@ -50,6 +50,9 @@ type Operation struct {
 	// Counts says what a call of a visitor is counted as beside being a call: "process" or "user", which it leaves behind, "lookup" of an
 	// identifier, or nothing; x-counts of the document.
 	Counts string
+	// Told operations say which values there are instead of another that is sent, and which is meant perhaps: those of operators, and those
+	// with x-values of the document. What is wrong with others is said as it is published.
+	Told bool
 	// BodyLimit is how many bytes of a body are read at most: x-body-limit of the document, else defaultBodyLimit.
 	BodyLimit int
 	body      *body // nil: takes none
@@ -167,6 +170,8 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.Counts, _ = op.doc.at(at + "/x-counts").(string)
 	role, _ := op.doc.at(at + "/x-role").(string)
 	op.Role = operator.Role(role)
+	told, _ := op.doc.at(at + "/x-values").(bool)
+	op.Told = told || role != ""
 	op.BodyLimit = number(op.doc.at(at+"/x-body-limit"), defaultBodyLimit)
 	schemes, said := op.schemes(at)
 	if !said {

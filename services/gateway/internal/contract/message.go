@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/services/gateway/internal/contract/internal/format"
+	"github.com/keyward/keyward/services/gateway/internal/contract/internal/oneof"
 )
 
 const blank = "cannot be blank"
@@ -75,6 +76,9 @@ func (op *Operation) message(e *jsonschema.ValidationError) string {
 	case *kind.Enum:
 		if k.Got == "" {
 			return blank
+		}
+		if op.Told {
+			return oneof.Say(k.Got, k.Want)
 		}
 		return "must be a valid value" // as published: clients compare it; the contract has the values
 	case *kind.Pattern:
