@@ -195,10 +195,45 @@ func (e OperatorRole) Valid() bool {
 	}
 }
 
+// Defines values for PolicyCanaryReqStep.
+const (
+	PolicyCanaryReqStepBegin   PolicyCanaryReqStep = "begin"
+	PolicyCanaryReqStepEnd     PolicyCanaryReqStep = "end"
+	PolicyCanaryReqStepHold    PolicyCanaryReqStep = "hold"
+	PolicyCanaryReqStepPromote PolicyCanaryReqStep = "promote"
+	PolicyCanaryReqStepRaise   PolicyCanaryReqStep = "raise"
+)
+
+// Valid indicates whether the value is a known member of the PolicyCanaryReqStep enum.
+func (e PolicyCanaryReqStep) Valid() bool {
+	switch e {
+	case PolicyCanaryReqStepBegin:
+		return true
+	case PolicyCanaryReqStepEnd:
+		return true
+	case PolicyCanaryReqStepHold:
+		return true
+	case PolicyCanaryReqStepPromote:
+		return true
+	case PolicyCanaryReqStepRaise:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PolicyChangeKind.
 const (
-	PolicyChangeKindActivation PolicyChangeKind = "activation"
-	PolicyChangeKindRollback   PolicyChangeKind = "rollback"
+	PolicyChangeKindActivation     PolicyChangeKind = "activation"
+	PolicyChangeKindCanaryBegun    PolicyChangeKind = "canary-begun"
+	PolicyChangeKindCanaryEnded    PolicyChangeKind = "canary-ended"
+	PolicyChangeKindCanaryHeld     PolicyChangeKind = "canary-held"
+	PolicyChangeKindCanaryRaised   PolicyChangeKind = "canary-raised"
+	PolicyChangeKindCanaryReturned PolicyChangeKind = "canary-returned"
+	PolicyChangeKindPromotion      PolicyChangeKind = "promotion"
+	PolicyChangeKindRollback       PolicyChangeKind = "rollback"
+	PolicyChangeKindShadowBegun    PolicyChangeKind = "shadow-begun"
+	PolicyChangeKindShadowEnded    PolicyChangeKind = "shadow-ended"
 )
 
 // Valid indicates whether the value is a known member of the PolicyChangeKind enum.
@@ -206,7 +241,23 @@ func (e PolicyChangeKind) Valid() bool {
 	switch e {
 	case PolicyChangeKindActivation:
 		return true
+	case PolicyChangeKindCanaryBegun:
+		return true
+	case PolicyChangeKindCanaryEnded:
+		return true
+	case PolicyChangeKindCanaryHeld:
+		return true
+	case PolicyChangeKindCanaryRaised:
+		return true
+	case PolicyChangeKindCanaryReturned:
+		return true
+	case PolicyChangeKindPromotion:
+		return true
 	case PolicyChangeKindRollback:
+		return true
+	case PolicyChangeKindShadowBegun:
+		return true
+	case PolicyChangeKindShadowEnded:
 		return true
 	default:
 		return false
@@ -231,6 +282,24 @@ func (e PolicyInstanceSource) Valid() bool {
 	case PolicyInstanceSourceRemote:
 		return true
 	case PolicyInstanceSourceStore:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PolicyShadowReqStep.
+const (
+	PolicyShadowReqStepBegin PolicyShadowReqStep = "begin"
+	PolicyShadowReqStepEnd   PolicyShadowReqStep = "end"
+)
+
+// Valid indicates whether the value is a known member of the PolicyShadowReqStep enum.
+func (e PolicyShadowReqStep) Valid() bool {
+	switch e {
+	case PolicyShadowReqStepBegin:
+		return true
+	case PolicyShadowReqStepEnd:
 		return true
 	default:
 		return false
@@ -516,12 +585,104 @@ type PolicyActor struct {
 	OperatorID string `json:"operatorID"`
 }
 
+// PolicyAnswer How a decision came out.
+type PolicyAnswer struct {
+	Allow bool `json:"allow"`
+
+	// Reasons Names of what is wrong.
+	Reasons *[]string `json:"reasons,omitempty"`
+
+	// Risk What the rules of risk say; absent if there are none.
+	Risk    *string `json:"risk,omitempty"`
+	RiskRow *string `json:"riskRow,omitempty"`
+	Row     string  `json:"row"`
+
+	// Tag Why, in the wire's words; absent of risk.
+	Tag *string `json:"tag,omitempty"`
+}
+
+// PolicyBounds What the side that is tried may do worse until the canary is over. Where chance has a part, a bound counts as passed only once that would happen by chance in fewer than one of
+// a hundred canaries, however often it was looked.
+type PolicyBounds struct {
+	// Allow By how much more, or less, of the logins and creations that are asked for are offered.
+	Allow *float64 `json:"allow,omitempty"`
+
+	// Completed By how much less of the logins that are offered are completed.
+	Completed *float64 `json:"completed,omitempty"`
+
+	// Confidence That no bound is passed by chance.
+	Confidence *float64 `json:"confidence,omitempty"`
+
+	// DefaultDeny By how much more of all decisions are answered by default.
+	DefaultDeny *float64 `json:"defaultDeny,omitempty"`
+
+	// Errors Decisions at which the policy fails. What is live answers them.
+	Errors *int32 `json:"errors,omitempty"`
+
+	// LeastEvaluations Of either side, before their times are compared.
+	LeastEvaluations *int32 `json:"leastEvaluations,omitempty"`
+
+	// P99Factor How many times as long evaluations may take, at the 99th percentile.
+	P99Factor *float64 `json:"p99Factor,omitempty"`
+
+	// P99FloorMs What they may take in any case, in milliseconds.
+	P99FloorMs *float64 `json:"p99FloorMs,omitempty"`
+
+	// SettleSeconds How long a login has until it counts as not completed.
+	SettleSeconds *int32 `json:"settleSeconds,omitempty"`
+}
+
 // PolicyBundle defines model for PolicyBundle.
 type PolicyBundle struct {
 	// Bundle The files as a gzipped tar.
 	Bundle   []byte         `json:"bundle"`
 	Revision PolicyRevision `json:"revision"`
 }
+
+// PolicyCanary defines model for PolicyCanary.
+type PolicyCanary struct {
+	// Base What has become of a side.
+	Base  PolicySide `json:"base"`
+	Begun time.Time  `json:"begun"`
+
+	// Bounds What the side that is tried may do worse until the canary is over. Where chance has a part, a bound counts as passed only once that would happen by chance in fewer than one of
+	// a hundred canaries, however often it was looked.
+	Bounds PolicyBounds `json:"bounds"`
+
+	// Canary What has become of a side.
+	Canary PolicySide `json:"canary"`
+
+	// Division What is tried since then, and by whom; absent if nothing is.
+	Division PolicyDivision `json:"division"`
+
+	// Passed The bound that it has passed, so that it is about to end.
+	Passed *string `json:"passed,omitempty"`
+}
+
+// PolicyCanaryReq defines model for PolicyCanaryReq.
+type PolicyCanaryReq struct {
+	// Bounds What the side that is tried may do worse until the canary is over. Where chance has a part, a bound counts as passed only once that would happen by chance in fewer than one of
+	// a hundred canaries, however often it was looked.
+	Bounds *PolicyBounds `json:"bounds,omitempty"`
+
+	// Expected The number of the change that the caller knows as the latest.
+	Expected *int32    `json:"expected,omitempty"`
+	Projects *[]string `json:"projects,omitempty"`
+
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+
+	// Revision To begin with.
+	Revision *int32 `json:"revision,omitempty"`
+
+	// Share Of users, to begin with and to raise to; to a ten-thousandth.
+	Share *float64            `json:"share,omitempty"`
+	Step  PolicyCanaryReqStep `json:"step"`
+	Users *[]string           `json:"users,omitempty"`
+}
+
+// PolicyCanaryReqStep defines model for PolicyCanaryReq.Step.
+type PolicyCanaryReqStep string
 
 // PolicyChange defines model for PolicyChange.
 type PolicyChange struct {
@@ -531,7 +692,12 @@ type PolicyChange struct {
 	Before *int32 `json:"before,omitempty"`
 
 	// By The operator who did it, by the name that the operator had then.
-	By   PolicyActor      `json:"by"`
+	By PolicyActor `json:"by"`
+
+	// Canary What is tried since then, and by whom; absent if nothing is.
+	Canary *PolicyDivision `json:"canary,omitempty"`
+
+	// Kind What was done; canary-returned is a canary that has ended by itself, since it had passed a bound.
 	Kind PolicyChangeKind `json:"kind"`
 
 	// Number Of the change.
@@ -540,9 +706,12 @@ type PolicyChange struct {
 
 	// Revision The number of the revision that is live since.
 	Revision int32 `json:"revision"`
+
+	// Shadow What judges beside what is live since then; absent if nothing does.
+	Shadow *PolicyShare `json:"shadow,omitempty"`
 }
 
-// PolicyChangeKind defines model for PolicyChange.Kind.
+// PolicyChangeKind What was done; canary-returned is a canary that has ended by itself, since it had passed a bound.
 type PolicyChangeKind string
 
 // PolicyChangeList defines model for PolicyChangeList.
@@ -562,10 +731,50 @@ type PolicyChangeReq struct {
 	Revision *int32 `json:"revision,omitempty"`
 }
 
+// PolicyDifference defines model for PolicyDifference.
+type PolicyDifference struct {
+	// Action What the decision was about: login, append, mediation, rollout or risk.
+	Action string `json:"action"`
+	Count  int32  `json:"count"`
+
+	// Examples IDs of a few of the decisions.
+	Examples []string `json:"examples"`
+
+	// Live How a decision came out.
+	Live PolicyAnswer `json:"live"`
+
+	// Shadow How a decision came out.
+	Shadow PolicyAnswer `json:"shadow"`
+}
+
+// PolicyDivision What is tried since then, and by whom; absent if nothing is.
+type PolicyDivision struct {
+	// Change The number of the change that began it.
+	Change int32 `json:"change"`
+
+	// Held Whether it is kept as it is, until it is raised again.
+	Held bool `json:"held"`
+
+	// Projects The only projects whose users are divided; absent if all are.
+	Projects *[]string `json:"projects,omitempty"`
+
+	// Revision The number of the revision that is tried.
+	Revision int32 `json:"revision"`
+
+	// Share Of users, from 0 to 1.
+	Share float64 `json:"share"`
+
+	// Users Who are judged by it whatever the share.
+	Users *[]string `json:"users,omitempty"`
+}
+
 // PolicyInstance defines model for PolicyInstance.
 type PolicyInstance struct {
 	// Behind Whether it answers by another revision than what is live.
 	Behind bool `json:"behind"`
+
+	// Canary The number of the revision that judges some users; absent if none does.
+	Canary *int32 `json:"canary,omitempty"`
 
 	// Change The latest change that it has taken up.
 	Change *int32 `json:"change,omitempty"`
@@ -588,8 +797,11 @@ type PolicyInstance struct {
 	Refused *string `json:"refused,omitempty"`
 
 	// Revision The number of the revision by which it answers; absent if that is none of the store.
-	Revision *int32    `json:"revision,omitempty"`
-	Since    time.Time `json:"since"`
+	Revision *int32 `json:"revision,omitempty"`
+
+	// Shadow The number of the revision that judges beside; absent if none does.
+	Shadow *int32    `json:"shadow,omitempty"`
+	Since  time.Time `json:"since"`
 
 	// Source What it follows: remote is what `policy_source` names; binary is what a store that holds nothing live leaves to.
 	Source PolicyInstanceSource `json:"source"`
@@ -663,6 +875,92 @@ type PolicyRevisionList struct {
 type PolicyScenarios struct {
 	Failed int32 `json:"failed"`
 	Passed int32 `json:"passed"`
+}
+
+// PolicyShadow defines model for PolicyShadow.
+type PolicyShadow struct {
+	Begun time.Time `json:"begun"`
+
+	// Compared Decisions that it has judged.
+	Compared int32 `json:"compared"`
+
+	// Differences At most a hundred kinds, the most frequent first.
+	Differences []PolicyDifference `json:"differences"`
+
+	// Different Of those.
+	Different int32 `json:"different"`
+
+	// Failed Of those.
+	Failed int32 `json:"failed"`
+
+	// Failure Why it failed last.
+	Failure *string `json:"failure,omitempty"`
+
+	// Same Of those.
+	Same int32 `json:"same"`
+
+	// Share What judges beside what is live since then; absent if nothing does.
+	Share PolicyShare `json:"share"`
+
+	// Skipped Decisions of the share that it has not judged, since too many waited.
+	Skipped int32 `json:"skipped"`
+}
+
+// PolicyShadowReq defines model for PolicyShadowReq.
+type PolicyShadowReq struct {
+	// Expected The number of the change that the caller knows as the latest.
+	Expected *int32 `json:"expected,omitempty"`
+
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+
+	// Revision To begin with.
+	Revision *int32 `json:"revision,omitempty"`
+
+	// Share Of decisions, to begin with; to a ten-thousandth.
+	Share *float64            `json:"share,omitempty"`
+	Step  PolicyShadowReqStep `json:"step"`
+}
+
+// PolicyShadowReqStep defines model for PolicyShadowReq.Step.
+type PolicyShadowReqStep string
+
+// PolicyShare What judges beside what is live since then; absent if nothing does.
+type PolicyShare struct {
+	// Change The number of the change that began it.
+	Change int32 `json:"change"`
+
+	// Revision The number of the revision.
+	Revision int32 `json:"revision"`
+
+	// Share Of decisions, from 0 to 1.
+	Share float64 `json:"share"`
+}
+
+// PolicySide What has become of a side.
+type PolicySide struct {
+	// Allowed Of those.
+	Allowed int32 `json:"allowed"`
+
+	// Asked Logins and creations that were asked for.
+	Asked int32 `json:"asked"`
+
+	// Completed Of those.
+	Completed int32 `json:"completed"`
+	Decisions int32 `json:"decisions"`
+
+	// Denied Decisions that were answered by default.
+	Denied int32 `json:"denied"`
+
+	// Errors Decisions at which the policy failed.
+	Errors      int32 `json:"errors"`
+	Evaluations int32 `json:"evaluations"`
+
+	// Offered Logins that were offered, and whose time is over.
+	Offered int32 `json:"offered"`
+
+	// P99Ms Within how many milliseconds 99 of 100 evaluations ended, to a fifth.
+	P99Ms float64 `json:"p99Ms"`
 }
 
 // PolicyStatus defines model for PolicyStatus.
@@ -783,11 +1081,17 @@ type StreamDecisionsParams struct {
 // ChangeOperatorListJSONRequestBody defines body for ChangeOperatorList for application/json ContentType.
 type ChangeOperatorListJSONRequestBody = OperatorListChangeReq
 
+// SteerPolicyCanaryJSONRequestBody defines body for SteerPolicyCanary for application/json ContentType.
+type SteerPolicyCanaryJSONRequestBody = PolicyCanaryReq
+
 // ChangePolicyJSONRequestBody defines body for ChangePolicy for application/json ContentType.
 type ChangePolicyJSONRequestBody = PolicyChangeReq
 
 // PushPolicyRevisionJSONRequestBody defines body for PushPolicyRevision for application/json ContentType.
 type PushPolicyRevisionJSONRequestBody = PolicyPushReq
+
+// SteerPolicyShadowJSONRequestBody defines body for SteerPolicyShadow for application/json ContentType.
+type SteerPolicyShadowJSONRequestBody = PolicyShadowReq
 
 // TurnSwitchJSONRequestBody defines body for TurnSwitch for application/json ContentType.
 type TurnSwitchJSONRequestBody = SwitchReq

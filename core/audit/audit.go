@@ -114,6 +114,8 @@ type Event struct {
 	Release       *Release `json:"release,omitempty"`
 	Change        int      `json:"change,omitempty"` // its number
 	RolledBack    bool     `json:"rolledBack,omitempty"`
+	Step          string   `json:"step,omitempty"`  // of a revision that is tried
+	Share         int      `json:"share,omitempty"` // of users or decisions, of 10,000, by which it is
 
 	Reason string `json:"reason,omitempty"`
 	Limit  string `json:"limit,omitempty"` // the setting

@@ -58,6 +58,8 @@ const (
 	ListChanged Type = "list-changed"
 	// SwitchTurned: An operator turned a switch on, which stops offers, or off.
 	SwitchTurned Type = "switch-turned"
+	// PolicyTried: A revision is tried beside what is live, or is so no more, or by others than before. An operator did that, or Keyward, which ends a canary that has passed one of its bounds.
+	PolicyTried Type = "policy-tried"
 	// LimitHit: Calls were refused by a limit. There is one for each project, limit and minute in which any were, however many.
 	LimitHit Type = "limit-hit"
 	// CodesGuessed: Accounts came to the number of wrong codes in a row after which none is taken (code_guesses_stop): somebody is guessing. There is one for each project and minute.
@@ -94,6 +96,7 @@ func Types() []Type {
 		PolicyChanged,
 		ListChanged,
 		SwitchTurned,
+		PolicyTried,
 		LimitHit,
 		CodesGuessed,
 	}

@@ -58,6 +58,7 @@ const PoliciesBucket = "policy-bundles"
 const (
 	// Revision.<number>: a revision that was pushed, whose files are in PoliciesBucket; change.<number>: which was made live, by whom
 	ReleasesBucket  = "policy-releases"
+	TrialsBucket    = "policy-trials"    // <change>.<instance>: what it has counted of a canary, or seen by a shadow
 	InstancesBucket = "policy-instances" // <instance>: by which revision an instance of the decision service answers
 )
 
@@ -66,6 +67,9 @@ const OperatorsBucket = "operators"
 
 // InstancesMaxAge is how long an instance counts that says nothing more: three times as long as it is ever silent.
 const InstancesMaxAge = 15 * time.Second
+
+// trialsMaxAge is for how long what was counted of a canary can be looked at.
+const trialsMaxAge = 90 * 24 * time.Hour
 
 // MetadataBucket is the object store that keeps what FIDO's metadata service says of authenticators, as it was signed.
 const MetadataBucket = "authenticator-metadata"
@@ -184,6 +188,8 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 
 	instances := b.observations(b.bucket(InstancesBucket))
 	instances.MaxAge = InstancesMaxAge
+	trials := b.observations(b.bucket(TrialsBucket))
+	trials.MaxAge = trialsMaxAge
 
 	sessions, sessionIndex, tokens := b.bucket(SessionsBucket), b.bucket(SessionIndexBucket), b.bucket(TokensBucket)
 	// An entry of the index is never written again, and its session may be until that has expired.
@@ -193,7 +199,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 		b.bucket(AccountsBucket), b.bucket(CredentialsBucket), b.bucket(ProjectsBucket), b.bucket(EpochsBucket),
 		b.bucket(IdentifiersBucket), b.bucket(KeysBucket), b.bucket(ProjectKeysBucket), b.bucket(WebhooksBucket), b.bucket(WebhookWorkBucket),
 		codes, nobodies, spent, processes, stepUps, idempotency, sessions, sessionIndex, tokens,
-		b.bucket(ReleasesBucket), instances, b.bucket(OperatorsBucket),
+		b.bucket(ReleasesBucket), instances, trials, b.bucket(OperatorsBucket),
 		b.objects(PoliciesBucket), b.objects(MetadataBucket), b.bucket(AttestationsBucket), b.bucket(IntegrityBucket), b.probes(),
 		events, // last: who waits for all waits for it
 	}

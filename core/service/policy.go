@@ -69,6 +69,18 @@ type Policies interface {
 	ListSwitches(context.Context, ForOperator[Empty]) (operator.SwitchList, error)
 	// TurnSwitch turns a switch on or off. 404 if one is to be turned off that there is not; 400 on.
 	TurnSwitch(context.Context, ForOperator[SwitchTurn]) (operator.Switch, error)
+	// SteerCanary begins, raises, holds, promotes or ends a canary. 404 of the revision; 409; 403 if it takes four eyes; 400.
+	SteerCanary(context.Context, ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error)
+	// GetCanary returns it, with what has become of both sides. 404.
+	//
+	//keyward:repeatable
+	GetCanary(context.Context, ForOperator[Empty]) (operator.PolicyCanary, error)
+	// SteerShadow begins or ends a shadow. 404 of the revision; 409; 400.
+	SteerShadow(context.Context, ForOperator[operator.PolicyShadowReq]) (operator.PolicyChange, error)
+	// GetShadow returns what it has seen. 404.
+	//
+	//keyward:repeatable
+	GetShadow(context.Context, ForOperator[Empty]) (operator.PolicyShadow, error)
 }
 
 // ListChange is a change of the list of a name.

@@ -33,11 +33,14 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/authenticators"
 	"github.com/keyward/keyward/services/decision/internal/control"
+	"github.com/keyward/keyward/services/decision/internal/course"
 	"github.com/keyward/keyward/services/decision/internal/download"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/metrics"
 	"github.com/keyward/keyward/services/decision/internal/outside"
+	"github.com/keyward/keyward/services/decision/internal/record"
 	"github.com/keyward/keyward/services/decision/internal/release"
+	"github.com/keyward/keyward/services/decision/internal/shadow"
 	"github.com/keyward/keyward/services/decision/internal/signature"
 )
 
@@ -177,7 +180,7 @@ type Service struct {
 	deps      Deps
 	source    fs.FS
 	metrics   *metrics.Metrics
-	records   *recorder
+	records   *record.Recorder
 	outside   *outside.Sources
 	board     *control.Board // nil = there is no store
 	revisions revisions
@@ -187,7 +190,10 @@ type Service struct {
 	upstream  upstream           // what the policy is followed from; nil = files
 	lookups   *patience.Patience // with what users' events are read from
 
-	active  atomic.Pointer[policy]
+	course *course.Course
+	shadow *shadow.Shadow
+
+	active  atomic.Pointer[course.Policy]
 	refused atomic.Pointer[refusal]
 	loading sync.Mutex // one load at a time; guards seen
 	seen    string     // the hash of the files that were judged last; empty if they could not be
@@ -206,7 +212,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("decision: %w", err)
 	}
-	s := &Service{cfg: cfg, deps: deps, source: policies.Bundle, lookups: patience.New(cfg.LookupTimeout)}
+	s := &Service{
+		cfg: cfg, deps: deps, source: policies.Bundle, lookups: patience.New(cfg.LookupTimeout),
+		course: course.New(deps.Now),
+	}
+	s.shadow = shadow.New(s.sets)
 	if s.cfg.PoliciesDir != "" {
 		s.source = plainfile.Dir(s.cfg.PoliciesDir)
 	}
@@ -216,7 +226,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		}
 		return 0
 	})
-	s.records = newRecorder(s.cfg, deps.JS, s.metrics)
+	s.records = record.NewRecorder(cfg.RecordQueue, cfg.DrainTimeout, deps.JS, s.metrics)
 	s.archive = archive.New(deps.JS, deps.Log, deps.Registry)
 	s.outside = outside.New(cfg.Files, deps.Now, deps.Log)
 	if cfg.Metadata.On() && deps.Metadata != nil {
@@ -270,6 +280,10 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.follower != nil {
 		owned.Go(func() { s.follower.RunReports(ctx) })
 		owned.Go(func() { s.board.Run(ctx, s.cfg.Poll) })
+		store, instance := s.follower.Store()
+		owned.Go(func() { s.watchCanary(ctx, store, instance) })
+		owned.Go(func() { s.shadow.Tell(ctx, store, instance, s.deps.Log) })
+		owned.Go(func() { s.shadow.Run(ctx) })
 	}
 	defer owned.Wait()
 	defer stopRecording()

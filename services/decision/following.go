@@ -3,8 +3,11 @@ package decision
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/keyward/keyward/core/audit"
+	"github.com/keyward/keyward/services/decision/internal/course"
 	"github.com/keyward/keyward/services/decision/internal/download"
 	"github.com/keyward/keyward/services/decision/internal/intake"
 	"github.com/keyward/keyward/services/decision/internal/release"
@@ -16,27 +19,96 @@ type following struct{ *Service }
 // Revision implements release.Policy.
 func (f following) Revision() int {
 	if p := f.active.Load(); p != nil {
-		return p.number
+		return p.Number
 	}
 	return 0
 }
 
 // Take implements release.Policy.
-func (f following) Take(ctx context.Context, r release.Revision, packed []byte) error {
-	if f.Revision() == r.Number {
-		f.refused.Store(nil) // it was of another one, which has been taken back
-		return nil
-	}
+func (f following) Take(ctx context.Context, c release.Change, files release.Files) error {
 	f.loading.Lock()
 	defer f.loading.Unlock()
-	f.seen = r.Content
-	loaded, err := f.load(ctx, packed, release.Time(r.CreatedMs), r.CheckedBy == f.cfg.Version)
-	if err != nil {
-		return err
+	if f.Revision() != c.Revision {
+		live, err := f.takeUp(ctx, release.Tried{Revision: c.Revision, Digest: c.Digest}, files)
+		if err != nil {
+			return err
+		}
+		f.course.Set(nil, nil, nil) // a canary was held against what was live
+		f.activate(ctx, live)
 	}
-	loaded.number = r.Number
-	f.activate(ctx, loaded)
+	f.refused.Store(nil) // it may have been of another one, which has been taken back
+	return f.try(ctx, c, files)
+}
+
+// takeUp loads a revision. One that is tried already is known.
+func (f following) takeUp(ctx context.Context, r release.Tried, files release.Files) (*course.Policy, error) {
+	for _, known := range []*course.Policy{f.course.Canary(), f.shadow.Policy()} {
+		if known != nil && known.Number == r.Revision {
+			return known, nil
+		}
+	}
+	revision, packed, err := files(ctx, r.Revision, r.Digest)
+	if err != nil {
+		return nil, err
+	}
+	f.seen = revision.Content
+	loaded, err := f.load(ctx, packed, release.Time(revision.CreatedMs), revision.CheckedBy == f.cfg.Version)
+	if err != nil {
+		return nil, fmt.Errorf("revision %d: %w", r.Revision, err)
+	}
+	return course.NewPolicy(loaded.Engine, revision.Number, loaded.Loaded), nil
+}
+
+// want has kept what any of the policies counts that judge.
+func (s *Service) want(live *course.Policy) {
+	if s.deps.Sightings == nil {
+		return
+	}
+	kinds := live.Plan().Kinds()
+	for _, beside := range []*course.Policy{s.course.Canary(), s.shadow.Policy()} {
+		if beside != nil {
+			kinds |= beside.Plan().Kinds()
+		}
+	}
+	s.deps.Sightings.Want(kinds)
+}
+
+// try takes up what is tried beside what is live. What cannot be is not tried here.
+func (f following) try(ctx context.Context, c release.Change, files release.Files) error {
+	live := f.active.Load()
+	defer func() { f.want(live) }()
+	var candidate *course.Policy
+	var err error
+	if c.Canary != nil && !f.course.Takes(c.Canary) {
+		if candidate, err = f.takeUp(ctx, c.Canary.Tried, files); err != nil {
+			f.course.Set(nil, nil, nil)
+			return fmt.Errorf("the canary: %w", err)
+		}
+	}
+	f.course.Set(c.Canary, live, candidate)
+	if c.Shadow == nil {
+		f.shadow.Set(nil, nil)
+		return nil
+	}
+	beside, err := f.takeUp(ctx, c.Shadow.Tried, files)
+	if err != nil {
+		f.shadow.Set(nil, nil)
+		return fmt.Errorf("the shadow: %w", err)
+	}
+	f.shadow.Set(c.Shadow, beside)
 	return nil
+}
+
+// watchCanary ends a canary that passes one of its bounds, until ctx ends.
+func (s *Service) watchCanary(ctx context.Context, store *release.Store, instance string) {
+	returned := func(ctx context.Context, tried *course.Policy, c release.Change) {
+		s.tell(ctx, audit.Event{
+			Type: audit.PolicyTried, Release: &audit.Release{Number: tried.Number, Policy: *audited(tried)}, Change: c.Number,
+			Step: string(c.Kind), Reason: c.Reason,
+		})
+		s.follower.Report()
+	}
+	s.course.Watch(ctx, course.Watching{Store: store, Instance: instance, Log: s.deps.Log, Returned: returned})
 }
 
 // Refuse implements release.Policy.
@@ -54,7 +126,7 @@ func (f following) Answering() release.Instance {
 	status := f.Status()
 	told := release.Instance{
 		Version: f.cfg.Version, Source: release.FromStore, Revision: f.Revision(), Content: status.Content, Name: status.Revision,
-		SinceMs: status.LoadedAt.UnixMilli(),
+		SinceMs: status.LoadedAt.UnixMilli(), Tried: f.course.Canary().Is(), Shadow: f.shadow.Policy().Is(),
 	}
 	switch {
 	case f.cfg.PoliciesDir != "":
@@ -118,11 +190,11 @@ func (f fetching) Take(ctx context.Context, raw []byte, at time.Time) error {
 	return nil
 }
 
-// current is what answers now: once that has been behind what is live for too long, the safe defaults.
-func (s *Service) current(now time.Time) *policy {
+// current is what answers now without a canary: once that has been behind what is live for too long, the safe defaults.
+func (s *Service) current(now time.Time) *course.Policy {
 	p := s.active.Load()
 	if s.upstream != nil && s.upstream.Lapsed(now) {
-		return p.lapsed
+		return p.Lapsed
 	}
 	return p
 }
@@ -140,5 +212,9 @@ func (s *Service) beginUpstream(ctx context.Context) error {
 	}
 	s.loading.Lock()
 	defer s.loading.Unlock()
+	if s.active.Load() != nil { // it is what is tried that cannot be
+		s.refuse(ctx, err)
+		return nil
+	}
 	return s.goOn(ctx, err)
 }

@@ -6,103 +6,132 @@ import (
 	"errors"
 	"time"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/decision/internal/bundle"
-	"github.com/keyward/keyward/services/decision/internal/control"
+	"github.com/keyward/keyward/services/decision/internal/course"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/given"
 	"github.com/keyward/keyward/services/decision/internal/kept"
+	"github.com/keyward/keyward/services/decision/internal/shadow"
 )
 
 // Login implements service.Decision. It never returns an error.
-func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (service.LoginVerdict, error) {
+func (s *Service) Login(ctx context.Context, q service.LoginQuestion) (v service.LoginVerdict, _ error) {
 	start := s.deps.Now()
-	p := s.current(start)
-	found := s.lookUp(ctx, p, q.Question, start, false)
-	if found.stale {
-		return service.LoginVerdict{Verdict: found.unjudged()}, nil
-	}
-	s.seeUnknown(&q, start)
-	v, basis, err := p.Login(ctx, q, found.Evidence)
-	asked := found.keep(&q.Question)
-	asked.Strategy, asked.Source = q.Strategy, q.Source
-	v.AccountStamp = found.accountStamp
-	s.finish(
-		ctx, judged{
-			start: start, action: engine.ActionLogin, policy: p, question: &q.Question, basis: basis, err: err, kept: asked,
-			files: found.Around.Revisions, route: v.Route, reason: v.Reason,
-		}, &v.Verdict,
-	)
-	return v, nil
+	err := s.judge(ctx, s.course.Judge(s.current(start), &q.Question), func(by course.Judge) error {
+		found := s.lookUp(ctx, by.Policy, q.Question, start, false)
+		if found.stale {
+			v = service.LoginVerdict{Verdict: found.unjudged()}
+			return nil
+		}
+		s.seeUnknown(&q, start)
+		j := s.judged(engine.ActionLogin, by, &q.Question, start)
+		v, j.basis, j.err = by.Login(ctx, q, found.Evidence)
+		if j.falls() {
+			return j.failure()
+		}
+		j.files = found.Around.Revisions
+		j.kept = found.keep(&q.Question)
+		j.kept.Strategy, j.kept.Source = q.Strategy, q.Source
+		v.AccountStamp = found.accountStamp
+		j.route, j.reason = v.Route, v.Reason
+		if s.shadow.On() {
+			j.again, j.evidence = shadow.Login(q), found.Evidence
+		}
+		s.finish(ctx, &j, &v.Verdict)
+		return nil
+	})
+	return v, err
 }
 
 // Append implements service.Decision. It never returns an error.
-func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (service.AppendVerdict, error) {
+func (s *Service) Append(ctx context.Context, q service.AppendQuestion) (v service.AppendVerdict, _ error) {
 	start := s.deps.Now()
-	p := s.current(start)
-	found := s.lookUp(ctx, p, q.Question, start, true)
-	if found.stale {
-		return service.AppendVerdict{Verdict: found.unjudged()}, nil
-	}
-	found.Events = found.Events.Without(q.Unshown)
-	v, basis, err := p.Append(ctx, q, found.Evidence)
-	asked := found.keep(&q.Question)
-	asked.Flags, asked.Situation = &q.Flags, q.Situation
-	v.AccountStamp = found.accountStamp
-	s.finish(
-		ctx, judged{
-			start: start, action: engine.ActionAppend, policy: p, question: &q.Question, basis: basis, err: err, kept: asked,
-			files: found.Around.Revisions, kind: v.Kind, reason: v.Reason,
-		}, &v.Verdict,
-	)
-	return v, nil
+	err := s.judge(ctx, s.course.Judge(s.current(start), &q.Question), func(by course.Judge) error {
+		found := s.lookUp(ctx, by.Policy, q.Question, start, true)
+		if found.stale {
+			v = service.AppendVerdict{Verdict: found.unjudged()}
+			return nil
+		}
+		found.Events = found.Events.Without(q.Unshown)
+		j := s.judged(engine.ActionAppend, by, &q.Question, start)
+		v, j.basis, j.err = by.Append(ctx, q, found.Evidence)
+		if j.falls() {
+			return j.failure()
+		}
+		j.files = found.Around.Revisions
+		j.kept = found.keep(&q.Question)
+		j.kept.Flags, j.kept.Situation = &q.Flags, q.Situation
+		v.AccountStamp = found.accountStamp
+		j.kind, j.reason = v.Kind, v.Reason
+		if s.shadow.On() {
+			j.again, j.evidence = shadow.Append(q), found.Evidence
+		}
+		s.finish(ctx, &j, &v.Verdict)
+		return nil
+	})
+	return v, err
 }
 
 // Mediation implements service.Decision. It never returns an error. There is no user yet, so the account of the question does not matter.
-func (s *Service) Mediation(ctx context.Context, q service.Question) (service.Verdict, error) {
+func (s *Service) Mediation(ctx context.Context, q service.Question) (v service.Verdict, _ error) {
 	start := s.deps.Now()
-	p := s.current(start)
 	q.Account = nil
-	around := s.around(q.Project, q.Client.RemoteAddress, start)
-	v, basis, err := p.Mediation(ctx, q, engine.Evidence{Now: start, Around: around})
-	s.finish(
-		ctx, judged{
-			start: start, action: engine.ActionMediation, policy: p, question: &q, basis: basis, err: err, kept: kept.Keep(&q, nil),
-			files: around.Revisions,
-		}, &v,
-	)
-	return v, nil
+	found := looked{Evidence: engine.Evidence{Now: start, Around: s.around(q.Project, q.Client.RemoteAddress, start)}}
+	err := s.judge(ctx, s.course.Judge(s.current(start), &q), func(by course.Judge) error {
+		j := s.judged(engine.ActionMediation, by, &q, start)
+		v, j.basis, j.err = by.Mediation(ctx, q, found.Evidence)
+		if j.falls() {
+			return j.failure()
+		}
+		j.files = found.Around.Revisions
+		j.kept = kept.Keep(&q, nil)
+		if s.shadow.On() {
+			j.again, j.evidence = shadow.Mediation(q), found.Evidence
+		}
+		s.finish(ctx, &j, &v)
+		return nil
+	})
+	return v, err
 }
 
 // Finish implements service.Decision. It never returns an error.
-func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (service.Verdict, error) {
+func (s *Service) Finish(ctx context.Context, q service.FinishQuestion) (v service.Verdict, _ error) {
 	start := s.deps.Now()
-	p := s.current(start)
-	if !p.JudgesRisk() {
-		return service.Verdict{Place: s.around(q.Project, q.Client.RemoteAddress, start).Place}, nil
-	}
 	q.AccountStamp = "" // the account has just been read
-	found := s.lookUp(ctx, p, q.Question, start, false)
-	v, basis := p.Finish(ctx, q, found.Evidence)
-	asked := found.keep(&q.Question)
-	asked.Finish = kept.KeepFinish(&q, found.Around.Standing)
-	v.Place = found.Around.Place
-	s.finish(ctx, judged{
-		start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, kept: asked,
-		files: found.Around.Revisions,
-	}, &v)
-	return v, nil
+	err := s.judge(ctx, s.course.JudgeEnd(s.current(start), q.Arm), func(by course.Judge) error {
+		if q.Login != nil {
+			s.course.Completed(by, time.UnixMilli(q.StartedMs))
+		}
+		if !by.JudgesRisk() {
+			v = service.Verdict{Place: s.around(q.Project, q.Client.RemoteAddress, start).Place}
+			return nil
+		}
+		found := s.lookUp(ctx, by.Policy, q.Question, start, false)
+		j := s.judged(engine.ActionRisk, by, &q.Question, start)
+		v, j.basis = by.Finish(ctx, q, found.Evidence)
+		if j.falls() {
+			return j.failure()
+		}
+		j.files = found.Around.Revisions
+		j.kept = found.keep(&q.Question)
+		j.kept.Finish = kept.KeepFinish(&q, found.Around.Standing)
+		v.Place = found.Around.Place
+		if s.shadow.On() {
+			j.again, j.evidence = shadow.Finish(q), found.Evidence
+		}
+		s.finish(ctx, &j, &v)
+		return nil
+	})
+	return v, err
 }
 
 // Vouch implements service.Decision. It never returns an error.
 func (s *Service) Vouch(ctx context.Context, q service.Question) (vouched service.Vouched, err error) {
 	now := s.deps.Now()
-	p := s.current(now)
+	p := s.course.Judge(s.current(now), &q).Policy
 	if !p.JudgesRisk() || q.Account == nil {
 		return vouched, nil
 	}
@@ -133,22 +162,29 @@ func proofBy(q service.Question, passkey account.Credential) service.FinishQuest
 }
 
 // Evaluate implements service.Decision. Its error is a 400 of the action, or of the context.
-func (s *Service) Evaluate(ctx context.Context, q service.EvaluateQuestion) (service.Verdict, error) {
+func (s *Service) Evaluate(ctx context.Context, q service.EvaluateQuestion) (v service.Verdict, _ error) {
 	start := s.deps.Now()
-	p := s.current(start)
 	q.AccountStamp = "" // the account has just been read
-	found := s.lookUp(ctx, p, q.Question, start, false)
-	v, basis, err := p.Assess(ctx, q, found.Evidence)
-	if misfit := refused(err); misfit != nil {
-		return v, misfit
-	}
-	asked := found.keep(&q.Question)
-	asked.Asked = kept.KeepAsked(&q)
-	s.finish(ctx, judged{
-		start: start, action: engine.ActionRisk, policy: p, question: &q.Question, basis: basis, err: err, kept: asked,
-		files: found.Around.Revisions,
-	}, &v)
-	return v, nil
+	err := s.judge(ctx, s.course.Judge(s.current(start), &q.Question), func(by course.Judge) error {
+		found := s.lookUp(ctx, by.Policy, q.Question, start, false)
+		j := s.judged(engine.ActionRisk, by, &q.Question, start)
+		v, j.basis, j.err = by.Assess(ctx, q, found.Evidence)
+		if misfit := refused(j.err); misfit != nil {
+			return misfit
+		}
+		if j.falls() {
+			return j.failure()
+		}
+		j.files = found.Around.Revisions
+		j.kept = found.keep(&q.Question)
+		j.kept.Asked = kept.KeepAsked(&q)
+		if s.shadow.On() {
+			j.again, j.evidence = shadow.Evaluate(q), found.Evidence
+		}
+		s.finish(ctx, &j, &v)
+		return nil
+	})
+	return v, err
 }
 
 // CheckContext implements service.Decision.
@@ -172,69 +208,21 @@ func (s *Service) Labels(_ context.Context, of service.ForProject[service.Empty]
 
 // Rollout implements service.Decision. It never returns an error. Nobody is known yet, only named, so the account of the question does not
 // matter.
-func (s *Service) Rollout(ctx context.Context, q service.RolloutQuestion) (service.Verdict, error) {
+func (s *Service) Rollout(ctx context.Context, q service.RolloutQuestion) (v service.Verdict, _ error) {
 	start := s.deps.Now()
-	p := s.current(start)
 	q.Account = nil
-	v, basis, err := p.Rollout(ctx, q)
-	s.finish(
-		ctx, judged{
-			start: start, action: engine.ActionRollout, policy: p, question: &q.Question, basis: basis, err: err, kept: kept.Keep(&q.Question, nil),
-		},
-		&v,
-	)
-	return v, nil
-}
-
-// judged is how a verdict came about.
-type judged struct {
-	start    time.Time
-	action   string
-	policy   *policy
-	question *service.Question
-	basis    engine.Basis
-	err      error // why the policy gave no usable answer
-	kept     *kept.Question
-	files    map[string]string // of the operator: their revisions, by name
-	route    event.Route       // that was offered; this and kind: empty = none
-	kind     event.Kind
-	reason   string // why nothing was offered
-}
-
-// finish names the decision, counts it and hands it to the recorder.
-func (s *Service) finish(ctx context.Context, j judged, v *service.Verdict) {
-	v.Decision, v.PolicyNumber = ident.NewDecisionID(j.start), j.policy.number
-	var off *control.Off
-	if errors.As(j.err, &off) {
-		v.Rule, v.Tag, v.Incomplete = off.Rule(), rest.DecisionTagSwitchedOff, false
-	} else if j.err != nil {
-		s.failed(ctx, j.action, j.policy, j.err)
-	}
-	if risk := j.basis.Risk; risk != nil {
-		s.metrics.Judged(risk, j.action != engine.ActionRisk)
-		if risk.Err != nil {
-			s.failed(ctx, engine.ActionRisk, j.policy, risk.Err)
+	err := s.judge(ctx, s.course.Judge(s.current(start), &q.Question), func(by course.Judge) error {
+		j := s.judged(engine.ActionRollout, by, &q.Question, start)
+		v, j.basis, j.err = by.Rollout(ctx, q)
+		if j.falls() {
+			return j.failure()
 		}
-	}
-	j.kept.Sighted = j.policy.Plan().Worth(j.kept.Sighted)
-	took := s.deps.Now().Sub(j.start)
-	s.metrics.Decided(j.action, v.Rule, j.basis.Memoised, took)
-	s.records.add(newRecord(ctx, j, v, took))
-}
-
-// failed reports that the policy gave no usable answer. What is too slow may be so for a moment; what errs, errs again for the next one
-// like it.
-func (s *Service) failed(ctx context.Context, action string, by *policy, err error) {
-	cause := "error"
-	if errors.Is(err, engine.ErrLapsed) {
-		s.metrics.PolicyErrors.WithLabelValues(action, "lapsed").Inc() // readiness and the log have said so
-		return
-	}
-	if errors.Is(err, bundle.ErrTimeout) {
-		cause = "timeout"
-	} else {
-		by.failed.Store(&refusal{err: err, at: s.deps.Now()})
-	}
-	s.metrics.PolicyErrors.WithLabelValues(action, cause).Inc()
-	s.deps.Log.ErrorContext(ctx, "policy failed, answering with the safe default", "action", action, "cause", cause, "error", err)
+		j.kept = kept.Keep(&q.Question, nil)
+		if s.shadow.On() {
+			j.again, j.evidence = shadow.Rollout(q), engine.Evidence{}
+		}
+		s.finish(ctx, &j, &v)
+		return nil
+	})
+	return v, err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/services/decision/internal/authenticators"
 	"github.com/keyward/keyward/services/decision/internal/control"
+	"github.com/keyward/keyward/services/decision/internal/course"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 	"github.com/keyward/keyward/services/decision/internal/outside"
@@ -28,7 +29,7 @@ type looked struct {
 
 // lookUp reads what has happened to the user. A read that fails, or takes too long, makes the evidence incomplete; it is not an error of
 // the decision: who waits for a store that changes its leader is answered by what needs no history, while there is time.
-func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, now time.Time, withOffers bool) looked {
+func (s *Service) lookUp(ctx context.Context, by *course.Policy, q service.Question, now time.Time, withOffers bool) looked {
 	around := s.around(q.Project, q.Client.RemoteAddress, now)
 	found := looked{Evidence: engine.Evidence{Complete: true, Now: now, Around: around}}
 	if q.LookupFailed {
@@ -59,6 +60,11 @@ func (s *Service) lookUp(ctx context.Context, by *policy, q service.Question, no
 		return looked{Evidence: engine.Evidence{Now: now, Around: around}}
 	}
 	return found
+}
+
+// sets reads the sets of sightings that a policy counts, beside what was looked up for another one.
+func (s *Service) sets(ctx context.Context, by *course.Policy, q *service.Question, at time.Time) sighting.Seen {
+	return s.lookUp(ctx, by, *q, at, false).Seen
 }
 
 // around is what the operator's files tell now of a client that calls from an address, what operators have set, and the metadata of

@@ -14,8 +14,8 @@ import (
 	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/metadata/metadatatest"
 	"github.com/keyward/keyward/core/service"
-	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
+	"github.com/keyward/keyward/services/decision/internal/record"
 )
 
 func TestMetadataOfAuthenticatorsCountsAtOnceAndIsNamedByRecords(t *testing.T) {
@@ -62,16 +62,16 @@ func TestMetadataOfAuthenticatorsCountsAtOnceAndIsNamedByRecords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var record decision.Record
-		if err := json.Unmarshal(message.Data, &record); err != nil {
+		var kept record.Record
+		if err := json.Unmarshal(message.Data, &kept); err != nil {
 			t.Fatal(err)
 		}
-		if !revisions[record.Files["mds_source"]] || record.Facts.Used == nil || string(record.Facts.Used.Status) != want {
+		if !revisions[kept.Files["mds_source"]] || kept.Facts.Used == nil || string(kept.Facts.Used.Status) != want {
 			t.Errorf("recorded %s of %v", message.Data, revisions)
 		}
-		delete(revisions, record.Files["mds_source"])
-		if kept := record.Question.Standing(&finish.Passkey); string(kept.Status) != want {
-			t.Errorf("%s is kept as %+v", want, kept)
+		delete(revisions, kept.Files["mds_source"])
+		if standing := kept.Question.Standing(&finish.Passkey); string(standing.Status) != want {
+			t.Errorf("%s is kept as %+v", want, standing)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sync/atomic"
 	"time"
 
 	"github.com/keyward/keyward/core/audit"
@@ -13,20 +12,12 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundle"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
+	"github.com/keyward/keyward/services/decision/internal/course"
 	"github.com/keyward/keyward/services/decision/internal/download"
 	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/intake"
 	"github.com/keyward/keyward/services/decision/internal/signature"
 )
-
-// policy is one loaded revision. It is immutable but for what it has failed at.
-type policy struct {
-	*engine.Engine
-	loaded time.Time
-	number int // of the revision in the store; 0 = it is from elsewhere
-	failed atomic.Pointer[refusal]
-	lapsed *policy // what takes its place once it is not to answer any more; nil of that itself
-}
 
 // refusal is why something is of no use.
 type refusal struct {
@@ -64,12 +55,9 @@ var errBehind = errors.New("the files have changed and are not what answers")
 // answers.
 func (s *Service) Status() PolicyStatus {
 	active := s.active.Load()
-	status := PolicyStatus{Revision: active.Revision(), Content: active.Hash(), LoadedAt: active.loaded}
+	status := PolicyStatus{Revision: active.Revision(), Content: active.Hash(), LoadedAt: active.Loaded, Failed: active.Failed()}
 	if s.upstream != nil {
 		status.Lapsed = s.upstream.Lapsed(s.deps.Now())
-	}
-	if failed := active.failed.Load(); failed != nil {
-		status.Failed = failed.err
 	}
 	if refused := s.refused.Load(); refused != nil {
 		status.Refused, status.RefusedAt, status.RefusedOf, status.Again = refused.err, refused.at, refused.content, refused.passing()
@@ -129,7 +117,7 @@ func (s *Service) goOn(ctx context.Context, refused error) error {
 const archiveTimeout = 20 * time.Second
 
 // lastGood loads the revision that answered last.
-func (s *Service) lastGood(ctx context.Context) (*policy, error) {
+func (s *Service) lastGood(ctx context.Context) (*course.Policy, error) {
 	limited, cancel := context.WithTimeout(ctx, archiveTimeout)
 	defer cancel()
 	files, err := archive.Latest(limited, s.deps.JS)
@@ -142,7 +130,7 @@ func (s *Service) lastGood(ctx context.Context) (*policy, error) {
 }
 
 // loadFrom reads files as of a moment, has them checked and makes of them what answers.
-func (s *Service) loadFrom(ctx context.Context, source fs.FS, at time.Time) (*policy, error) {
+func (s *Service) loadFrom(ctx context.Context, source fs.FS, at time.Time) (*course.Policy, error) {
 	s.seen = ""
 	files, err := bundlefile.Read(source)
 	if err != nil {
@@ -161,7 +149,7 @@ func (s *Service) loadFrom(ctx context.Context, source fs.FS, at time.Time) (*po
 }
 
 // load makes of packed files, which were pushed at a moment, what answers, if they are signed as they must be.
-func (s *Service) load(ctx context.Context, packed []byte, pushed time.Time, admitted bool) (*policy, error) {
+func (s *Service) load(ctx context.Context, packed []byte, pushed time.Time, admitted bool) (*course.Policy, error) {
 	opened, err := intake.Open(packed, s.cfg.Signatures, pushed)
 	if err != nil {
 		return nil, err
@@ -170,7 +158,7 @@ func (s *Service) load(ctx context.Context, packed []byte, pushed time.Time, adm
 }
 
 // make has packed files checked, unless they were, and makes of them what answers.
-func (s *Service) make(ctx context.Context, packed []byte, admitted bool) (*policy, error) {
+func (s *Service) make(ctx context.Context, packed []byte, admitted bool) (*course.Policy, error) {
 	limited, cancel := context.WithTimeout(ctx, s.cfg.CheckTimeout)
 	defer cancel()
 	if !admitted && s.deps.Admit != nil {
@@ -190,25 +178,21 @@ func (s *Service) make(ctx context.Context, packed []byte, admitted bool) (*poli
 	if err != nil {
 		return nil, err
 	}
-	made := &policy{Engine: loaded, loaded: s.deps.Now()}
-	made.lapsed = &policy{Engine: loaded.Lapsed(), loaded: made.loaded}
-	return made, nil
+	return course.NewPolicy(loaded, 0, s.deps.Now()), nil
 }
 
-func (s *Service) activate(ctx context.Context, p *policy) {
+func (s *Service) activate(ctx context.Context, p *course.Policy) {
 	s.outside.Want(ctx, p.ListFiles())
-	if s.deps.Sightings != nil {
-		s.deps.Sightings.Want(p.Plan().Kinds())
-	}
+	s.want(p)
 	replaced := s.active.Swap(p)
-	s.tell(ctx, audit.Event{Type: audit.PolicyReplaced, Before: replaced.audited(), Policy: p.audited()})
+	s.tell(ctx, audit.Event{Type: audit.PolicyReplaced, Before: audited(replaced), Policy: audited(p)})
 	s.refused.Store(nil)
 	s.metrics.Activated(p.Revision(), p.MemoPaths())
 	s.archive.Keep(p.Hash(), p.Revision(), p.Bundle("").Files())
 }
 
 // audited names a policy; nil is none, as at a start.
-func (p *policy) audited() *audit.Policy {
+func audited(p *course.Policy) *audit.Policy {
 	if p == nil {
 		return nil
 	}
@@ -282,7 +266,7 @@ func (s *Service) refuse(ctx context.Context, err error) {
 	s.metrics.ReloadFailures.Inc()
 	// The same files may be refused again and again.
 	if before == nil || before.content != refused.content {
-		s.tell(ctx, audit.Event{Type: audit.PolicyRefused, Policy: s.active.Load().audited(), Reason: err.Error()})
+		s.tell(ctx, audit.Event{Type: audit.PolicyRefused, Policy: audited(s.active.Load()), Reason: err.Error()})
 	}
 	attributes := []any{"origin", s.origin(), "error", err, "active", s.active.Load().Revision(), "again", refused.passing()}
 	var place *bundle.Error

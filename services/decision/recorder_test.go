@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
+	"github.com/keyward/keyward/services/decision/internal/record"
 )
 
 func TestDecisionsAreRecorded(t *testing.T) {
@@ -58,8 +59,8 @@ func TestDecisionsAreRecorded(t *testing.T) {
 	if diff := cmp.Diff(want, headers); diff != "" {
 		t.Errorf("headers (-want +got)\n%s", diff)
 	}
-	var record decision.Record
-	if err := json.Unmarshal(message.Data, &record); err != nil {
+	var kept record.Record
+	if err := json.Unmarshal(message.Data, &kept); err != nil {
 		t.Fatal(err)
 	}
 	var answer struct {
@@ -67,18 +68,18 @@ func TestDecisionsAreRecorded(t *testing.T) {
 		Hints       []string
 	}
 	if err := json.Unmarshal(
-		record.Answer, &answer,
+		kept.Answer, &answer,
 	); err != nil || answer.Rule != "L6" || answer.Route != "local" ||
 		!slices.Equal(answer.Hints, v.Hints) {
-		t.Errorf("answer %s, %v", record.Answer, err)
+		t.Errorf("answer %s, %v", kept.Answer, err)
 	}
-	if record.ID != v.Decision || record.RequestID != "req-7" || record.Rule != "L6" || !record.Allow ||
-		record.PolicyRevision != v.PolicyRevision ||
-		record.PolicyHash == "" ||
-		!record.Time.Equal(noon) {
-		t.Errorf("record %+v", record)
+	if kept.ID != v.Decision || kept.RequestID != "req-7" || kept.Rule != "L6" || !kept.Allow ||
+		kept.PolicyRevision != v.PolicyRevision ||
+		kept.PolicyHash == "" ||
+		!kept.Time.Equal(noon) {
+		t.Errorf("kept %+v", kept)
 	}
-	if f := record.Facts; f == nil || f.Credentials.Total != 3 || f.Pair.LastRoute != event.Local || f.Strategy != "standard" {
+	if f := kept.Facts; f == nil || f.Credentials.Total != 3 || f.Pair.LastRoute != event.Local || f.Strategy != "standard" {
 		t.Errorf("facts %+v", f)
 	}
 	if _, err := stream.GetLastMsgForSubject(t.Context(), "passkey.decisions.pro-1._.login"); err != nil {

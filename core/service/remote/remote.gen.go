@@ -575,6 +575,10 @@ func PolicyMethods(decisions service.Decisions, policies service.Policies) rpc.S
 		rpc.Bind("change-list", policies.ChangeList),
 		rpc.Bind("list-switches", policies.ListSwitches),
 		rpc.Bind("turn-switch", policies.TurnSwitch),
+		rpc.Bind("steer-canary", policies.SteerCanary),
+		rpc.Bind("get-canary", policies.GetCanary),
+		rpc.Bind("steer-shadow", policies.SteerShadow),
+		rpc.Bind("get-shadow", policies.GetShadow),
 	}}
 }
 
@@ -601,6 +605,8 @@ func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
 		"list-lists",
 		"get-list",
 		"list-switches",
+		"get-canary",
+		"get-shadow",
 	)}
 }
 
@@ -651,6 +657,18 @@ func (c PolicyClient) ListSwitches(ctx context.Context, req service.ForOperator[
 }
 func (c PolicyClient) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
 	return rpc.Call[operator.Switch](ctx, c.calls, "turn-switch", req)
+}
+func (c PolicyClient) SteerCanary(ctx context.Context, req service.ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error) {
+	return rpc.Call[operator.PolicyChange](ctx, c.calls, "steer-canary", req)
+}
+func (c PolicyClient) GetCanary(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyCanary, error) {
+	return rpc.Call[operator.PolicyCanary](ctx, c.calls, "get-canary", req)
+}
+func (c PolicyClient) SteerShadow(ctx context.Context, req service.ForOperator[operator.PolicyShadowReq]) (operator.PolicyChange, error) {
+	return rpc.Call[operator.PolicyChange](ctx, c.calls, "steer-shadow", req)
+}
+func (c PolicyClient) GetShadow(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShadow, error) {
+	return rpc.Call[operator.PolicyShadow](ctx, c.calls, "get-shadow", req)
 }
 
 // EventsMethods is the method table of the events service, for rpc.Serve.

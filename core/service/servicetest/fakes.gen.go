@@ -448,6 +448,18 @@ func (f Policies) ListSwitches(ctx context.Context, req service.ForOperator[serv
 func (f Policies) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
 	return answer[operator.Switch](ctx, f.Recording, "Policies.TurnSwitch", req)
 }
+func (f Policies) SteerCanary(ctx context.Context, req service.ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error) {
+	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.SteerCanary", req)
+}
+func (f Policies) GetCanary(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyCanary, error) {
+	return answer[operator.PolicyCanary](ctx, f.Recording, "Policies.GetCanary", req)
+}
+func (f Policies) SteerShadow(ctx context.Context, req service.ForOperator[operator.PolicyShadowReq]) (operator.PolicyChange, error) {
+	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.SteerShadow", req)
+}
+func (f Policies) GetShadow(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShadow, error) {
+	return answer[operator.PolicyShadow](ctx, f.Recording, "Policies.GetShadow", req)
+}
 
 // Events is a service.Events that records.
 type Events struct{ *Recording }

@@ -18,15 +18,15 @@ import (
 	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/policies"
-	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/kept"
+	"github.com/keyward/keyward/services/decision/internal/record"
 )
 
 // Record is a decision as the stream holds it. Facts and answer are the documents that the policy read and wrote, as they were.
 type Record struct {
-	decision.Judgement
+	record.Judgement
 	Question *kept.Question  `json:"question,omitempty"` // nil in records of the version before
 	Facts    json.RawMessage `json:"facts"`
 	Answer   json.RawMessage `json:"answer"`             // null if the policy failed and the safe default was answered

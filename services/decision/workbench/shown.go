@@ -6,6 +6,7 @@ import (
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/canary"
 	"github.com/keyward/keyward/services/decision/internal/release"
 )
 
@@ -53,6 +54,7 @@ func change(c release.Change) operator.PolicyChange {
 	return operator.PolicyChange{
 		Number: int32(c.Number), Revision: int32(c.Revision), Before: optional(c.Before),
 		Kind: operator.PolicyChangeKind(c.Kind), By: actorShown(c.By), Reason: text(c.Reason), At: release.Time(c.AtMs),
+		Canary: division(c.Canary), Shadow: shareShown(c.Shadow),
 	}
 }
 
@@ -60,7 +62,8 @@ func change(c release.Change) operator.PolicyChange {
 func instance(i release.Instance, latest release.Change) operator.PolicyInstance {
 	told := operator.PolicyInstance{
 		Instance: i.ID, Host: i.Host, Version: text(i.Version), Source: operator.PolicyInstanceSource(i.Source), Change: optional(i.Change),
-		Revision: optional(i.Revision), Content: i.Content, Name: i.Name, Since: release.Time(i.SinceMs),
+		Revision: optional(i.Revision), Canary: optional(i.Tried), Shadow: optional(i.Shadow),
+		Content: i.Content, Name: i.Name, Since: release.Time(i.SinceMs),
 		Behind:  latest.Number > 0 && i.Revision != latest.Revision,
 		Refused: text(i.Refused), Heard: release.Time(i.HeardMs),
 	}
@@ -89,4 +92,58 @@ func (w *Workbench) tellChange(ctx context.Context, by service.Operator, c relea
 		}
 	}
 	w.tell(ctx, by, e)
+}
+
+// division is who is judged by what a canary tries; nil if there is none.
+func division(c *release.Canary) *operator.PolicyDivision {
+	if c == nil {
+		return nil
+	}
+	told := &operator.PolicyDivision{
+		Revision: int32(c.Revision), Change: int32(c.Change), Share: part(c.Division.Share), Held: c.Held,
+	}
+	if len(c.Division.Projects) > 0 {
+		told.Projects = texts(c.Division.Projects)
+	}
+	if len(c.Division.Users) > 0 {
+		told.Users = texts(c.Division.Users)
+	}
+	return told
+}
+
+func texts[T ~string](all []T) *[]string {
+	told := make([]string, len(all))
+	for i, one := range all {
+		told[i] = string(one)
+	}
+	return &told
+}
+
+func shareShown(s *release.Shadow) *operator.PolicyShare {
+	if s == nil {
+		return nil
+	}
+	return &operator.PolicyShare{Revision: int32(s.Revision), Change: int32(s.Change), Share: part(s.Share)}
+}
+
+func boundsShown(b canary.Bounds) operator.PolicyBounds {
+	return operator.PolicyBounds{
+		Errors: new(int32(b.Errors)), DefaultDeny: &b.DefaultDeny, Allow: &b.Allow, Completed: &b.Completed, P99Factor: &b.P99Factor,
+		P99FloorMs: &b.P99FloorMs, SettleSeconds: new(int32(b.SettleSeconds)), Confidence: &b.Confidence,
+		LeastEvaluations: new(int32(b.LeastEvaluations)),
+	}
+}
+
+func difference(d release.Difference) operator.PolicyDifference {
+	told := operator.PolicyDifference{Action: d.Action, Live: answer(d.Live), Shadow: answer(d.Shadow), Count: int32(d.Count)}
+	told.Examples = *texts(d.Examples)
+	return told
+}
+
+func answer(a release.Answer) operator.PolicyAnswer {
+	told := operator.PolicyAnswer{Row: a.Rule, Tag: text(a.Tag), Allow: a.Allow, Risk: text(a.Risk), RiskRow: text(a.RiskRule)}
+	if len(a.Reasons) > 0 {
+		told.Reasons = &a.Reasons
+	}
+	return told
 }

@@ -305,7 +305,8 @@ func (w *Workbench) ChangePolicy(ctx context.Context, q service.ForOperator[oper
 	if err := w.permit(q.Operator, revision, wanted.Kind); err != nil {
 		return operator.PolicyChange{}, err
 	}
-	wanted.Digest, wanted.By, wanted.AtMs = revision.Digest, actor(q.Operator), w.deps.Now().UnixMilli()
+	wanted = latest.GoLive(revision, wanted.Kind)
+	wanted.By, wanted.AtMs = actor(q.Operator), w.deps.Now().UnixMilli()
 	if q.Body.Reason != nil {
 		wanted.Reason = *q.Body.Reason
 	}

@@ -55,7 +55,7 @@ func Login(r *service.Risk, said *service.LoginVerdict, now time.Time) {
 		}
 	}
 	if taken {
-		said.Reason = refusal.OfLogin(said.Tag)
+		said.Reason = refusal.OfLogin(false, said.Tag)
 		said.IsCDACandidate, said.PreferImmediatelyAvailable, said.OtherDevice = false, false, ""
 	}
 }

@@ -246,8 +246,7 @@ func (e *Engine) learn(loaded *bundle.Bundle, place bundle.Place, inputs *facts.
 	if err == nil {
 		actions, err = given.LearnActions(loaded.Data)
 	}
-	var misfit *document.MisfitError
-	if errors.As(err, &misfit) {
+	if misfit, is := errors.AsType[*document.MisfitError](err); is {
 		return view{}, loaded.Misfit(place, misfit.Keys, misfit.Message)
 	}
 	return view{

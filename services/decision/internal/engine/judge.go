@@ -29,9 +29,18 @@ type Evidence struct {
 	Complete bool          // every lookup succeeded
 	Now      time.Time
 	Around   Around
-	Seen     sighting.Seen // of the sets that Sets names
+	Seen     sighting.Seen     // of the sets that Sets names
+	Found    *detect.Detection // by an engine of which FindsAs holds; then NextEligibleAt is not looked for; nil = it is to be found
 
 	asked time.Time // when the question was asked, if Now is a moment to come: until then its process stands still
+}
+
+// or returns what was found by another engine, or what is found now.
+func (ev *Evidence) or(find func() detect.Detection) detect.Detection {
+	if ev.Found != nil {
+		return *ev.Found
+	}
+	return find()
 }
 
 // Basis is what a verdict rests on.
@@ -47,13 +56,13 @@ type Basis struct {
 // and the verdict is the safe default, which offers nothing; the basis is complete in any case.
 func (e *Engine) Login(ctx context.Context, q service.LoginQuestion, ev Evidence) (service.LoginVerdict, Basis, error) {
 	v := e.view(q.Project)
-	d := v.login(q, ev)
+	d := ev.or(func() detect.Detection { return v.login(q, ev) })
 	known, memoised, err := ask(ctx, e, v, login, ev.Around.Off, &d.Facts, readLogin)
 	if err != nil {
 		known = &answered[loginAnswer]{answer: loginAnswer{verdict: safeDefault(), hints: []string{}}}
 	}
 	a := &known.answer
-	reason := loginReason(a.verdict)
+	reason := refusal.OfLogin(a.allow, a.tag)
 	said := v.verdict(a.verdict, &d)
 	said.Incomplete = !d.Facts.Complete || err != nil
 	if _, ends := refusal.Cause(reason); ends {
@@ -80,14 +89,14 @@ func (e *Engine) loginEligible(ctx context.Context, v *view, q service.LoginQues
 		if err != nil {
 			return "", err
 		}
-		return loginReason(known.answer.verdict), nil
+		return refusal.OfLogin(known.answer.allow, known.answer.tag), nil
 	})
 }
 
 // Append judges whether to offer the creation of a passkey, under the same terms as Login.
 func (e *Engine) Append(ctx context.Context, q service.AppendQuestion, ev Evidence) (service.AppendVerdict, Basis, error) {
 	v := e.view(q.Project)
-	d := v.append(q, ev)
+	d := ev.or(func() detect.Detection { return v.append(q, ev) })
 	known, memoised, err := ask(ctx, e, v, appending, ev.Around.Off, &d.Facts, readAppend)
 	if err != nil {
 		known = &answered[appendAnswer]{answer: appendAnswer{verdict: safeDefault(), variant: rest.AppendVariantDefault, hints: []string{}}}
@@ -128,7 +137,7 @@ func (e *Engine) appendEligible(ctx context.Context, v *view, q service.AppendQu
 func (e *Engine) Mediation(ctx context.Context, q service.Question, ev Evidence) (service.Verdict, Basis, error) {
 	v := e.view(q.Project)
 	q.Account = nil
-	d := v.mediation(q, ev)
+	d := ev.or(func() detect.Detection { return v.mediation(q, ev) })
 	known, memoised, err := ask(ctx, e, v, mediation, ev.Around.Off, &d.Facts, readMediation)
 	if err != nil {
 		known = &answered[verdict]{answer: safeDefault()}

@@ -10,14 +10,6 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/refusal"
 )
 
-// loginReason tells why a login is not offered; empty if one is.
-func loginReason(v verdict) string {
-	if v.allow {
-		return ""
-	}
-	return refusal.OfLogin(v.tag)
-}
-
 // maxTurns bounds how often the rules are asked again.
 const maxTurns = 40
 
@@ -28,7 +20,7 @@ func (v *view) eligible(
 	q service.Question, ev Evidence, reason string, again func(Evidence) (string, error), more ...time.Time,
 ) time.Time {
 	cause, ends := refusal.Cause(reason)
-	if !ends || q.Account == nil || !ev.Complete {
+	if !ends || q.Account == nil || !ev.Complete || ev.Found != nil {
 		return time.Time{}
 	}
 	later := ev.At(ev.Now)

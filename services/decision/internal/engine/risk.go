@@ -130,7 +130,7 @@ func (e *Engine) JudgesRisk() bool { return e.base.Defines(entrypoints[risky]) }
 // Finish judges how risky it is to take an answer that was verified, under the same terms as Login. The bundle must have rules of risk.
 func (e *Engine) Finish(ctx context.Context, q service.FinishQuestion, ev Evidence) (service.Verdict, Basis) {
 	v := e.view(q.Project)
-	d := v.finish(q, ev)
+	d := ev.or(func() detect.Detection { return v.finish(q, ev) })
 	judged := e.judge(ctx, v, &d)
 	if q.Proof {
 		judged.Verdict = judged.Verdict.OfProof()
@@ -163,7 +163,7 @@ func (e *Engine) Assess(ctx context.Context, q service.EvaluateQuestion, ev Evid
 			return service.Verdict{}, Basis{}, err
 		}
 	}
-	d := v.assessed(q.Question, ev, riskfacts.Asked{Action: q.Action})
+	d := ev.or(func() detect.Detection { return v.assessed(q.Question, ev, riskfacts.Asked{Action: q.Action}) })
 	judged := e.judge(ctx, v, &d)
 	if judged == nil {
 		judged = unruledRisk()
@@ -205,7 +205,7 @@ func (v *view) probedFinish(nobody service.Question, ev Evidence, login bool) *f
 	if login {
 		q.Login = &service.FinishedLogin{Route: event.Local, Counter: service.CounterNone}
 	}
-	d := v.finish(q, ev)
+	d := ev.or(func() detect.Detection { return v.finish(q, ev) })
 	return &d.Facts
 }
 

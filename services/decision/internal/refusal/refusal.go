@@ -23,8 +23,11 @@ const (
 	userBlacklisted = "user_blacklisted"
 )
 
-// OfLogin tells why a login is refused, by the tag of the refusal.
-func OfLogin(tag rest.DecisionTag) string {
+// OfLogin tells why a login is refused, by the tag of the refusal; empty if it is not.
+func OfLogin(allowed bool, tag rest.DecisionTag) string {
+	if allowed {
+		return ""
+	}
 	switch tag {
 	case rest.DecisionTagEnvBlacklisted:
 		return EnvironmentBarred

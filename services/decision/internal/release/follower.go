@@ -21,8 +21,8 @@ var ErrNotLive = errors.New("what is live in the store is not what answers")
 type Policy interface {
 	// Revision returns the number of the revision that answers; 0 = it is none of the store.
 	Revision() int
-	// Take makes the packed files of a revision answer, or says why they do not; then what answers stays.
-	Take(ctx context.Context, r Revision, packed []byte) error
+	// Take has what a change makes live answer, and what it has tried be tried, or says why not; then what answers stays.
+	Take(ctx context.Context, c Change, files Files) error
 	// Refuse is told why what is live is not taken.
 	Refuse(ctx context.Context, err error)
 	// Unfinished reports whether what was refused may be found good another time.
@@ -30,6 +30,9 @@ type Policy interface {
 	// Answering returns by what this instance answers. The follower adds how far it has followed.
 	Answering() Instance
 }
+
+// Files returns a revision, with its files packed, which is the one of the digest.
+type Files func(ctx context.Context, number int, digest string) (Revision, []byte, error)
 
 // Config is how the store is followed.
 type Config struct {
@@ -86,30 +89,27 @@ func (f *Follower) Begin(ctx context.Context) error {
 	f.mu.Lock()
 	f.latest, f.taken = latest, latest.Number
 	f.mu.Unlock()
-	if err := f.take(ctx, latest); err != nil {
+	if err := f.policy.Take(ctx, latest, f.files); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotLive, err)
 	}
 	return nil
 }
 
-// take has the policy take the revision that a change makes live.
-func (f *Follower) take(ctx context.Context, c Change) error {
-	revision, err := f.store.Revision(ctx, c.Revision)
+// files implements Files.
+func (f *Follower) files(ctx context.Context, number int, digest string) (Revision, []byte, error) {
+	revision, err := f.store.Revision(ctx, number)
 	if err != nil {
-		return fmt.Errorf("revision %d: %w", c.Revision, err)
+		return revision, nil, fmt.Errorf("revision %d: %w", number, err)
 	}
-	if revision.Digest != c.Digest {
-		return fmt.Errorf("revision %d is another than was made live: %w", c.Revision, ErrDamaged)
+	if revision.Digest != digest {
+		return revision, nil, fmt.Errorf("revision %d is another than the change says: %w", number, ErrDamaged)
 	}
 	_, packed, err := f.store.Files(ctx, revision)
-	if err != nil {
-		return err
-	}
-	if err := f.policy.Take(ctx, revision, packed); err != nil {
-		return fmt.Errorf("revision %d: %w", c.Revision, err)
-	}
-	return nil
+	return revision, packed, err
 }
+
+// Store returns what is followed, and the ID of this instance.
+func (f *Follower) Store() (*Store, string) { return f.store, f.id }
 
 // Lapsed reports whether what answers has been behind what is live for too long.
 func (f *Follower) Lapsed(now time.Time) bool {
@@ -218,7 +218,7 @@ func (f *Follower) look(ctx context.Context, again bool) bool {
 
 func (f *Follower) takeLogged(ctx context.Context, c Change) error {
 	start := time.Now()
-	if err := f.take(ctx, c); err != nil {
+	if err := f.policy.Take(ctx, c, f.files); err != nil {
 		return err
 	}
 	f.cfg.Log.InfoContext(

@@ -4,7 +4,8 @@
 // write that fails if somebody else made that change first. So of two who make a revision live at once one does, and the other is told;
 // and an instance that has been away finds every change that it missed.
 //
-// The package touches the buckets policy-releases and policy-instances, and the packed files in the object store policy-bundles.
+// The package touches the buckets policy-releases, policy-instances and policy-trials, and the packed files in the object store
+// policy-bundles.
 package release
 
 import (
@@ -78,17 +79,21 @@ const (
 	Rollback   Kind = "rollback"
 )
 
-// Change is a revision becoming live.
+// Change is a revision becoming live, or being tried. It says what goes on since then, so that the latest one says all.
 type Change struct {
 	Schema   int    `json:"schema"`
 	Number   int    `json:"number"`
 	Revision int    `json:"revision"`
 	Digest   string `json:"digest"`           // of the revision
-	Before   int    `json:"before,omitempty"` // the revision that was live; 0 = none
+	Before   int    `json:"before,omitempty"` // the revision that was live until then; 0 = none, or this one
 	Kind     Kind   `json:"kind"`
 	By       Actor  `json:"by"`
 	Reason   string `json:"reason,omitempty"`
 	AtMs     int64  `json:"atMs"`
+	// What is tried beside what is live; nil = nothing
+	Shadow *Shadow `json:"shadow,omitempty"`
+	Canary *Canary `json:"canary,omitempty"`
+	Tried  int     `json:"tried,omitempty"` // the revision that is tried no more; 0 = of another kind of change
 }
 
 // Source is what an instance follows.
@@ -115,6 +120,8 @@ type Instance struct {
 	Name     string `json:"name"`
 	SinceMs  int64  `json:"sinceMs"`
 	Refused  string `json:"refused,omitempty"`
+	Tried    int    `json:"tried,omitempty"`  // the revision that judges some users; 0 = none
+	Shadow   int    `json:"shadow,omitempty"` // the revision that judges beside what is live; 0 = none
 	Lapsed   bool   `json:"lapsed,omitempty"`
 	Set      uint64 `json:"set,omitempty"` // the revision of the bucket up to which it knows lists and switches
 	HeardMs  int64  `json:"heardMs"`
@@ -131,6 +138,8 @@ type Store struct {
 	revisions *kv.Bucket[Revision]
 	changes   *kv.Bucket[Change]
 	instances *kv.Bucket[Instance]
+	trials    *kv.Bucket[Told]
+	shadows   *kv.Bucket[Seen]
 }
 
 // Open returns the store.
@@ -143,10 +152,16 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	tried, err := kv.Open(ctx, js, bus.TrialsBucket)
+	if err != nil {
+		return nil, err
+	}
 	return &Store{
 		js:        js,
 		revisions: &kv.Bucket[Revision]{KV: kept, Name: "policy revision", Missing: ErrUnknown},
 		changes:   &kv.Bucket[Change]{KV: kept, Name: "change of the policy", Missing: ErrNoneLive},
+		trials:    &kv.Bucket[Told]{KV: tried, Name: "counts of a canary"},
+		shadows:   &kv.Bucket[Seen]{KV: tried, Name: "counts of a shadow"},
 		instances: &kv.Bucket[Instance]{KV: heard, Name: "instance of the decision service"},
 	}, nil
 }
@@ -262,7 +277,10 @@ func (s *Store) after(ctx context.Context, known int) (Change, error) {
 // Make makes a change the latest. Its number, and what was live before, follow from the one that was; before is the change that the caller
 // has seen as the latest. The error is or wraps ErrConflict if another one is.
 func (s *Store) Make(ctx context.Context, c Change, before Change) (Change, error) {
-	c.Schema, c.Number, c.Before = schema, before.Number+1, before.Revision
+	c.Schema, c.Number = schema, before.Number+1
+	if c.Revision != before.Revision {
+		c.Before = before.Revision
+	}
 	_, err := s.changes.Create(ctx, changeKey+strconv.Itoa(c.Number), c)
 	if errors.Is(err, kv.ErrExists) {
 		return Change{}, ErrConflict

@@ -154,6 +154,9 @@ func (p *Plan) Same(other *Plan) bool {
 	return slices.Equal(p.read, other.read) && p.any == other.any && p.users == other.users && (!p.users || p.horizon == other.horizon)
 }
 
+// Reads reports whether the plan reads the same sets as another, in the same order.
+func (p *Plan) Reads(other *Plan) bool { return slices.Equal(p.Sets, other.Sets) }
+
 // Within reports whether another plan finds all facts that this one does, and why not.
 func (p *Plan) Within(other *Plan) error {
 	if p.users && (!other.users || p.horizon != other.horizon) {

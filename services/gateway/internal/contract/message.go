@@ -3,6 +3,7 @@ package contract
 import (
 	"errors"
 	"fmt"
+	"math/big"
 	"net/url"
 	"slices"
 	"strings"
@@ -95,9 +96,9 @@ func (op *Operation) message(e *jsonschema.ValidationError) string {
 		}
 		return "must be an integer"
 	case *kind.Minimum:
-		return "must be at least " + k.Want.RatString()
+		return "must be at least " + limit(k.Want)
 	case *kind.Maximum:
-		return "must be at most " + k.Want.RatString()
+		return "must be at most " + limit(k.Want)
 	case *kind.MaxItems:
 		return fmt.Sprintf("must have at most %d entries", k.Want)
 	case *kind.MaxProperties:
@@ -143,4 +144,13 @@ func tidy(found []fault.FieldError) []fault.FieldError {
 		return strings.Compare(a.Message, b.Message)
 	})
 	return slices.CompactFunc(found, func(a, b fault.FieldError) bool { return a.Field == b.Field })
+}
+
+// limit is a number as the document writes it.
+func limit(n *big.Rat) string {
+	const digits = 9
+	if n.IsInt() {
+		return n.RatString()
+	}
+	return strings.TrimRight(n.FloatString(digits), "0")
 }

@@ -53,7 +53,7 @@ func TestTheTableHasTheOperationsOfTheDocuments(t *testing.T) {
 // are rare, so each body is checked in full.
 var slow = []string{
 	"createChallenge", "createWebhookEndpoint", "updateWebhookEndpoint", "pushPolicyRevision", "changePolicy",
-	"changeOperatorList", "turnSwitch",
+	"changeOperatorList", "turnSwitch", "steerPolicyCanary", "steerPolicyShadow",
 }
 
 func TestEveryBodyIsCheckedWhileItIsRead(t *testing.T) {

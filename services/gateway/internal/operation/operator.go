@@ -34,6 +34,10 @@ func Operator(s Services) []Row {
 		ofOperator("turnSwitch", s.Policies.TurnSwitch, change(func(name string, how api.SwitchReq) service.SwitchTurn {
 			return service.SwitchTurn{Name: name, Turn: how}
 		})),
+		ofOperator("getPolicyCanary", s.Policies.GetCanary, nothing),
+		ofOperator("steerPolicyCanary", s.Policies.SteerCanary, body),
+		ofOperator("getPolicyShadow", s.Policies.GetShadow, nothing),
+		ofOperator("steerPolicyShadow", s.Policies.SteerShadow, body),
 	}
 }
 

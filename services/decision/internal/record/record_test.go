@@ -1,4 +1,4 @@
-package decision
+package record
 
 import (
 	"context"
@@ -19,6 +19,8 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/facts/factstest"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 	"github.com/keyward/keyward/services/decision/internal/outline"
+	"github.com/keyward/keyward/services/decision/internal/release"
+	"github.com/keyward/keyward/services/decision/internal/shadow"
 )
 
 func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
@@ -39,9 +41,12 @@ func TestARecordIsWrittenAsEncodingJSONDoes(t *testing.T) {
 			PolicyRevision: text.Draw(
 				t, "revision",
 			),
-			PolicyHash:     text.Draw(t, "hash"),
-			PolicyNumber:   rapid.IntRange(0, 1000).Draw(t, "number"),
-			Arm:            rapid.SampledFrom([]*event.Arm{nil, {Side: event.Canary, Change: 3}}).Draw(t, "arm"),
+			PolicyHash:   text.Draw(t, "hash"),
+			PolicyNumber: rapid.IntRange(0, 1000).Draw(t, "number"),
+			Arm:          rapid.SampledFrom([]*event.Arm{nil, {Side: event.Canary, Change: 3}}).Draw(t, "arm"),
+			Shadow: rapid.SampledFrom([]*shadow.Answer{
+				nil, {Change: 2, Number: 3, Same: true}, {Change: 2, Number: 3, Other: &release.Answer{Rule: "L1", Reasons: []string{"bot"}}},
+			}).Draw(t, "shadow"),
 			Rule:           text.Draw(t, "rule"),
 			Tag:            rest.DecisionTag(text.Draw(t, "tag")),
 			Allow:          rapid.Bool().Draw(t, "allow"),
@@ -94,7 +99,7 @@ func TestTheMessageOfADecisionCarriesTheTraceOfItsCallOn(t *testing.T) {
 		{"00-01000000000000000000000000000000-0200000000000000-01", trace.ContextWithSpanContext(t.Context(), of)},
 		{"", t.Context()},
 	} {
-		r := &Record{Facts: &facts.Facts{}, trace: span.Parent(c.of)}
+		r := &Record{Facts: &facts.Facts{}, Trace: span.Parent(c.of)}
 		r.render(into)
 		if got := into.Header.Get("traceparent"); got != c.want {
 			t.Errorf("traceparent %q, not %q", got, c.want)

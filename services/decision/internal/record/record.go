@@ -1,7 +1,8 @@
-package decision
+// Package record is what is kept of every decision: it writes records as their contract has them (api/events/base/decision.json), and sends
+// them to the stream of decisions. It promises that no answer waits for its record: what cannot be sent is lost and counted.
+package record
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -15,12 +16,11 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/flow"
 	"github.com/keyward/keyward/core/ident"
-	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/span"
-	"github.com/keyward/keyward/services/decision/internal/engine"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 	"github.com/keyward/keyward/services/decision/internal/outline"
+	"github.com/keyward/keyward/services/decision/internal/shadow"
 )
 
 // Judgement is the part of a record that is the same for who writes and for who reads it: of what was decided, by which policy, and how it
@@ -37,8 +37,10 @@ type Judgement struct {
 	PolicyRevision string           `json:"policyRevision"`
 	PolicyHash     string           `json:"policyHash"` // of the bundle's content
 	// Number of the revision in the store; 0 = it is none of the store, or the version before decided
-	PolicyNumber   int              `json:"policyNumber,omitempty"`
-	Arm            *event.Arm       `json:"arm,omitempty"` // nil = there was no canary
+	PolicyNumber int        `json:"policyNumber,omitempty"`
+	Arm          *event.Arm `json:"arm,omitempty"` // nil = there was no canary
+	// What another revision would have answered, that judged beside; nil = none did
+	Shadow         *shadow.Answer   `json:"shadow,omitempty"`
 	Rule           string           `json:"rule"`
 	Tag            rest.DecisionTag `json:"tag"`
 	Allow          bool             `json:"allow"`
@@ -60,43 +62,7 @@ type Record struct {
 	Risk     json.RawMessage `json:"risk,omitempty"`     // the answer document of its rules of risk; none if it has none, or they failed
 	Enforced bool            `json:"enforced,omitempty"` // what the rules of risk say was done, and not only told
 
-	trace string // traceparent of the call; empty = it has none
-}
-
-func newRecord(ctx context.Context, j judged, v *service.Verdict, took time.Duration) *Record {
-	r := &Record{Question: j.kept, Facts: j.basis.Facts, Answer: j.basis.Answer, trace: span.Parent(ctx), Judgement: Judgement{
-		Schema: kept.Schema, ID: v.Decision, Time: j.start.UTC(), Project: j.question.Project, RequestID: j.question.RequestID,
-		Process: j.question.Process, Action: j.action,
-		PolicyRevision: v.PolicyRevision, PolicyHash: j.policy.Hash(), PolicyNumber: v.PolicyNumber, Arm: v.Arm,
-		Rule: v.Rule, Tag: v.Tag, Allow: v.Allow,
-		DurationMicros: took.Microseconds(), Memoised: j.basis.Memoised, Files: j.files,
-	}}
-	if j.basis.Risk != nil && j.action != engine.ActionRisk {
-		r.Risk = j.basis.Risk.Answer
-	}
-	r.Enforced = v.Risk != nil && v.Risk.Enforced
-	r.Outline = newOutline(j, v)
-	if j.question.Account != nil {
-		r.User = j.question.Account.ID
-	}
-	return r
-}
-
-func newOutline(j judged, v *service.Verdict) *outline.Said {
-	o := &outline.Said{Route: string(j.route), Kind: string(j.kind)}
-	if f := j.basis.Facts; f != nil {
-		o.OS, o.Browser, o.Device = f.Client.OS, f.Client.Browser, string(f.Client.Device)
-	}
-	if j.reason != "" {
-		o.Reasons = append(o.Reasons, j.reason)
-	}
-	if v.Risk != nil {
-		o.Verdict, o.Level = string(v.Risk.Action), string(v.Risk.Level)
-		for _, reason := range v.Risk.Reasons {
-			o.Reasons = append(o.Reasons, reason.Code)
-		}
-	}
-	return o
+	Trace string `json:"-"` // traceparent of the call; empty = it has none
 }
 
 // appendJSON appends the record as encoding/json would write it, and without reflection: there is one for every decision.
@@ -124,6 +90,10 @@ func (r *Record) appendJSON(to []byte) []byte {
 	if r.Arm != nil {
 		text(`,"arm":{"side":`, string(r.Arm.Side))
 		to = append(strconv.AppendInt(append(to, `,"change":`...), int64(r.Arm.Change), 10), '}')
+	}
+	if r.Shadow != nil {
+		raw, _ := json.Marshal(r.Shadow) // it holds nothing that cannot be written
+		to = append(append(to, `,"shadow":`...), raw...)
 	}
 	text(`,"rule":`, r.Rule)
 	text(`,"tag":`, string(r.Tag))
@@ -197,6 +167,6 @@ func (r *Record) render(into *nats.Msg) {
 	into.Data = r.appendJSON(into.Data[:0])
 	flow.Head(
 		into, "ce-specversion", "1.0", "ce-id", string(r.ID), "ce-source", all[:source], "ce-type", all[source:kind], "ce-subject", user,
-		"ce-time", all[subject:], "ce-datacontenttype", contentType, "content-type", contentType, span.TraceParent, r.trace,
+		"ce-time", all[subject:], "ce-datacontenttype", contentType, "content-type", contentType, span.TraceParent, r.Trace,
 	)
 }
