@@ -68,3 +68,31 @@ scenarios:
 		t.Errorf("an event that there is not: %s", failure)
 	}
 }
+
+// TestAScenarioSaysThatALoginIsAProof has the same login once for itself, and once for something else that waits for it.
+func TestAScenarioSaysThatALoginIsAProof(t *testing.T) {
+	t.Parallel()
+	bundle, err := scenario.Open(t.Context(), policiestest.Files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = `
+now: 2026-11-25T14:00:00Z
+clients:
+  MAC:
+    userAgent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Safari/605.1.15"
+credentials:
+  key:
+    { credentialID: a2V5, aaguid: cb69481e-8ff7-4039-93ec-0a2729a154a8, transports: [usb], backupEligible: false, backupState: false,
+      created: -300d }
+scenarios:
+  - { name: "one", action: risk, stage: login-finish, client: MAC, user: { created: -400d }, passkeys: [key],
+      context: { externalScore: 90 }, parameters: { risk: { mode: enforce } }, `
+	for used, verdict := range map[string]string{"": "challenge", ", proof: true": "review"} {
+		text := file + "used: { passkey: key, route: security-key" + used + " },\n      " +
+			"expect: { verdict: " + verdict + ", reasons: [external-score] } }\n"
+		if failure := fails(t, bundle, []byte(text)); failure != "" {
+			t.Errorf("%q: %s", used, failure)
+		}
+	}
+}

@@ -23,7 +23,7 @@ func (l *library) finishOf(s *Scenario, scenario *yaml.Node, fields map[string]*
 		l.Refuse(scenario, "the scenario does not say what was %s", of)
 		return
 	}
-	keys := map[string][]string{"created": {"conditional"}, "used": {"route", "counter", "backupChanged"}}
+	keys := map[string][]string{"created": {"conditional"}, "used": {"route", "counter", "backupChanged", "proof"}}
 	given := l.Object(fields[of], of, append(keys[of], "passkey", "uv"))
 	s.Finish.UV, s.Finish.Conditional = given["uv"] == nil || l.Boolean(given["uv"], "uv"), l.Boolean(given["conditional"], "conditional")
 	l.finishedWith(s, fields[of], given["passkey"])
@@ -37,7 +37,7 @@ func (l *library) finishOf(s *Scenario, scenario *yaml.Node, fields map[string]*
 	if n := given["counter"]; n != nil {
 		said.Counter = service.Counter(l.Choice(n, "counter", counters))
 	}
-	said.BackupChanged = l.Boolean(given["backupChanged"], "backupChanged")
+	said.BackupChanged, s.Finish.Proof = l.Boolean(given["backupChanged"], "backupChanged"), l.Boolean(given["proof"], "proof")
 	s.Finish.Login = said
 }
 
