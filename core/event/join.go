@@ -11,7 +11,7 @@ import (
 // no parameter of a policy.
 const openOffer = time.Hour
 
-// Join returns e with Ceremony, Route, Source, Kind and Arm as the offer that e answers had them. Join is called once, when e is appended;
+// Join returns e with Ceremony, Route, Source, Kind, Decision and Arm as the offer that e answers had them. Join is called once, when e is appended;
 // known is what the user's history then holds: the recent login offers, and the live events of the set, in any order. What e already says
 // of its ceremony is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
 //
@@ -26,7 +26,7 @@ func Join(e Event, known []Event) Event {
 	case e.Type.AnswersLogin():
 		if offer, ok := answered(e, known, LoginOffered); ok {
 			e.Ceremony, e.Route, e.Source, e.Environment = offer.offerID(), offer.Route, offer.Source, environmentOf(e, offer)
-			e.Arm = offer.Arm
+			e.Arm, e.Decision = offer.Arm, offer.Decision
 		}
 		return e
 	case e.Type.AnswersAppend():
@@ -39,6 +39,7 @@ func Join(e Event, known []Event) Event {
 			return e
 		}
 		e.Ceremony, e.Kind, e.Environment, e.Arm = offer.offerID(), offer.Kind, environmentOf(e, offer), offer.Arm
+		e.Decision = offer.Decision
 		return e
 	default:
 		return e

@@ -170,6 +170,30 @@ func (d DecisionID) Time() (time.Time, bool) {
 	return time.UnixMilli(ms).UTC(), true
 }
 
+// Parts returns the two numbers that the ID is made of: the Unix time in milliseconds, and what tells it from others of that time; false if
+// it is of another form.
+func (d DecisionID) Parts() (ms, rest uint64, ok bool) {
+	if _, told := d.Time(); !told {
+		return 0, 0, false
+	}
+	digits := string(d[len(decisionPrefix):])
+	ms, err := strconv.ParseUint(digits[:timeDigits], 10, 64)
+	if err != nil {
+		return 0, 0, false
+	}
+	rest, err = strconv.ParseUint(digits[timeDigits:], 10, 64)
+	return ms, rest, err == nil
+}
+
+// DecisionOf returns the ID that is made of these two numbers.
+func DecisionOf(ms, rest uint64) DecisionID {
+	var id [len(decisionPrefix) + timeDigits + randomDigits]byte
+	copy(id[:], decisionPrefix)
+	decimal(id[len(decisionPrefix):len(decisionPrefix)+timeDigits], ms)
+	decimal(id[len(decisionPrefix)+timeDigits:], rest)
+	return DecisionID(id[:])
+}
+
 // decimal writes the last digits of n.
 func decimal(into []byte, n uint64) {
 	for i := len(into) - 1; i >= 0; i-- {

@@ -107,7 +107,7 @@ func (r Record) Seal(keys *keyring.Ring, asked Asked) (Record, error) {
 	value, err := seal.Seal(keys, seal.To{Project: r.Project, User: r.User}, seal.Ceremony{
 		Known: seal.Known{
 			ID: r.ID, Created: r.Created, Expires: r.Expires, Environment: r.Environment, Route: r.Route,
-			UserVerification: asked.UserVerification, SecondFactor: r.SecondFactor, StepUp: r.StepUp, Arm: r.Arm,
+			UserVerification: asked.UserVerification, SecondFactor: r.SecondFactor, StepUp: r.StepUp, Arm: r.Arm, Decision: r.Decision,
 			OS: r.OS, OSVersion: r.OSVersion, Browser: r.Browser, BrowserVersion: r.BrowserVersion,
 		},
 		Process: r.Process, RPID: r.RPID, Origins: r.Origins, Allowed: asked.Allowed,
@@ -131,7 +131,7 @@ func open(c Claim) (Record, error) {
 	r := Record{
 		ID: o.ID, Value: c.Value, Type: rest.PasskeyChallengeTypeAuthenticate, Status: rest.PasskeyChallengeStatusPending,
 		Project: c.Project, User: c.User, Created: o.Created, Expires: o.Expires, Environment: o.Environment, Route: o.Route,
-		SecondFactor: o.SecondFactor, StepUp: o.StepUp, Arm: o.Arm, OS: o.OS, OSVersion: o.OSVersion, Browser: o.Browser,
+		SecondFactor: o.SecondFactor, StepUp: o.StepUp, Arm: o.Arm, Decision: o.Decision, OS: o.OS, OSVersion: o.OSVersion, Browser: o.Browser,
 		BrowserVersion: o.BrowserVersion, opened: &o,
 	}
 	if o.InProcess(c.Process) {
@@ -281,6 +281,7 @@ func (r Record) Event(now time.Time, user ident.UserID, t event.Type, credential
 	return event.Event{
 		ID: EventID(r.ID, t), Project: r.Project, User: user, Type: t, CreatedMs: now.UnixMilli(), Process: r.Process,
 		Environment: r.Environment, Credential: string(credential), Challenge: r.Value, Ceremony: r.ID, Arm: r.Arm,
+		Decision: r.Decision,
 	}
 }
 

@@ -30,8 +30,9 @@ type Known struct {
 	Route            event.Route         // may be empty
 	UserVerification string              // W3C WebAuthn userVerification
 	SecondFactor     bool
-	StepUp           ident.StepUpID // that the login passes; may be empty
-	Arm              *event.Arm     // by which the start was judged; nil = there was no canary
+	StepUp           ident.StepUpID   // that the login passes; may be empty
+	Arm              *event.Arm       // by which the start was judged; nil = there was no canary
+	Decision         ident.DecisionID // to offer it; empty = it was sealed by an earlier version
 
 	// As detected; each is cut to maxText bytes.
 	OS, OSVersion, Browser, BrowserVersion string
@@ -119,7 +120,8 @@ const (
 	flagSecondFactor
 	flagStepUp
 	flagArm
-	flagsKnown = flagProcess | flagEnvironment | flagSecondFactor | flagStepUp | flagArm
+	flagDecision
+	flagsKnown = flagProcess | flagEnvironment | flagSecondFactor | flagStepUp | flagArm | flagDecision
 )
 
 // routes, verifications and sides have their places in these lists as their numbers in a state.
@@ -162,6 +164,7 @@ func (c *Ceremony) append(b []byte) ([]byte, error) {
 	if b, err = appendArm(b, c.Arm); err != nil {
 		return nil, err
 	}
+	b = appendDecision(b, c.Decision)
 	b = binary.AppendUvarint(b, uint64(c.Created))
 	b = binary.AppendUvarint(b, uint64(c.Expires-c.Created))
 	b = appendDigest(b, s, ofProcess, c.Process)
@@ -198,6 +201,9 @@ func (c *Ceremony) flags() byte {
 	if c.Arm != nil {
 		flags |= flagArm
 	}
+	if _, _, told := c.Decision.Parts(); told {
+		flags |= flagDecision
+	}
 	return flags
 }
 
@@ -210,6 +216,15 @@ func appendArm(b []byte, a *event.Arm) ([]byte, error) {
 		return nil, fmt.Errorf("no challenge can say the arm %q of change %d", a.Side, a.Change)
 	}
 	return binary.AppendUvarint(append(b, byte(side)), uint64(a.Change)), nil
+}
+
+// appendDecision writes the two numbers of an ID. One of another form, which no decision has, is left out.
+func appendDecision(b []byte, id ident.DecisionID) []byte {
+	ms, rest, told := id.Parts()
+	if !told {
+		return b
+	}
+	return binary.AppendUvarint(binary.AppendUvarint(b, ms), rest)
 }
 
 func appendDigest(b []byte, s salt, of byte, text string) []byte {
@@ -254,6 +269,9 @@ func parse(state []byte) (Opened, error) {
 	}
 	if flags&flagArm != 0 {
 		o.Arm = &event.Arm{Side: oneOf(&r, sides()), Change: int(r.time())}
+	}
+	if flags&flagDecision != 0 {
+		o.Decision = ident.DecisionOf(uint64(r.time()), uint64(r.time()))
 	}
 	o.Created = r.time()
 	o.Expires = o.Created + r.time()
