@@ -169,6 +169,11 @@ bench-decision: build bin/nats-server bin/opa bin/benchstat packages-redis ## Me
 	bin/benchstat bin/bench-decision.txt
 	cd bench && go run . -decision -rounds 3 -keyward ../bin/keyward -nats-server ../bin/nats-server -opa ../bin/opa
 
+.PHONY: bench-index
+bench-index: ## Measure the index of ten million decisions, and what counting adoption costs
+	KEYWARD_INDEX_DECISIONS=10000000 go test -timeout 60m -run '^$$' -bench Index -benchtime 1x ./services/decision/index/internal/rowfile
+	go test -run '^$$' -bench Counting -benchtime 5x ./services/decision/adoption
+
 .PHONY: bench-events
 bench-events: build packages-redis ## Measure appends beside raw publishing, calls, list pages, and a stream of a million events
 	cd bench && go run . -events -rounds 3 -duration 2s -keyward ../bin/keyward

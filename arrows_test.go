@@ -31,7 +31,7 @@ var arrows = []struct {
 	{"cmd/keyward/app", "services core policies"},
 	{"cmd/keyward/app/settings", "services core cmd/keyward/app/devtls"},
 	{"cmd/keyward/app/settings/value", "core/ratelimit core/secret"},
-	{"cmd/keyward/app/settings/workbench", "services/decision/index cmd/keyward/app/settings/value"},
+	{"cmd/keyward/app/settings/workbench", "services/decision/adoption services/decision/index cmd/keyward/app/settings/value"},
 	{"cmd/keyward/app/readiness", "core services"},
 	{"cmd/keyward/app/devtls", ""},
 	{"cmd/keyward/authenticator", ""},
@@ -126,6 +126,8 @@ var arrows = []struct {
 	{"services/decision", "core api policies"},
 	{"services/decision/providers", ""},
 	{"services/decision/packed", "services/decision/internal"},
+	{"services/decision/adoption", "core api services/decision/internal"},
+	{"services/decision/adoption/internal/fold", "core services/decision/internal/outline"},
 	{"services/decision/index", "core api services/decision/internal services/decision/replay"},
 	{"services/decision/index/internal/positions", ""},
 	{"services/decision/index/internal/share", ""},
@@ -235,11 +237,14 @@ var arrows = []struct {
 	},
 
 	// What services can do for each other, and how calls get there.
-	{"core/service", "core/account core/event core/fault core/history core/ident core/listing core/place core/sighting core/transfer api"},
-	{"core/service/remote", "core/rpc core/bus core/service core/event core/ident api"},
+	{
+		"core/service",
+		"core/account core/event core/fault core/history core/ident core/inquiry core/listing core/place core/sighting core/transfer api",
+	},
+	{"core/service/remote", "core/rpc core/bus core/service core/event core/ident core/inquiry api"},
 	{"core/loopbacktest", ""},
 	{"core/redistest", ""},
-	{"core/service/servicetest", "core/service core/event core/ident core/reqctx api"},
+	{"core/service/servicetest", "core/service core/event core/ident core/inquiry core/reqctx api"},
 	{"core/rpc", "core/bus core/fault core/ident core/reqctx"},
 
 	// The domain, in words of its own.
@@ -247,6 +252,7 @@ var arrows = []struct {
 	{"core/history", "core/account core/event core/ident"},
 	{"core/listing", "core/fault"},
 	{"core/audit", "core/bus core/ident core/operator core/project core/reqctx core/span"},
+	{"core/inquiry", ""},
 	{"core/operator", "core/bus core/fault core/ident core/kv core/project"},
 	{"core/project", "core/account core/bus core/fault core/ident core/keyring core/kv core/origin core/sighting"},
 	{"core/origin", ""},

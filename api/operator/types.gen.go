@@ -9,6 +9,45 @@ import (
 	"github.com/keyward/keyward/api/rest"
 )
 
+// Defines values for AdoptionGroupCohort.
+const (
+	AdoptionGroupCohortBefore AdoptionGroupCohort = "before"
+	AdoptionGroupCohortSince  AdoptionGroupCohort = "since"
+)
+
+// Valid indicates whether the value is a known member of the AdoptionGroupCohort enum.
+func (e AdoptionGroupCohort) Valid() bool {
+	switch e {
+	case AdoptionGroupCohortBefore:
+		return true
+	case AdoptionGroupCohortSince:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AdoptionReportUnit.
+const (
+	AdoptionReportUnitDay    AdoptionReportUnit = "day"
+	AdoptionReportUnitHour   AdoptionReportUnit = "hour"
+	AdoptionReportUnitMinute AdoptionReportUnit = "minute"
+)
+
+// Valid indicates whether the value is a known member of the AdoptionReportUnit enum.
+func (e AdoptionReportUnit) Valid() bool {
+	switch e {
+	case AdoptionReportUnitDay:
+		return true
+	case AdoptionReportUnitHour:
+		return true
+	case AdoptionReportUnitMinute:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DecisionSummaryAction.
 const (
 	DecisionSummaryActionAppend    DecisionSummaryAction = "append"
@@ -365,6 +404,144 @@ func (e SwitchAboutOS) Valid() bool {
 		return false
 	}
 }
+
+// Defines values for GetAdoptionParamsUnit.
+const (
+	GetAdoptionParamsUnitDay    GetAdoptionParamsUnit = "day"
+	GetAdoptionParamsUnitHour   GetAdoptionParamsUnit = "hour"
+	GetAdoptionParamsUnitMinute GetAdoptionParamsUnit = "minute"
+)
+
+// Valid indicates whether the value is a known member of the GetAdoptionParamsUnit enum.
+func (e GetAdoptionParamsUnit) Valid() bool {
+	switch e {
+	case GetAdoptionParamsUnitDay:
+		return true
+	case GetAdoptionParamsUnitHour:
+		return true
+	case GetAdoptionParamsUnitMinute:
+		return true
+	default:
+		return false
+	}
+}
+
+// AdoptionCoverage defines model for AdoptionCoverage.
+type AdoptionCoverage struct {
+	// DecisionsFrom Since when decisions are counted: records of older ones were gone when counting began.
+	DecisionsFrom *time.Time `json:"decisionsFrom,omitempty"`
+
+	// EventsFrom The same of events.
+	EventsFrom *time.Time `json:"eventsFrom,omitempty"`
+
+	// Others Counted as other, since there were too many kinds in a day.
+	Others int64 `json:"others"`
+
+	// Unattributed Answers to offers whose decision was not to be had.
+	Unattributed int64 `json:"unattributed"`
+
+	// Unreadable Records and events that could not be read.
+	Unreadable int64 `json:"unreadable"`
+}
+
+// AdoptionDuration From when a login was asked for until it was completed, in ms; about, by 20 classes.
+type AdoptionDuration struct {
+	Mean int64 `json:"mean"`
+	P50  int64 `json:"p50"`
+	P90  int64 `json:"p90"`
+}
+
+// AdoptionFunnel Rates are absent where nothing is there to divide by.
+type AdoptionFunnel struct {
+	// Asked Decisions.
+	Asked     int64 `json:"asked"`
+	Completed int64 `json:"completed"`
+
+	// CompletionRate Completed of offered: of creations, the creation rate.
+	CompletionRate *float64 `json:"completionRate,omitempty"`
+	Declined       int64    `json:"declined"`
+	Failed         int64    `json:"failed"`
+
+	// Failures Failed ones, by cause.
+	Failures map[string]int64 `json:"failures"`
+
+	// FellBack Offers that were left for another way.
+	FellBack int64 `json:"fellBack"`
+
+	// OfferRate Offered of asked.
+	OfferRate *float64 `json:"offerRate,omitempty"`
+
+	// Offered Decisions that offered something.
+	Offered int64 `json:"offered"`
+
+	// StartRate Started of offered.
+	StartRate *float64 `json:"startRate,omitempty"`
+
+	// Started Offers that somebody answered: completed, declined and failed together.
+	Started int64 `json:"started"`
+
+	// SuccessRate Completed of started.
+	SuccessRate *float64 `json:"successRate,omitempty"`
+}
+
+// AdoptionGroup defines model for AdoptionGroup.
+type AdoptionGroup struct {
+	// Cohort With at.
+	Cohort *AdoptionGroupCohort `json:"cohort,omitempty"`
+
+	// Creations Rates are absent where nothing is there to divide by.
+	Creations AdoptionFunnel `json:"creations"`
+
+	// Logins Rates are absent where nothing is there to divide by.
+	Logins AdoptionFunnel `json:"logins"`
+
+	// Mediations Rates are absent where nothing is there to divide by.
+	Mediations AdoptionFunnel `json:"mediations"`
+
+	// Of What the group is, by dimension; empty = that is not known, other = of too many kinds.
+	Of map[string]string `json:"of"`
+
+	// OtherMeans Logins by other means that callers reported.
+	OtherMeans int64 `json:"otherMeans"`
+
+	// PasskeyShare Completed logins, those of mediations included, of these and those by other means.
+	PasskeyShare *float64 `json:"passkeyShare,omitempty"`
+
+	// PhoneShare Of completed logins, those with a passkey of another device.
+	PhoneShare *float64 `json:"phoneShare,omitempty"`
+
+	// Start Of a series: when the unit begins.
+	Start *time.Time `json:"start,omitempty"`
+
+	// TimeToSignIn From when a login was asked for until it was completed, in ms; about, by 20 classes.
+	TimeToSignIn *AdoptionDuration `json:"timeToSignIn,omitempty"`
+}
+
+// AdoptionGroupCohort With at.
+type AdoptionGroupCohort string
+
+// AdoptionPasskeys Who has passkeys now, as far as the log tells of their creation or use.
+type AdoptionPasskeys struct {
+	Passkeys int64    `json:"passkeys"`
+	PerUser  *float64 `json:"perUser,omitempty"`
+	Users    int64    `json:"users"`
+}
+
+// AdoptionReport defines model for AdoptionReport.
+type AdoptionReport struct {
+	By       []string         `json:"by"`
+	Coverage AdoptionCoverage `json:"coverage"`
+	Groups   []AdoptionGroup  `json:"groups"`
+
+	// Passkeys Who has passkeys now, as far as the log tells of their creation or use.
+	Passkeys AdoptionPasskeys   `json:"passkeys"`
+	Since    time.Time          `json:"since"`
+	Unit     AdoptionReportUnit `json:"unit"`
+	Until    time.Time          `json:"until"`
+}
+
+// AdoptionReportUnit defines model for AdoptionReport.Unit.
+type AdoptionReportUnit string
 
 // Decision defines model for Decision.
 type Decision struct {
@@ -1053,6 +1230,33 @@ type SwitchName = string
 
 // Error defines model for Error.
 type Error = ErrorRsp
+
+// GetAdoptionParams defines parameters for GetAdoption.
+type GetAdoptionParams struct {
+	// Since From when: RFC 3339. Without it a day, seven or 90 before until, by the unit.
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Up to when: RFC 3339. Without it now, the unit under way included.
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+
+	// Unit What is added up; hour unless it is said.
+	Unit *GetAdoptionParamsUnit `form:"unit,omitempty" json:"unit,omitempty"`
+
+	// By Dimensions to group by, separated by commas.
+	By *string `form:"by,omitempty" json:"by,omitempty"`
+
+	// Series Whether each unit is a group of its own.
+	Series *bool `form:"series,omitempty" json:"series,omitempty"`
+
+	// At A moment between two cohorts, such as that of a release: RFC 3339.
+	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
+
+	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
+	Filter *Filter `form:"filter[],omitempty" json:"filter[],omitempty"`
+}
+
+// GetAdoptionParamsUnit defines parameters for GetAdoption.
+type GetAdoptionParamsUnit string
 
 // ListDecisionsParams defines parameters for ListDecisions.
 type ListDecisionsParams struct {

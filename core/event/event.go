@@ -77,7 +77,7 @@ type Event struct {
 	// Of login offers and what answers them: how the start came about; empty = not said
 	Source Source `json:"source,omitempty"`
 
-	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials, and of what answers an offer; earlier versions: of offers and denials alone
+	Decision ident.DecisionID `json:"decision,omitempty"` // of offers and denials; and of what answers an offer, since there are reports
 	// Of what a start or the end of a ceremony tells while a canary of the policy is under way
 	Arm     *Arm          `json:"arm,omitempty"`
 	Deletes ident.EventID `json:"deletes,omitempty"` // of event-deleted

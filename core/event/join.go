@@ -11,14 +11,14 @@ import (
 // no parameter of a policy.
 const openOffer = time.Hour
 
-// Join returns e with Ceremony, Route, Source, Kind, Decision and Arm as the offer that e answers had them. Join is called once, when e is appended;
-// known is what the user's history then holds: the recent login offers, and the live events of the set, in any order. What e already says
-// of its ceremony is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
+// Join returns e with Ceremony, Route, Source, Kind, Decision and Arm as the offer that e answers had them. Join is called once, when e is
+// appended; known is what the user's history then holds: the recent login offers, and the live events of the set, in any order. What e
+// already says of its ceremony is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
 //
 // A login event belongs to the offer with its challenge, else to the newest offer of its process; failing both, Ceremony and Route stay
-// empty and the event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to the
-// newest of its process, else to the newest offer in its environment that is younger than openOffer and has had no answer; failing all, its
-// kind is the default one.
+// empty and the event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to
+// the newest of its process, else to the newest offer in its environment that is younger than openOffer and has had no answer; failing
+// all, its kind is the default one.
 func Join(e Event, known []Event) Event {
 	switch {
 	case e.Ceremony != "":
@@ -63,8 +63,8 @@ func JoinTold(e Event, known []Event) Event {
 	return e
 }
 
-// SameChallenge reports whether two challenges, or two WebAuthn credential IDs, are the same bytes, each in base64 of either alphabet, with
-// or without padding.
+// SameChallenge reports whether two challenges, or two WebAuthn credential IDs, are the same bytes, each in base64 of either alphabet,
+// with or without padding.
 func SameChallenge(a, b string) bool { return Canonical(a) == Canonical(b) }
 
 // Canonical returns base64 text in the form W3C WebAuthn uses, base64url without padding. Text that is no base64 is returned with the same

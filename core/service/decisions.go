@@ -2,10 +2,10 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 )
 
 // Decisions is the part of the decision service in which operators look through what was decided.
@@ -20,27 +20,19 @@ type Decisions interface {
 	// for long. 400 and 503 as above.
 	//
 	//keyward:repeatable
-	FollowDecisions(context.Context, ForOperator[DecisionsAfter]) (NewDecisions, error)
+	FollowDecisions(context.Context, ForOperator[inquiry.DecisionsAfter]) (inquiry.NewDecisions, error)
 	// GetDecision returns the record of a decision. 404.
 	//
 	//keyward:repeatable
 	GetDecision(context.Context, ForOperator[ident.DecisionID]) (operator.Decision, error)
 }
 
-// DecisionsAfter asks for the decisions after a position.
-type DecisionsAfter struct {
-	Filter []string `json:"filter,omitempty"` // as of List
-	After  *uint64  `json:"after,omitempty"`  // nil = now: none are returned, but where that is
-}
-
-// NewDecisions are decisions after a position, each a DecisionSummary with its own.
-type NewDecisions struct {
-	Decisions []NewDecision `json:"decisions"`
-	Position  uint64        `json:"position"` // to go on after
-}
-
-// NewDecision is a decision that was indexed.
-type NewDecision struct {
-	Position uint64          `json:"position"`
-	Summary  json.RawMessage `json:"summary"`
+// Adoption is the part of the decision service that counts what becomes of passkeys.
+//
+//keyward:service policy
+type Adoption interface {
+	// GetAdoption adds up what was counted. 400 by, filter[], since, until or at; 503 if nothing is counted here, or not yet.
+	//
+	//keyward:repeatable
+	GetAdoption(context.Context, ForOperator[inquiry.Adoption]) (operator.AdoptionReport, error)
 }

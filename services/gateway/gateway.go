@@ -64,6 +64,7 @@ type Deps struct {
 	// Policies and Operators are needed only with the Operator API.
 	Policies  service.Policies
 	Decisions service.Decisions // of the same
+	Adoption  service.Adoption  // of the same
 	Operators Operators
 	Projects  Projects
 	Issuers   Issuers
@@ -87,6 +88,7 @@ type Gateway struct {
 	explains    service.Explanations
 	policies    service.Policies
 	decisions   service.Decisions
+	adoption    service.Adoption
 	projects    Projects
 	idempotency Idempotency
 	log         *slog.Logger
@@ -131,8 +133,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Explanations == nil && cfg.TryingPage {
 		return nil, errors.New("gateway: explanations are needed for the page to try passkeys with")
 	}
-	if (deps.Policies == nil || deps.Decisions == nil || deps.Operators == nil) && cfg.OperatorAPI {
-		return nil, errors.New("gateway: policies, decisions and operators are needed for the Operator API")
+	if (deps.Policies == nil || deps.Decisions == nil || deps.Adoption == nil || deps.Operators == nil) && cfg.OperatorAPI {
+		return nil, errors.New("gateway: policies, decisions, adoption and operators are needed for the Operator API")
 	}
 	if deps.Limits == nil && cfg.limits() {
 		return nil, errors.New("gateway: limits are needed where there is a rate limit")
@@ -152,7 +154,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		}
 	}
 	g := &Gateway{
-		policies: deps.Policies, decisions: deps.Decisions, operator: operated,
+		policies: deps.Policies, decisions: deps.Decisions, adoption: deps.Adoption, operator: operated,
 		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, explains: deps.Explanations,
 		projects: deps.Projects, idempotency: deps.Idempotency, log: deps.Log, now: deps.Now, document: document, frontend: visited,
 	}

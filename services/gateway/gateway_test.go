@@ -160,6 +160,7 @@ func serve(t testing.TB, s setup) *server {
 		Explanations: servicetest.Explanations{Recording: srv.services},
 		Policies:     servicetest.Policies{Recording: srv.services},
 		Decisions:    servicetest.Decisions{Recording: srv.services},
+		Adoption:     servicetest.Adoption{Recording: srv.services},
 		Operators:    s.staff,
 		Projects:     s.projects,
 		Issuers:      s.projects,

@@ -23,7 +23,7 @@ func (g *Gateway) mount() error {
 	documents := wellknown.Documents{Visited: g.door.Visited, Keys: g.ceremony.Keys}
 	services := operation.Services{
 		Ceremony: g.ceremony, Events: g.events, Webhooks: g.webhooks, Explanations: g.explains, Policies: g.policies,
-		Keys: documents.ServeKeys, Stream: g.streams.Serve, WellKnown: documents.Serve, Decisions: g.decisions,
+		Keys: documents.ServeKeys, Stream: g.streams.Serve, WellKnown: documents.Serve, Decisions: g.decisions, Adoption: g.adoption,
 	}
 	if g.decisions != nil {
 		services.DecisionStream = g.streams.ServeDecisions(g.decisions.FollowDecisions)

@@ -71,6 +71,7 @@ func (a *App) openGateway(ctx context.Context) error {
 		Explanations: a.parts.explanations,
 		Policies:     a.parts.policies,
 		Decisions:    a.parts.decisions,
+		Adoption:     a.parts.adoption,
 		Projects:     a.projects,
 		Issuers:      a.projects,
 		Idempotency:  idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now),

@@ -36,6 +36,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/signing"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/admit"
+	"github.com/keyward/keyward/services/decision/adoption"
 	"github.com/keyward/keyward/services/decision/index"
 	"github.com/keyward/keyward/services/decision/invariant"
 	"github.com/keyward/keyward/services/decision/trial"
@@ -53,6 +54,7 @@ type parts struct {
 	explanations service.Explanations
 	policies     service.Policies
 	decisions    service.Decisions
+	adoption     service.Adoption
 }
 
 // openCache opens Redis. Without one, the memory of the process takes its place, which is right only if no other process writes events:
@@ -96,6 +98,7 @@ func (a *App) startServices(ctx context.Context) error {
 		explanations: remoteDecision,
 		policies:     remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		decisions:    remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
+		adoption:     remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.Calls),
 	}
 	for _, name := range a.needed() {
@@ -279,8 +282,15 @@ func (a *App) startWorkbench(ctx context.Context) error {
 		return err
 	}
 	a.run("index of decisions", decisions.Run)
-	a.parts.policies, a.parts.decisions = bench, decisions
-	return a.serve(remote.PolicyMethods(decisions, bench))
+	counted, err := adoption.New(a.cfg.Adoption, adoption.Deps{
+		Dir: a.cfg.AdoptionPath(), JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry,
+	})
+	if err != nil {
+		return err
+	}
+	a.run("sums of adoption", counted.Run)
+	a.parts.policies, a.parts.decisions, a.parts.adoption = bench, decisions, counted
+	return a.serve(remote.PolicyMethods(counted, decisions, bench))
 }
 
 func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {

@@ -11,10 +11,132 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
 	"github.com/nats-io/nats.go"
 )
+
+// PolicyMethods is the method table of the policy service, for rpc.Serve.
+func PolicyMethods(adoption service.Adoption, decisions service.Decisions, policies service.Policies) rpc.Service {
+	return rpc.Service{Name: "policy", Methods: []rpc.Method{
+		rpc.Bind("get-adoption", adoption.GetAdoption),
+		rpc.Bind("list-decisions", decisions.ListDecisions),
+		rpc.Bind("follow-decisions", decisions.FollowDecisions),
+		rpc.Bind("get-decision", decisions.GetDecision),
+		rpc.Bind("push-policy", policies.PushPolicy),
+		rpc.Bind("list-policies", policies.ListPolicies),
+		rpc.Bind("get-policy", policies.GetPolicy),
+		rpc.Bind("get-policy-bundle", policies.GetPolicyBundle),
+		rpc.Bind("get-live-policy", policies.GetLivePolicy),
+		rpc.Bind("list-policy-changes", policies.ListPolicyChanges),
+		rpc.Bind("change-policy", policies.ChangePolicy),
+		rpc.Bind("get-policy-status", policies.GetPolicyStatus),
+		rpc.Bind("list-lists", policies.ListLists),
+		rpc.Bind("get-list", policies.GetList),
+		rpc.Bind("change-list", policies.ChangeList),
+		rpc.Bind("list-switches", policies.ListSwitches),
+		rpc.Bind("turn-switch", policies.TurnSwitch),
+		rpc.Bind("steer-canary", policies.SteerCanary),
+		rpc.Bind("get-canary", policies.GetCanary),
+		rpc.Bind("steer-shadow", policies.SteerShadow),
+		rpc.Bind("get-shadow", policies.GetShadow),
+	}}
+}
+
+// PolicyClient calls the policy service over the bus.
+type PolicyClient struct{ calls *rpc.Client }
+
+var (
+	_ service.Adoption  = PolicyClient{}
+	_ service.Decisions = PolicyClient{}
+	_ service.Policies  = PolicyClient{}
+)
+
+// NewPolicyClient returns a client whose calls end after the timeout of the limits at the latest.
+func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
+	return PolicyClient{rpc.NewClient(conn, "policy", limits,
+		"get-adoption",
+		"list-decisions",
+		"follow-decisions",
+		"get-decision",
+		"list-policies",
+		"get-policy",
+		"get-policy-bundle",
+		"get-live-policy",
+		"list-policy-changes",
+		"get-policy-status",
+		"list-lists",
+		"get-list",
+		"list-switches",
+		"get-canary",
+		"get-shadow",
+	)}
+}
+
+func (c PolicyClient) GetAdoption(ctx context.Context, req service.ForOperator[inquiry.Adoption]) (operator.AdoptionReport, error) {
+	return rpc.Call[operator.AdoptionReport](ctx, c.calls, "get-adoption", req)
+}
+func (c PolicyClient) ListDecisions(ctx context.Context, req service.ForOperator[service.List]) (operator.DecisionList, error) {
+	return rpc.Call[operator.DecisionList](ctx, c.calls, "list-decisions", req)
+}
+func (c PolicyClient) FollowDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionsAfter]) (inquiry.NewDecisions, error) {
+	return rpc.Call[inquiry.NewDecisions](ctx, c.calls, "follow-decisions", req)
+}
+func (c PolicyClient) GetDecision(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.Decision, error) {
+	return rpc.Call[operator.Decision](ctx, c.calls, "get-decision", req)
+}
+func (c PolicyClient) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
+	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "push-policy", req)
+}
+func (c PolicyClient) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
+	return rpc.Call[operator.PolicyRevisionList](ctx, c.calls, "list-policies", req)
+}
+func (c PolicyClient) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
+	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "get-policy", req)
+}
+func (c PolicyClient) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
+	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-policy-bundle", req)
+}
+func (c PolicyClient) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
+	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-live-policy", req)
+}
+func (c PolicyClient) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
+	return rpc.Call[operator.PolicyChangeList](ctx, c.calls, "list-policy-changes", req)
+}
+func (c PolicyClient) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
+	return rpc.Call[operator.PolicyChange](ctx, c.calls, "change-policy", req)
+}
+func (c PolicyClient) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
+	return rpc.Call[operator.PolicyStatus](ctx, c.calls, "get-policy-status", req)
+}
+func (c PolicyClient) ListLists(ctx context.Context, req service.ForOperator[service.Empty]) (operator.OperatorListList, error) {
+	return rpc.Call[operator.OperatorListList](ctx, c.calls, "list-lists", req)
+}
+func (c PolicyClient) GetList(ctx context.Context, req service.ForOperator[string]) (operator.OperatorList, error) {
+	return rpc.Call[operator.OperatorList](ctx, c.calls, "get-list", req)
+}
+func (c PolicyClient) ChangeList(ctx context.Context, req service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
+	return rpc.Call[operator.OperatorList](ctx, c.calls, "change-list", req)
+}
+func (c PolicyClient) ListSwitches(ctx context.Context, req service.ForOperator[service.Empty]) (operator.SwitchList, error) {
+	return rpc.Call[operator.SwitchList](ctx, c.calls, "list-switches", req)
+}
+func (c PolicyClient) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
+	return rpc.Call[operator.Switch](ctx, c.calls, "turn-switch", req)
+}
+func (c PolicyClient) SteerCanary(ctx context.Context, req service.ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error) {
+	return rpc.Call[operator.PolicyChange](ctx, c.calls, "steer-canary", req)
+}
+func (c PolicyClient) GetCanary(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyCanary, error) {
+	return rpc.Call[operator.PolicyCanary](ctx, c.calls, "get-canary", req)
+}
+func (c PolicyClient) SteerShadow(ctx context.Context, req service.ForOperator[operator.PolicyShadowReq]) (operator.PolicyChange, error) {
+	return rpc.Call[operator.PolicyChange](ctx, c.calls, "steer-shadow", req)
+}
+func (c PolicyClient) GetShadow(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShadow, error) {
+	return rpc.Call[operator.PolicyShadow](ctx, c.calls, "get-shadow", req)
+}
 
 // CeremonyMethods is the method table of the ceremony service, for rpc.Serve.
 func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporter) rpc.Service {
@@ -554,121 +676,6 @@ func (c DecisionClient) ExplainDecision(ctx context.Context, req service.ForProj
 }
 func (c DecisionClient) RecordedRisk(ctx context.Context, req service.ForProject[ident.DecisionID]) (service.RecordedRisk, error) {
 	return rpc.Call[service.RecordedRisk](ctx, c.calls, "recorded-risk", req)
-}
-
-// PolicyMethods is the method table of the policy service, for rpc.Serve.
-func PolicyMethods(decisions service.Decisions, policies service.Policies) rpc.Service {
-	return rpc.Service{Name: "policy", Methods: []rpc.Method{
-		rpc.Bind("list-decisions", decisions.ListDecisions),
-		rpc.Bind("follow-decisions", decisions.FollowDecisions),
-		rpc.Bind("get-decision", decisions.GetDecision),
-		rpc.Bind("push-policy", policies.PushPolicy),
-		rpc.Bind("list-policies", policies.ListPolicies),
-		rpc.Bind("get-policy", policies.GetPolicy),
-		rpc.Bind("get-policy-bundle", policies.GetPolicyBundle),
-		rpc.Bind("get-live-policy", policies.GetLivePolicy),
-		rpc.Bind("list-policy-changes", policies.ListPolicyChanges),
-		rpc.Bind("change-policy", policies.ChangePolicy),
-		rpc.Bind("get-policy-status", policies.GetPolicyStatus),
-		rpc.Bind("list-lists", policies.ListLists),
-		rpc.Bind("get-list", policies.GetList),
-		rpc.Bind("change-list", policies.ChangeList),
-		rpc.Bind("list-switches", policies.ListSwitches),
-		rpc.Bind("turn-switch", policies.TurnSwitch),
-		rpc.Bind("steer-canary", policies.SteerCanary),
-		rpc.Bind("get-canary", policies.GetCanary),
-		rpc.Bind("steer-shadow", policies.SteerShadow),
-		rpc.Bind("get-shadow", policies.GetShadow),
-	}}
-}
-
-// PolicyClient calls the policy service over the bus.
-type PolicyClient struct{ calls *rpc.Client }
-
-var (
-	_ service.Decisions = PolicyClient{}
-	_ service.Policies  = PolicyClient{}
-)
-
-// NewPolicyClient returns a client whose calls end after the timeout of the limits at the latest.
-func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
-	return PolicyClient{rpc.NewClient(conn, "policy", limits,
-		"list-decisions",
-		"follow-decisions",
-		"get-decision",
-		"list-policies",
-		"get-policy",
-		"get-policy-bundle",
-		"get-live-policy",
-		"list-policy-changes",
-		"get-policy-status",
-		"list-lists",
-		"get-list",
-		"list-switches",
-		"get-canary",
-		"get-shadow",
-	)}
-}
-
-func (c PolicyClient) ListDecisions(ctx context.Context, req service.ForOperator[service.List]) (operator.DecisionList, error) {
-	return rpc.Call[operator.DecisionList](ctx, c.calls, "list-decisions", req)
-}
-func (c PolicyClient) FollowDecisions(ctx context.Context, req service.ForOperator[service.DecisionsAfter]) (service.NewDecisions, error) {
-	return rpc.Call[service.NewDecisions](ctx, c.calls, "follow-decisions", req)
-}
-func (c PolicyClient) GetDecision(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.Decision, error) {
-	return rpc.Call[operator.Decision](ctx, c.calls, "get-decision", req)
-}
-func (c PolicyClient) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
-	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "push-policy", req)
-}
-func (c PolicyClient) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
-	return rpc.Call[operator.PolicyRevisionList](ctx, c.calls, "list-policies", req)
-}
-func (c PolicyClient) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
-	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "get-policy", req)
-}
-func (c PolicyClient) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
-	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-policy-bundle", req)
-}
-func (c PolicyClient) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
-	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-live-policy", req)
-}
-func (c PolicyClient) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
-	return rpc.Call[operator.PolicyChangeList](ctx, c.calls, "list-policy-changes", req)
-}
-func (c PolicyClient) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
-	return rpc.Call[operator.PolicyChange](ctx, c.calls, "change-policy", req)
-}
-func (c PolicyClient) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
-	return rpc.Call[operator.PolicyStatus](ctx, c.calls, "get-policy-status", req)
-}
-func (c PolicyClient) ListLists(ctx context.Context, req service.ForOperator[service.Empty]) (operator.OperatorListList, error) {
-	return rpc.Call[operator.OperatorListList](ctx, c.calls, "list-lists", req)
-}
-func (c PolicyClient) GetList(ctx context.Context, req service.ForOperator[string]) (operator.OperatorList, error) {
-	return rpc.Call[operator.OperatorList](ctx, c.calls, "get-list", req)
-}
-func (c PolicyClient) ChangeList(ctx context.Context, req service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
-	return rpc.Call[operator.OperatorList](ctx, c.calls, "change-list", req)
-}
-func (c PolicyClient) ListSwitches(ctx context.Context, req service.ForOperator[service.Empty]) (operator.SwitchList, error) {
-	return rpc.Call[operator.SwitchList](ctx, c.calls, "list-switches", req)
-}
-func (c PolicyClient) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
-	return rpc.Call[operator.Switch](ctx, c.calls, "turn-switch", req)
-}
-func (c PolicyClient) SteerCanary(ctx context.Context, req service.ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error) {
-	return rpc.Call[operator.PolicyChange](ctx, c.calls, "steer-canary", req)
-}
-func (c PolicyClient) GetCanary(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyCanary, error) {
-	return rpc.Call[operator.PolicyCanary](ctx, c.calls, "get-canary", req)
-}
-func (c PolicyClient) SteerShadow(ctx context.Context, req service.ForOperator[operator.PolicyShadowReq]) (operator.PolicyChange, error) {
-	return rpc.Call[operator.PolicyChange](ctx, c.calls, "steer-shadow", req)
-}
-func (c PolicyClient) GetShadow(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShadow, error) {
-	return rpc.Call[operator.PolicyShadow](ctx, c.calls, "get-shadow", req)
 }
 
 // EventsMethods is the method table of the events service, for rpc.Serve.

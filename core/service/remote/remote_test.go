@@ -39,7 +39,9 @@ func serveAll(t *testing.T) (*nats.Conn, *servicetest.Recording) {
 		remote.EventsMethods(
 			servicetest.Events{Recording: fake}, servicetest.EventImporter{Recording: fake}, servicetest.Webhooks{Recording: fake},
 		),
-		remote.PolicyMethods(servicetest.Decisions{Recording: fake}, servicetest.Policies{Recording: fake}),
+		remote.PolicyMethods(
+			servicetest.Adoption{Recording: fake}, servicetest.Decisions{Recording: fake}, servicetest.Policies{Recording: fake},
+		),
 	} {
 		server, err := rpc.Serve(b.Conn, svc, rpc.Options{Version: "0.0.1"}, log)
 		if err != nil {

@@ -11,8 +11,90 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 )
+
+// Adoption is a service.Adoption that records.
+type Adoption struct{ *Recording }
+
+var _ service.Adoption = Adoption{}
+
+func (f Adoption) GetAdoption(ctx context.Context, req service.ForOperator[inquiry.Adoption]) (operator.AdoptionReport, error) {
+	return answer[operator.AdoptionReport](ctx, f.Recording, "Adoption.GetAdoption", req)
+}
+
+// Decisions is a service.Decisions that records.
+type Decisions struct{ *Recording }
+
+var _ service.Decisions = Decisions{}
+
+func (f Decisions) ListDecisions(ctx context.Context, req service.ForOperator[service.List]) (operator.DecisionList, error) {
+	return answer[operator.DecisionList](ctx, f.Recording, "Decisions.ListDecisions", req)
+}
+func (f Decisions) FollowDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionsAfter]) (inquiry.NewDecisions, error) {
+	return answer[inquiry.NewDecisions](ctx, f.Recording, "Decisions.FollowDecisions", req)
+}
+func (f Decisions) GetDecision(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.Decision, error) {
+	return answer[operator.Decision](ctx, f.Recording, "Decisions.GetDecision", req)
+}
+
+// Policies is a service.Policies that records.
+type Policies struct{ *Recording }
+
+var _ service.Policies = Policies{}
+
+func (f Policies) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
+	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.PushPolicy", req)
+}
+func (f Policies) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
+	return answer[operator.PolicyRevisionList](ctx, f.Recording, "Policies.ListPolicies", req)
+}
+func (f Policies) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
+	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.GetPolicy", req)
+}
+func (f Policies) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
+	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetPolicyBundle", req)
+}
+func (f Policies) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
+	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetLivePolicy", req)
+}
+func (f Policies) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
+	return answer[operator.PolicyChangeList](ctx, f.Recording, "Policies.ListPolicyChanges", req)
+}
+func (f Policies) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
+	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.ChangePolicy", req)
+}
+func (f Policies) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
+	return answer[operator.PolicyStatus](ctx, f.Recording, "Policies.GetPolicyStatus", req)
+}
+func (f Policies) ListLists(ctx context.Context, req service.ForOperator[service.Empty]) (operator.OperatorListList, error) {
+	return answer[operator.OperatorListList](ctx, f.Recording, "Policies.ListLists", req)
+}
+func (f Policies) GetList(ctx context.Context, req service.ForOperator[string]) (operator.OperatorList, error) {
+	return answer[operator.OperatorList](ctx, f.Recording, "Policies.GetList", req)
+}
+func (f Policies) ChangeList(ctx context.Context, req service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
+	return answer[operator.OperatorList](ctx, f.Recording, "Policies.ChangeList", req)
+}
+func (f Policies) ListSwitches(ctx context.Context, req service.ForOperator[service.Empty]) (operator.SwitchList, error) {
+	return answer[operator.SwitchList](ctx, f.Recording, "Policies.ListSwitches", req)
+}
+func (f Policies) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
+	return answer[operator.Switch](ctx, f.Recording, "Policies.TurnSwitch", req)
+}
+func (f Policies) SteerCanary(ctx context.Context, req service.ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error) {
+	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.SteerCanary", req)
+}
+func (f Policies) GetCanary(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyCanary, error) {
+	return answer[operator.PolicyCanary](ctx, f.Recording, "Policies.GetCanary", req)
+}
+func (f Policies) SteerShadow(ctx context.Context, req service.ForOperator[operator.PolicyShadowReq]) (operator.PolicyChange, error) {
+	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.SteerShadow", req)
+}
+func (f Policies) GetShadow(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShadow, error) {
+	return answer[operator.PolicyShadow](ctx, f.Recording, "Policies.GetShadow", req)
+}
 
 // Ceremony is a service.Ceremony that records.
 type Ceremony struct{ *Recording }
@@ -387,78 +469,6 @@ func (f Explanations) ExplainDecision(ctx context.Context, req service.ForProjec
 }
 func (f Explanations) RecordedRisk(ctx context.Context, req service.ForProject[ident.DecisionID]) (service.RecordedRisk, error) {
 	return answer[service.RecordedRisk](ctx, f.Recording, "Explanations.RecordedRisk", req)
-}
-
-// Decisions is a service.Decisions that records.
-type Decisions struct{ *Recording }
-
-var _ service.Decisions = Decisions{}
-
-func (f Decisions) ListDecisions(ctx context.Context, req service.ForOperator[service.List]) (operator.DecisionList, error) {
-	return answer[operator.DecisionList](ctx, f.Recording, "Decisions.ListDecisions", req)
-}
-func (f Decisions) FollowDecisions(ctx context.Context, req service.ForOperator[service.DecisionsAfter]) (service.NewDecisions, error) {
-	return answer[service.NewDecisions](ctx, f.Recording, "Decisions.FollowDecisions", req)
-}
-func (f Decisions) GetDecision(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.Decision, error) {
-	return answer[operator.Decision](ctx, f.Recording, "Decisions.GetDecision", req)
-}
-
-// Policies is a service.Policies that records.
-type Policies struct{ *Recording }
-
-var _ service.Policies = Policies{}
-
-func (f Policies) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
-	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.PushPolicy", req)
-}
-func (f Policies) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
-	return answer[operator.PolicyRevisionList](ctx, f.Recording, "Policies.ListPolicies", req)
-}
-func (f Policies) GetPolicy(ctx context.Context, req service.ForOperator[int]) (operator.PolicyRevision, error) {
-	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.GetPolicy", req)
-}
-func (f Policies) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
-	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetPolicyBundle", req)
-}
-func (f Policies) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
-	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetLivePolicy", req)
-}
-func (f Policies) ListPolicyChanges(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyChangeList, error) {
-	return answer[operator.PolicyChangeList](ctx, f.Recording, "Policies.ListPolicyChanges", req)
-}
-func (f Policies) ChangePolicy(ctx context.Context, req service.ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error) {
-	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.ChangePolicy", req)
-}
-func (f Policies) GetPolicyStatus(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyStatus, error) {
-	return answer[operator.PolicyStatus](ctx, f.Recording, "Policies.GetPolicyStatus", req)
-}
-func (f Policies) ListLists(ctx context.Context, req service.ForOperator[service.Empty]) (operator.OperatorListList, error) {
-	return answer[operator.OperatorListList](ctx, f.Recording, "Policies.ListLists", req)
-}
-func (f Policies) GetList(ctx context.Context, req service.ForOperator[string]) (operator.OperatorList, error) {
-	return answer[operator.OperatorList](ctx, f.Recording, "Policies.GetList", req)
-}
-func (f Policies) ChangeList(ctx context.Context, req service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
-	return answer[operator.OperatorList](ctx, f.Recording, "Policies.ChangeList", req)
-}
-func (f Policies) ListSwitches(ctx context.Context, req service.ForOperator[service.Empty]) (operator.SwitchList, error) {
-	return answer[operator.SwitchList](ctx, f.Recording, "Policies.ListSwitches", req)
-}
-func (f Policies) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
-	return answer[operator.Switch](ctx, f.Recording, "Policies.TurnSwitch", req)
-}
-func (f Policies) SteerCanary(ctx context.Context, req service.ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error) {
-	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.SteerCanary", req)
-}
-func (f Policies) GetCanary(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyCanary, error) {
-	return answer[operator.PolicyCanary](ctx, f.Recording, "Policies.GetCanary", req)
-}
-func (f Policies) SteerShadow(ctx context.Context, req service.ForOperator[operator.PolicyShadowReq]) (operator.PolicyChange, error) {
-	return answer[operator.PolicyChange](ctx, f.Recording, "Policies.SteerShadow", req)
-}
-func (f Policies) GetShadow(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShadow, error) {
-	return answer[operator.PolicyShadow](ctx, f.Recording, "Policies.GetShadow", req)
 }
 
 // Events is a service.Events that records.

@@ -121,10 +121,10 @@ func TestAPasskeyIsCreated(t *testing.T) {
 	}
 	common := event.Event{
 		Project: st.Project.ID, User: user, Process: ceremonytest.Process, Environment: a.Environments[0].ID, Challenge: stored.Value,
-		Ceremony: ident.ChallengeID(stored.ChallengeID), Kind: event.KindDefault,
+		Ceremony: ident.ChallengeID(stored.ChallengeID), Kind: event.KindDefault, Decision: "dec-4693224802260150919",
 	}
 	offered, completed := common, common
-	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), "dec-4693224802260150919"
+	offered.Type, offered.CreatedMs = event.AppendOffered, ceremonytest.Started.UnixMilli()
 	completed.Type, completed.CreatedMs, completed.Credential = event.AppendCompleted, nowMs, data.ID
 	completed.Route, completed.Attachment = event.Local, "platform"
 	completed.Client = &event.Client{Address: "127.0.0.0", OS: "macOS", Browser: "Safari"}

@@ -149,10 +149,10 @@ func TestARegisteredPasskeyLogsIn(t *testing.T) {
 
 	common := event.Event{
 		Project: st.Project.ID, User: user, Challenge: authenticator.ChallengeIn(t, string(pending.Options)),
-		Kind: event.KindDefault, Credential: string(pending.ID),
+		Kind: event.KindDefault, Credential: string(pending.ID), Decision: pending.Decision,
 	}
 	offered, completed := common, common
-	offered.Type, offered.CreatedMs, offered.Decision = event.AppendOffered, ceremonytest.Started.UnixMilli(), pending.Decision
+	offered.Type, offered.CreatedMs = event.AppendOffered, ceremonytest.Started.UnixMilli()
 	completed.Type, completed.CreatedMs, completed.Client = event.AppendCompleted, nowMs, &event.Client{
 		Address: "127.0.0.0", OS: "macOS", Browser: "Safari",
 	}

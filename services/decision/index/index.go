@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/index/internal/rowfile"
@@ -211,26 +212,26 @@ const (
 )
 
 // FollowDecisions implements service.Decisions.
-func (i *Index) FollowDecisions(ctx context.Context, req service.ForOperator[service.DecisionsAfter]) (service.NewDecisions, error) {
+func (i *Index) FollowDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionsAfter]) (inquiry.NewDecisions, error) {
 	asked, err := listing.Parse(service.List{Filter: req.Body.Filter}, fields(), "")
 	if err != nil {
-		return service.NewDecisions{}, err
+		return inquiry.NewDecisions{}, err
 	}
 	q, err := query(asked.Terms)
 	if err != nil {
-		return service.NewDecisions{}, err
+		return inquiry.NewDecisions{}, err
 	}
 	if req.Body.After == nil {
 		q.Most = 0
 		now, err := i.find(ctx, q)
-		return service.NewDecisions{Decisions: []service.NewDecision{}, Position: now.Position}, err
+		return inquiry.NewDecisions{Decisions: []inquiry.NewDecision{}, Position: now.Position}, err
 	}
 	q.Oldest, q.After, q.Most = true, *req.Body.After, most
 	ctx, cancel := context.WithTimeout(ctx, waiting)
 	defer cancel()
 	tick := time.NewTicker(looking)
 	defer tick.Stop()
-	told := service.NewDecisions{Decisions: []service.NewDecision{}, Position: q.After}
+	told := inquiry.NewDecisions{Decisions: []inquiry.NewDecision{}, Position: q.After}
 	for {
 		if i.file == nil || i.file.Position() > told.Position {
 			q.After = told.Position
@@ -251,14 +252,14 @@ func (i *Index) FollowDecisions(ctx context.Context, req service.ForOperator[ser
 }
 
 // newDecisions are those of a page, and where to go on: where the index stands, if the page has all of them.
-func newDecisions(page *rowfile.Page, after uint64) (service.NewDecisions, error) {
-	told := service.NewDecisions{Decisions: []service.NewDecision{}, Position: max(page.Position, after)}
+func newDecisions(page *rowfile.Page, after uint64) (inquiry.NewDecisions, error) {
+	told := inquiry.NewDecisions{Decisions: []inquiry.NewDecision{}, Position: max(page.Position, after)}
 	for n := range page.Rows {
 		raw, err := json.Marshal(summary(&page.Rows[n]))
 		if err != nil {
 			return told, err
 		}
-		told.Decisions = append(told.Decisions, service.NewDecision{Position: page.Rows[n].Sequence, Summary: raw})
+		told.Decisions = append(told.Decisions, inquiry.NewDecision{Position: page.Rows[n].Sequence, Summary: raw})
 	}
 	if len(page.Rows) == most {
 		told.Position = page.Rows[most-1].Sequence

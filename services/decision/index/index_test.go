@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/index"
 )
@@ -199,7 +200,7 @@ func TestAListThatCannotBeIsRefusedByItsField(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := i.FollowDecisions(t.Context(), asking(service.DecisionsAfter{Filter: []string{"tag:gt:a"}})); err == nil {
+	if _, err := i.FollowDecisions(t.Context(), asking(inquiry.DecisionsAfter{Filter: []string{"tag:gt:a"}})); err == nil {
 		t.Error("what cannot be is followed")
 	}
 }
@@ -297,7 +298,7 @@ func TestDecisionsAreFollowedWithoutAGap(t *testing.T) {
 	one, other := w.index(index.DefaultConfig(), t.TempDir()), w.index(index.DefaultConfig(), t.TempDir())
 	one.until(t, 30)
 	other.until(t, 30)
-	now, err := one.FollowDecisions(t.Context(), asking(service.DecisionsAfter{}))
+	now, err := one.FollowDecisions(t.Context(), asking(inquiry.DecisionsAfter{}))
 	if err != nil || len(now.Decisions) != 0 || now.Position != 30 {
 		t.Fatalf("%+v, %v", now, err)
 	}
@@ -306,7 +307,7 @@ func TestDecisionsAreFollowedWithoutAGap(t *testing.T) {
 	at := now.Position
 	for turn := 0; len(got) < 125; turn++ {
 		from := []*indexed{one, other}[turn%2] // whoever answers
-		found, err := from.FollowDecisions(t.Context(), asking(service.DecisionsAfter{After: &at, Filter: []string{"allow:eq:true"}}))
+		found, err := from.FollowDecisions(t.Context(), asking(inquiry.DecisionsAfter{After: &at, Filter: []string{"allow:eq:true"}}))
 		if err != nil || turn > 200 {
 			t.Fatalf("%d are told, %v", len(got), err)
 		}

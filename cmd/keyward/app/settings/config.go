@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/delivery"
 	"github.com/keyward/keyward/services/decision"
+	"github.com/keyward/keyward/services/decision/adoption"
 	"github.com/keyward/keyward/services/decision/index"
 	"github.com/keyward/keyward/services/events"
 	"github.com/keyward/keyward/services/gateway"
@@ -71,19 +72,21 @@ type Config struct {
 	LogLevel      slog.Level
 	EncryptionKey Secret // several, separated by commas or white space; the first encrypts
 
-	HTTP      gateway.Config
-	Ceremony  ceremony.Config
-	Decision  decision.Config
-	Index     index.Config // of decisions
-	IndexDir  string       // where it is; empty = as the read model
-	Events    historycache.Config
-	FourEyes  bool            // whoever has pushed a revision of the policy may not make it live
-	Unproven  ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
-	Webhooks  events.WebhookConfig
-	Delivery  delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
-	NATS      NATS
-	Redis     Redis
-	Bootstrap Bootstrap
+	HTTP        gateway.Config
+	Ceremony    ceremony.Config
+	Decision    decision.Config
+	Index       index.Config // of decisions
+	IndexDir    string       // where it is; empty = as the read model
+	Adoption    adoption.Config
+	AdoptionDir string // the same
+	Events      historycache.Config
+	FourEyes    bool            // whoever has pushed a revision of the policy may not make it live
+	Unproven    ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
+	Webhooks    events.WebhookConfig
+	Delivery    delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
+	NATS        NATS
+	Redis       Redis
+	Bootstrap   Bootstrap
 }
 
 // NATS is the bus's configuration, with the URL kept as the secret that it may hold.
@@ -153,7 +156,7 @@ func DefaultConfig() Config {
 		Bootstrap:     Bootstrap{ProjectID: "pro-1", RPID: "localhost", Origins: []string{"http://localhost:8080"}},
 	}
 	c.Delivery.Kind = ""
-	c.Index = index.DefaultConfig()
+	c.Index, c.Adoption = index.DefaultConfig(), adoption.DefaultConfig()
 	c.NATS.DataDir = "./data"
 	c.NATS.Addr = "127.0.0.1:4222"
 	return c
@@ -189,19 +192,20 @@ func (c Config) DeliveryConfig() delivery.Config {
 }
 
 // ReadModelPath returns the directory of the read model, "" for one of the process's own.
-func (c Config) ReadModelPath() string {
-	if c.ReadModelDir == "" && c.NATS.URL == "" {
-		return filepath.Join(c.NATS.DataDir, "readmodel")
-	}
-	return c.ReadModelDir
-}
+func (c Config) ReadModelPath() string { return c.copies(c.ReadModelDir, "readmodel") }
 
 // IndexPath returns the directory of the index of decisions, "" for one of the process's own.
-func (c Config) IndexPath() string {
-	if c.IndexDir == "" && c.NATS.URL == "" {
-		return filepath.Join(c.NATS.DataDir, "decisions")
+func (c Config) IndexPath() string { return c.copies(c.IndexDir, "decisions") }
+
+// AdoptionPath returns the directory of the sums of adoption, "" for one of the process's own.
+func (c Config) AdoptionPath() string { return c.copies(c.AdoptionDir, "adoption") }
+
+// copies is where there is something that is no only copy.
+func (c Config) copies(named, usual string) string {
+	if named == "" && c.NATS.URL == "" {
+		return filepath.Join(c.NATS.DataDir, usual)
 	}
-	return c.IndexDir
+	return named
 }
 
 // Validate reports every setting that cannot work, one a line, each beginning with the name of the setting.
@@ -211,6 +215,7 @@ func (c Config) Validate() error {
 		checkAddr("admin_addr", c.AdminAddr),
 		c.HTTP.Validate(),
 		c.Index.Validate(),
+		c.Adoption.Validate(),
 		c.Ceremony.Validate(),
 		c.Decision.Validate(),
 		c.Events.Validate(),

@@ -404,7 +404,7 @@ func (c *Config) decisionSettings() []Setting {
 			Doc:  "How many decisions may wait in memory to be recorded; more are lost and counted.",
 			Note: "What waits when the process is killed is lost: SIGTERM records it first.",
 		},
-	}, workbench.Settings(&c.Index, &c.IndexDir))
+	}, workbench.Settings(&c.Index, &c.IndexDir), workbench.Counting(&c.Adoption, &c.AdoptionDir))
 }
 
 // fileSettings are of what decisions are made from beside the policy.

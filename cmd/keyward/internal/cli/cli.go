@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/policycmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/projectcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/releasecmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/reportcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/setcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/usercmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
@@ -104,6 +105,7 @@ All settings:            keyward config`,
 		setcmd.NewLists(terminal),
 		setcmd.NewSwitch(terminal),
 		decisionscmd.New(terminal),
+		reportcmd.New(terminal),
 		eventscmd.New(terminal),
 		newDemo(terminal),
 		newAuthenticator(terminal),

@@ -1,8 +1,8 @@
 // Package projection keeps files that are made of streams, and nothing else, up with them.
 //
 // It promises that a file takes up every message that a stream still has, in order and once, whatever happens in between: messages and the
-// position after them are stored as one. A file that is damaged, that somebody has removed, or that was made of a stream that is no more is
-// made anew. It reads streams, and touches no file itself.
+// position after them are stored as one. A file that is damaged, that somebody has removed, or that was made of a stream that is no more
+// is made anew. It reads streams, and touches no file itself.
 package projection
 
 import (
@@ -44,7 +44,7 @@ type Batch struct {
 type File interface {
 	// Open opens the file, or makes it anew if there is none, and returns where it stands in each source.
 	Open(ctx context.Context) ([]Position, error)
-	// Take takes messages up with their position, all or nothing.
+	// Take takes messages up with their position, all or nothing. It is called without any if there are none at first.
 	Take(ctx context.Context, b Batch) error
 	// Gone reports whether the file is to be made anew: somebody has removed it, or it was found damaged.
 	Gone() bool
@@ -68,7 +68,7 @@ type Keeper struct {
 	Log     *slog.Logger
 	Name    string // of the file, in logs
 	Most    int    // messages of a batch
-	// Gather is how long what comes is waited for once little has come, so that much is stored at once.
+	// Gather is how long what comes is waited for once all that there was has been taken up, so that much is stored at once.
 	Gather time.Duration
 	Anew   func() // told when a file is made anew
 }
@@ -160,31 +160,55 @@ func (k *Keeper) follow(ctx context.Context, index int, at Position) error {
 			return err
 		}
 	}
+	if at.Sequence >= opened.CachedInfo().State.LastSeq {
+		// There is nothing to take up, which is worth to know, too.
+		if err := k.File.Take(ctx, Batch{Source: index, Position: at}); err != nil {
+			return err
+		}
+	}
 	cursor, err := stream.Cursor(source.Subject, at.Sequence, idle)
 	if err != nil {
 		return err
 	}
 	defer cursor.Close()
-	messages := make([]direct.Message, 0, k.Most)
 	for {
-		messages = messages[:0]
-		err := cursor.Next(ctx, k.Most, func(m direct.Message) error {
-			messages = append(messages, m)
-			return nil
-		})
+		messages, err := k.read(ctx, cursor)
 		if len(messages) > 0 {
 			last := messages[len(messages)-1]
 			at.Sequence = last.Sequence
 			taken := k.File.Take(ctx, Batch{Source: index, Messages: messages, Position: at, Pending: last.Pending})
-			err = errors.Join(err, taken)
+			if err = errors.Join(err, taken); err == nil && last.Pending == 0 {
+				cursor.Rest(ctx, k.Gather)
+			}
 		}
 		if err != nil {
 			return err
 		}
-		if len(messages) < k.Most/4 { //nolint:mnd // few
-			cursor.Rest(ctx, k.Gather)
+	}
+}
+
+// read returns as many messages as are taken up at once, or fewer, if there are no more, as far as that is known: what a leader answers
+// does not say how many follow.
+func (k *Keeper) read(ctx context.Context, cursor *direct.Cursor) (messages []direct.Message, err error) {
+	take := func(m direct.Message) error {
+		messages = append(messages, m)
+		return nil
+	}
+	if err := cursor.Next(ctx, k.Most, take); err != nil {
+		return messages, err
+	}
+	more, cancel := context.WithTimeout(ctx, k.Gather)
+	defer cancel()
+	for len(messages) < k.Most && messages[len(messages)-1].Pending > 0 {
+		err := cursor.Next(more, k.Most-len(messages), take)
+		if err != nil && ctx.Err() == nil && more.Err() != nil {
+			return messages, nil
+		}
+		if err != nil {
+			return messages, err
 		}
 	}
+	return messages, nil
 }
 
 // before returns the position before the first message that a new file needs.

@@ -14,13 +14,14 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
 
 // Follow returns decisions after a position, and waits for some, not for long. service.Decisions has it.
-type Follow func(context.Context, service.ForOperator[service.DecisionsAfter]) (service.NewDecisions, error)
+type Follow func(context.Context, service.ForOperator[inquiry.DecisionsAfter]) (inquiry.NewDecisions, error)
 
 // kindOfDecision is the event field of a decision.
 const kindOfDecision event.Type = "decision"
@@ -30,7 +31,7 @@ func (s *Streams) ServeDecisions(follow Follow) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		x := exchange.Of(c.UserContext())
 		caller := x.Operator()
-		d := &decisions{follow: follow, closed: make(chan struct{}), asked: service.ForOperator[service.DecisionsAfter]{
+		d := &decisions{follow: follow, closed: make(chan struct{}), asked: service.ForOperator[inquiry.DecisionsAfter]{
 			Operator: service.Operator{ID: caller.ID, Name: caller.Name},
 		}}
 		query, err := contract.Query(string(c.Request().URI().QueryString()))
@@ -74,7 +75,7 @@ func (s *Streams) ServeDecisions(follow Follow) fiber.Handler {
 // those of all.
 type decisions struct {
 	follow Follow
-	asked  service.ForOperator[service.DecisionsAfter]
+	asked  service.ForOperator[inquiry.DecisionsAfter]
 	closed chan struct{}
 	once   sync.Once
 }
@@ -116,7 +117,7 @@ func (d *decisions) Next(ctx context.Context) ([]feed.Message, error) {
 	}
 }
 
-func messages(found service.NewDecisions) []feed.Message {
+func messages(found inquiry.NewDecisions) []feed.Message {
 	all := make([]feed.Message, len(found.Decisions))
 	for i, one := range found.Decisions {
 		all[i] = feed.Message{Sequence: one.Position, Type: kindOfDecision, Data: one.Summary}

@@ -23,7 +23,8 @@ func services() Services {
 	return Services{
 		Ceremony: struct{ service.Ceremony }{}, Events: struct{ service.Events }{}, Webhooks: struct{ service.Webhooks }{},
 		Policies: struct{ service.Policies }{}, Decisions: struct{ service.Decisions }{}, DecisionStream: nobody,
-		Keys: nobody, Stream: nobody, WellKnown: func(func(project.Project) any) fiber.Handler { return nobody },
+		Adoption: struct{ service.Adoption }{},
+		Keys:     nobody, Stream: nobody, WellKnown: func(func(project.Project) any) fiber.Handler { return nobody },
 	}
 }
 

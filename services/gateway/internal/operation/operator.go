@@ -1,12 +1,16 @@
 package operation
 
 import (
+	"cmp"
 	"context"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	api "github.com/keyward/keyward/api/operator"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 )
 
@@ -38,6 +42,7 @@ func Operator(s Services) []Row {
 		ofOperator("steerPolicyCanary", s.Policies.SteerCanary, body),
 		ofOperator("getPolicyShadow", s.Policies.GetShadow, nothing),
 		ofOperator("steerPolicyShadow", s.Policies.SteerShadow, body),
+		ofOperator("getAdoption", s.Adoption.GetAdoption, adoption),
 	}
 }
 
@@ -64,6 +69,26 @@ func download(id string, call func(context.Context, service.ForOperator[service.
 		}
 		r.fiber.Set(fiber.HeaderContentType, "application/gzip")
 		return r.fiber.Send(live.Bundle)
+	}}
+}
+
+// adoption reads what is asked of adoption. What the contract has checked can be read.
+func adoption() form[inquiry.Adoption] {
+	names := []string{"since", "until", "unit", "by", "series", "at", "filter[]"}
+	return form[inquiry.Adoption]{query: names, value: func(r *request) (inquiry.Adoption, error) {
+		query := r.query()
+		moment := func(name string) time.Time {
+			at, _ := time.Parse(time.RFC3339, query.Get(name))
+			return at
+		}
+		q := inquiry.Adoption{
+			Since: moment("since"), Until: moment("until"), At: moment("at"), Unit: cmp.Or(query.Get("unit"), "hour"),
+			Series: query.Get("series") == "true", Filter: query["filter[]"],
+		}
+		if by := query.Get("by"); by != "" {
+			q.By = strings.Split(by, ",")
+		}
+		return q, nil
 	}}
 }
 

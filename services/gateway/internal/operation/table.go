@@ -21,6 +21,7 @@ type Services struct {
 	// Decisions are looked through with the Operator API alone, and DecisionStream answers by itself.
 	Decisions      service.Decisions
 	DecisionStream fiber.Handler
+	Adoption       service.Adoption
 	// Explanations may be nil if no operation of the page to try passkeys with is ever called.
 	Explanations service.Explanations
 	// Keys and Stream answer by themselves.

@@ -1,11 +1,34 @@
-// Package workbench has the settings of what operators look through: the index of decisions. It binds them to what it is given, and touches
-// nothing else.
+// Package workbench has the settings of what operators look through: the index of decisions, and what is counted of adoption. It binds
+// them to what it is given, and touches nothing else.
 package workbench
 
 import (
 	"github.com/keyward/keyward/cmd/keyward/app/settings/value"
+	"github.com/keyward/keyward/services/decision/adoption"
 	"github.com/keyward/keyward/services/decision/index"
 )
+
+// Counting are of what is counted of adoption, and of where it is.
+func Counting(c *adoption.Config, dir *string) []value.Setting {
+	return []value.Setting{
+		{
+			Section: "Decisions", Key: "adoption", Value: value.Bool{P: &c.On},
+			Doc:  "Whether processes with the decision service count what becomes of passkeys, which keyward report and the Operator API tell.",
+			Note: "Set it alike for all of them: any answers.",
+		},
+		{
+			Section: "Decisions", Key: "adoption_dir", Value: value.Text{P: dir},
+			Doc: "A directory for the file of the sums, of this process only; empty is adoption in data_dir, with nats_url a temporary directory.",
+			Note: "It can be made anew from the records of decisions and the log of events, as far as those reach: keep it over restarts if sums " +
+				"are to reach further.",
+		},
+		{
+			Section: "Decisions", Key: "adoption_combinations", Value: value.Int{P: &c.Combinations},
+			Doc: "How many combinations of project, action, route, rule, tag, system, browser, class of passkey, revision and arm are counted " +
+				"apart in a day; more are counted as other.",
+		},
+	}
+}
 
 // Settings are of the index of decisions, and of where it is.
 func Settings(c *index.Config, dir *string) []value.Setting {

@@ -261,6 +261,21 @@ func TestAChallengeSaysByWhichSideOfACanaryItsStartWasJudged(t *testing.T) {
 	}
 }
 
+func TestAChallengeSaysWhichDecisionOfferedIt(t *testing.T) {
+	t.Parallel()
+	for decision, want := range map[ident.DecisionID]ident.DecisionID{
+		"dec-1795348800000123456789012": "dec-1795348800000123456789012", "dec-0000000000000000000000000": "dec-0000000000000000000000000",
+		"": "", "dec-7": "", // of another form
+	} {
+		judged := usual()
+		judged.Decision = decision
+		o, err := seal.Open(ringOf(t, 1), ada(), sealed(t, ringOf(t, 1), ada(), judged))
+		if err != nil || o.Decision != want {
+			t.Errorf("%q: %q, %v", decision, o.Decision, err)
+		}
+	}
+}
+
 // The form is a promise: a challenge that was sealed before an update is opened after it.
 func TestAChallengeOfThisFormIsOpenedInEveryRelease(t *testing.T) {
 	t.Parallel()
