@@ -254,4 +254,4 @@ func (w *Wanted) renew(s *stored, own sighting.Kinds, now int64) (changes bool) 
 }
 
 // drawn returns a generation that none has had.
-func drawn() uint64 { return max(1, rand.Uint64()>>1) }
+func drawn() uint64 { return max(1, rand.Uint64()>>1) } //nolint:gosec // it has to differ, and is no secret
