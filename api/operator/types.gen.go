@@ -1273,6 +1273,21 @@ type ListDecisionsParams struct {
 	PageSize *PageSize `form:"pageSize,omitempty" json:"pageSize,omitempty"`
 }
 
+// LogDecisionsParams defines parameters for LogDecisions.
+type LogDecisionsParams struct {
+	// Since Only what was recorded at this time (RFC 3339) or later.
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only what was recorded before this time (RFC 3339).
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The position of the record to go on after.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Most records of an answer.
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // StreamDecisionsParams defines parameters for StreamDecisions.
 type StreamDecisionsParams struct {
 	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.

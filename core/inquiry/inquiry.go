@@ -35,3 +35,16 @@ type Adoption struct {
 	At     time.Time `json:"at,omitzero"`      // between two cohorts; zero = there are none
 	Filter []string  `json:"filter,omitempty"` // as of lists
 }
+
+// DecisionLogAsked asks for a page of the decision log.
+type DecisionLogAsked struct {
+	Since time.Time `json:"since,omitzero"` // by when they were recorded; zero = the oldest that is kept
+	Until time.Time `json:"until,omitzero"` // before that; zero = up to now
+	After uint64    `json:"after,omitempty"`
+	Limit int       `json:"limit"`
+}
+
+// DecisionLog is a page of the decision log. One without any event is the end.
+type DecisionLog struct {
+	Events []json.RawMessage `json:"events"`
+}

@@ -25,6 +25,10 @@ type Decisions interface {
 	//
 	//keyward:repeatable
 	GetDecision(context.Context, ForOperator[ident.DecisionID]) (operator.Decision, error)
+	// LogDecisions returns records in the form of OPA's decision log, in the order in which they were recorded. It needs no index. 400.
+	//
+	//keyward:repeatable
+	LogDecisions(context.Context, ForOperator[inquiry.DecisionLogAsked]) (inquiry.DecisionLog, error)
 }
 
 // Adoption is the part of the decision service that counts what becomes of passkeys.

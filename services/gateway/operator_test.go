@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/ratelimit"
@@ -96,7 +97,8 @@ func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T
 				if a.status != 200 {
 					t.Fatalf("%d %s", a.status, a.body)
 				}
-				if err := op.CheckResponse("200", a.body); err != nil && op.ID != "downloadPolicyBundle" && op.ID != unending { // they are no JSON
+				noJSON := []string{"downloadPolicyBundle", "logDecisions", unending}
+				if err := op.CheckResponse("200", a.body); err != nil && !slices.Contains(noJSON, op.ID) {
 					t.Errorf("the answer does not fit the contract: %v\n%s", err, a.body)
 				}
 				if op.ID == "getOperator" {
@@ -401,5 +403,33 @@ func TestWhatIsLiveIsNotSentToWhoHasIt(t *testing.T) {
 	}
 	if a := s.call("GET", "/v2/policy/bundle.tar.gz", "", nil); a.status != 401 {
 		t.Errorf("without a token: %d", a.status)
+	}
+}
+
+func TestTheDecisionLogIsAskedForByTheQuery(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{})
+	const path = "/operator/v1/decisions/log"
+	const query = "?since=2026-11-22T13:00:00.5%2B01:00&until=2026-11-23T00:00:00Z&after=18446744073709551&limit=7"
+	a := s.call("GET", path+query, "", as("viewer"))
+	if got := a.header.Get("Content-Type"); a.status != 200 || got != "application/x-ndjson" || len(a.body) != 0 {
+		t.Fatalf("%d %s %s", a.status, got, a.body)
+	}
+	want := inquiry.DecisionLogAsked{
+		Since: time.Date(2026, 11, 22, 12, 0, 0, 5e8, time.UTC), Until: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
+		After: 18446744073709551, Limit: 7,
+	}
+	q, _ := s.services.Calls()[0].Request.(service.ForOperator[inquiry.DecisionLogAsked])
+	if !q.Body.Since.Equal(want.Since) || !q.Body.Until.Equal(want.Until) || q.Body.After != want.After || q.Body.Limit != want.Limit {
+		t.Errorf("the service saw %+v", q)
+	}
+	if s.call("GET", path, "", as("viewer")); s.services.Calls()[1].Request.(service.ForOperator[inquiry.DecisionLogAsked]).Body.Limit != 100 {
+		t.Errorf("the service saw %+v", s.services.Calls()[1].Request)
+	}
+	for _, query := range []string{"since=yesterday", "since=", "until=2026-11-22", "after=-1", "after=x", "after=", "limit=0", "limit=1001"} {
+		field, _, _ := strings.Cut(query, "=")
+		if a := s.call("GET", path+"?"+query, "", as("viewer")); a.status != 400 || a.fields()[field] == "" {
+			t.Errorf("%s: %d %s", query, a.status, a.body)
+		}
 	}
 }

@@ -277,6 +277,7 @@ func (a *App) startWorkbench(ctx context.Context) error {
 	}
 	decisions, err := index.New(a.cfg.Index, index.Deps{
 		Dir: a.cfg.IndexPath(), JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision), Registry: a.registry,
+		Version: a.program(),
 	})
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ func PolicyMethods(adoption service.Adoption, decisions service.Decisions, polic
 		rpc.Bind("list-decisions", decisions.ListDecisions),
 		rpc.Bind("follow-decisions", decisions.FollowDecisions),
 		rpc.Bind("get-decision", decisions.GetDecision),
+		rpc.Bind("log-decisions", decisions.LogDecisions),
 		rpc.Bind("push-policy", policies.PushPolicy),
 		rpc.Bind("list-policies", policies.ListPolicies),
 		rpc.Bind("get-policy", policies.GetPolicy),
@@ -60,6 +61,7 @@ func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
 		"list-decisions",
 		"follow-decisions",
 		"get-decision",
+		"log-decisions",
 		"list-policies",
 		"get-policy",
 		"get-policy-bundle",
@@ -85,6 +87,9 @@ func (c PolicyClient) FollowDecisions(ctx context.Context, req service.ForOperat
 }
 func (c PolicyClient) GetDecision(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.Decision, error) {
 	return rpc.Call[operator.Decision](ctx, c.calls, "get-decision", req)
+}
+func (c PolicyClient) LogDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionLogAsked]) (inquiry.DecisionLog, error) {
+	return rpc.Call[inquiry.DecisionLog](ctx, c.calls, "log-decisions", req)
 }
 func (c PolicyClient) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
 	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "push-policy", req)

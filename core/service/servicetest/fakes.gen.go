@@ -38,6 +38,9 @@ func (f Decisions) FollowDecisions(ctx context.Context, req service.ForOperator[
 func (f Decisions) GetDecision(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.Decision, error) {
 	return answer[operator.Decision](ctx, f.Recording, "Decisions.GetDecision", req)
 }
+func (f Decisions) LogDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionLogAsked]) (inquiry.DecisionLog, error) {
+	return answer[inquiry.DecisionLog](ctx, f.Recording, "Decisions.LogDecisions", req)
+}
 
 // Policies is a service.Policies that records.
 type Policies struct{ *Recording }

@@ -71,6 +71,7 @@ type Deps struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	Version  string // of the program, for the decision log
 }
 
 // Index implements service.Decisions.

@@ -92,6 +92,7 @@ func (w *world) index(cfg index.Config, dir string) *indexed {
 	w.t.Helper()
 	i, err := index.New(cfg, index.Deps{
 		Dir: dir, JS: w.js, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		Version: "1.2.3",
 	})
 	if err != nil {
 		w.t.Fatal(err)

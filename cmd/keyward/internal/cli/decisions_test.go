@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/open-policy-agent/opa/v1/plugins/logs"
+
 	"github.com/keyward/keyward/cmd/keyward/internal/cli"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/telemetry"
@@ -105,6 +107,53 @@ func TestDecisionsAreFoundAmongThemThoseThatDenied(t *testing.T) {
 	tailed(t, environ, func() { decline(t, api, 1) })
 	lookedThrough(t, environ, grace)
 	tailed(t, environ, func() { decline(t, api, 1) }, operatorURL(environ)...)
+	loggedAsOPADoes(t, environ, denied)
+}
+
+// loggedAsOPADoes reads the seven decisions that there are then, one of which denied.
+func loggedAsOPADoes(t *testing.T, environ []string, denied string) {
+	t.Helper()
+	log := func(args ...string) []logs.EventV1 {
+		t.Helper()
+		got := run(t, environ, append([]string{"decisions", "log"}, args...)...)
+		if got.code != cli.ExitOK {
+			t.Errorf("%v: %+v", args, got)
+		}
+		all := []logs.EventV1{}
+		for _, line := range lines(got.out) {
+			var e logs.EventV1
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			all = append(all, e)
+		}
+		return all
+	}
+	all := log()
+	at := slices.IndexFunc(all, func(e logs.EventV1) bool { return e.DecisionID == denied })
+	if len(all) != 7 || at < 0 || all[at].Path != "keyward/append/decision" || all[at].Input == nil || all[at].Custom["allow"] != false ||
+		all[at].Bundles["keyward"].Revision == "" || (*all[at].Result).(map[string]any)["rule"] != all[at].Custom["rule"] {
+		t.Fatalf("%d, the one that denied is %d: %+v", len(all), at, all)
+	}
+	position := func(n int) string { return all[n].Custom["position"].(string) }
+	for name, c := range map[string]struct {
+		args        []string
+		first, most int
+	}{
+		"the oldest two":   {[]string{"--limit", "2"}, 0, 2},
+		"those after one":  {[]string{"--after", position(2)}, 3, 4},
+		"of the last hour": {[]string{"--since", "1h", "--limit", "3"}, 0, 3},
+		"before an hour":   {[]string{"--until", "1h"}, 0, 0},
+	} {
+		if got := log(c.args...); len(got) != c.most || len(got) > 0 && got[0].DecisionID != all[c.first].DecisionID {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	for flag, value := range map[string]string{"--until": "tomorrow", "--limit": "-1"} {
+		if got := run(t, environ, "decisions", "log", flag, value); got.code != cli.ExitUsage || !strings.Contains(got.err, flag) {
+			t.Errorf("%s: %+v", flag, got)
+		}
+	}
 }
 
 // operatorURL is the flag that has commands ask the server.

@@ -65,17 +65,26 @@ func post[Out any](ctx context.Context, c *Client, path string, body any) (Out, 
 
 // call returns the answer of a success, a *client.Fault for any other, or why there was none.
 func call[Out any](ctx context.Context, c *Client, method, path string, sent []byte) (out Out, _ error) {
-	status, answer, err := c.exchange(ctx, method, path, sent)
+	answer, err := c.answer(ctx, method, path, sent)
 	if err != nil {
-		return out, fmt.Errorf("%w at %s; is keyward serve running? %w", ErrUnanswered, c.server.URL, err)
-	}
-	if status != http.StatusOK {
-		return out, client.ReadFault(status, answer)
+		return out, err
 	}
 	if err := json.Unmarshal(answer, &out); err != nil {
 		return out, fmt.Errorf("read the answer: %w", err)
 	}
 	return out, nil
+}
+
+// answer is call before the answer is read.
+func (c *Client) answer(ctx context.Context, method, path string, sent []byte) ([]byte, error) {
+	status, answer, err := c.exchange(ctx, method, path, sent)
+	if err != nil {
+		return nil, fmt.Errorf("%w at %s; is keyward serve running? %w", ErrUnanswered, c.server.URL, err)
+	}
+	if status != http.StatusOK {
+		return nil, client.ReadFault(status, answer)
+	}
+	return answer, nil
 }
 
 // request is a call that is yet to be made.

@@ -2,6 +2,7 @@ package operatorclient
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,6 +49,52 @@ func (c *Client) ListDecisions(ctx context.Context, asked Asked) (operator.Decis
 // GetDecision returns the record of a decision.
 func (c *Client) GetDecision(ctx context.Context, id string) (operator.Decision, error) {
 	return get[operator.Decision](ctx, c, decisions+"/"+url.PathEscape(id))
+}
+
+// LogAsked is a part of the decision log that is asked for.
+type LogAsked struct {
+	Since, Until time.Time // zero = as far as there is something
+	After        string    // position; empty = from the beginning
+	Limit        int
+}
+
+func (a LogAsked) query() string {
+	q := url.Values{"limit": {strconv.Itoa(a.Limit)}}
+	for name, moment := range map[string]time.Time{"since": a.Since, "until": a.Until} {
+		if !moment.IsZero() {
+			q.Set(name, moment.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if a.After != "" {
+		q.Set("after", a.After)
+	}
+	return "?" + q.Encode()
+}
+
+// Logged is a line of the decision log, and its position.
+type Logged struct {
+	Line     []byte
+	Position string
+}
+
+// LogDecisions returns a part of the decision log; none at its end.
+func (c *Client) LogDecisions(ctx context.Context, asked LogAsked) (all []Logged, _ error) {
+	answer, err := c.answer(ctx, http.MethodGet, decisions+"/log"+asked.query(), nil)
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(answer) {
+		var event struct {
+			Custom struct {
+				Position string `json:"position"`
+			} `json:"custom"`
+		}
+		if err := json.Unmarshal(line, &event); err != nil {
+			return nil, fmt.Errorf("read a line of the decision log: %w", err)
+		}
+		all = append(all, Logged{bytes.TrimSpace(line), event.Custom.Position})
+	}
+	return all, nil
 }
 
 // FollowDecisions hands over decisions as they are indexed, from the moment at which began is called, until ctx ends or an error that says

@@ -1,8 +1,10 @@
 package operation
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	api "github.com/keyward/keyward/api/operator"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 )
@@ -29,6 +32,7 @@ func Operator(s Services) []Row {
 		ofOperator("listDecisions", s.Decisions.ListDecisions, list),
 		ofOperator("getDecision", s.Decisions.GetDecision, id),
 		Plain("streamDecisions", s.DecisionStream),
+		lines("logDecisions", s.Decisions.LogDecisions),
 		ofOperator("listOperatorLists", s.Policies.ListLists, nothing),
 		ofOperator("getOperatorList", s.Policies.GetList, id[string]),
 		ofOperator("changeOperatorList", s.Policies.ChangeList, change(func(name string, how api.OperatorListChangeReq) service.ListChange {
@@ -90,6 +94,52 @@ func adoption() form[inquiry.Adoption] {
 		}
 		return q, nil
 	}}
+}
+
+// lines answers with events one a line.
+func lines(
+	id string, call func(context.Context, service.ForOperator[inquiry.DecisionLogAsked]) (inquiry.DecisionLog, error),
+) Row {
+	return Row{ID: id, query: []string{"since", "until", "after", "limit"}, answer: func(ctx context.Context, r *request) error {
+		asked, err := logIn(r.query())
+		if err != nil {
+			return err
+		}
+		caller := r.exchange.Operator()
+		log, err := call(ctx, service.ForOperator[inquiry.DecisionLogAsked]{
+			Operator: service.Operator{ID: caller.ID, Name: caller.Name}, Body: asked,
+		})
+		if err != nil {
+			return err
+		}
+		var out bytes.Buffer
+		for _, event := range log.Events {
+			out.Write(event)
+			out.WriteByte('\n')
+		}
+		r.fiber.Set(fiber.HeaderContentType, "application/x-ndjson")
+		return r.fiber.Send(out.Bytes())
+	}}
+}
+
+// logIn reads which part of the decision log is asked for.
+func logIn(query url.Values) (asked inquiry.DecisionLogAsked, err error) {
+	const usual = 100
+	asked.Limit = numberIn(query, "limit", usual)
+	for name, moment := range map[string]*time.Time{"since": &asked.Since, "until": &asked.Until} {
+		if !query.Has(name) {
+			continue
+		}
+		if *moment, err = time.Parse(time.RFC3339, query.Get(name)); err != nil {
+			return asked, fault.Field(name, "must be a time such as 2026-11-22T12:00:00Z")
+		}
+	}
+	if query.Has("after") {
+		if asked.After, err = strconv.ParseUint(query.Get("after"), 10, 64); err != nil {
+			return asked, fault.Field("after", "must be the position of a record")
+		}
+	}
+	return asked, nil
 }
 
 // whoCalls answers with the operator whose token the call carries.

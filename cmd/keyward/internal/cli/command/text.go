@@ -10,7 +10,10 @@ import (
 )
 
 // Since reads the flag --since: a duration, counted back from now, or a time; empty is the zero time.
-func Since(text string, now time.Time) (time.Time, error) {
+func Since(text string, now time.Time) (time.Time, error) { return TimeFlag("since", text, now) }
+
+// TimeFlag reads a time in the past that the flag of a name gives, as Since does.
+func TimeFlag(name, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -20,7 +23,7 @@ func Since(text string, now time.Time) (time.Time, error) {
 	moment, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || moment.After(now) || moment.Unix() <= 0 {
 		return time.Time{}, Usage(
-			fmt.Errorf("--since: must be a duration such as 24h or a time in the past such as 2026-11-22T12:00:00Z, not %q", text),
+			fmt.Errorf("--%s: must be a duration such as 24h or a time in the past such as 2026-11-22T12:00:00Z, not %q", name, text),
 		)
 	}
 	return moment, nil

@@ -36,7 +36,7 @@ decisions by more, and at once. Without it the records are read from the server'
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newList(terminal), newTail(terminal), newShow(terminal))
+	cmd.AddCommand(newList(terminal), newTail(terminal), newShow(terminal), newLog(terminal))
 	return cmd
 }
 
