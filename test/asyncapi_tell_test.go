@@ -255,6 +255,10 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 			ReleaseBefore: &audit.Release{Number: 2, Policy: bundled},
 		},
 		audit.Event{
+			Type: audit.PolicyTried, Release: &audit.Release{Number: 2, Policy: bundled}, Change: 3, Step: "canary-begun",
+			Share: 500, Reason: "a try",
+		},
+		audit.Event{
 			Type: audit.ListChanged, List: &audit.List{Name: "bad", Kind: "asn", Entries: 1}, Added: []string{"64500"},
 			ListBefore: &audit.List{Name: "bad", Kind: "asn", Entries: 1}, Removed: []string{"64501"}, UntilMs: 1, Reason: "an attack",
 		},

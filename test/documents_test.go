@@ -52,12 +52,17 @@ func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 	for _, name := range []string{
 		"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md",
 		"docs/events.md", "docs/backend.md", "docs/webhooks.md", "docs/userservice.md", "docs/frontend.md", "docs/signin.md",
-		"docs/connect.md", "docs/clients.md", "docs/risk.md", "docs/attestation.md", "docs/everyday.md",
+		"docs/connect.md", "docs/clients.md", "docs/risk.md", "docs/attestation.md", "docs/everyday.md", "docs/workbench.md",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			document := repoFile(t, name)
-			follow(t, binary, examples(t, document), startedWith(document)...)
+			dir := checkout(t, binary)
+			settings := startedWith(document)
+			if name != "docs/workbench.md" { // whose server follows its store
+				settings = append(settings, "KEYWARD_POLICIES="+filepath.Join(dir, "policies"))
+			}
+			follow(t, dir, binary, examples(t, document), settings...)
 		})
 	}
 }
@@ -73,11 +78,10 @@ func startedWith(document string) []string {
 }
 
 // follow does what a person does who pastes the blocks one by one into one shell, in a checkout with a server running.
-func follow(t *testing.T, binary string, blocks []example, settings ...string) {
+func follow(t *testing.T, dir, binary string, blocks []example, settings ...string) {
 	t.Helper()
-	dir := checkout(t, binary)
 	data := t.TempDir()
-	server := run(t, binary, data, append(settings, "KEYWARD_POLICIES="+filepath.Join(dir, "policies"), "KEYWARD_NATS_ADDR=127.0.0.1:0")...)
+	server := run(t, binary, data, append(settings, "KEYWARD_NATS_ADDR=127.0.0.1:0")...)
 
 	const mark = "--- end of block ---"
 	script := &strings.Builder{}

@@ -29,6 +29,7 @@ func reports() map[string][]audit.Event {
 			{Type: audit.PolicyReplaced, Policy: bundle}, {Type: audit.PolicyRefused, Policy: bundle, Reason: "it is wrong"},
 			{Type: audit.PolicyPushed, Release: &audit.Release{Number: 1, Policy: *bundle}, Reason: "it was asked for"},
 			{Type: audit.PolicyChanged, Release: &audit.Release{Number: 1, Policy: *bundle}, Change: 1},
+			{Type: audit.PolicyTried, Release: &audit.Release{Number: 1, Policy: *bundle}, Change: 2, Step: "canary-ended"},
 			{Type: audit.ListChanged, List: &audit.List{Name: "bad", Kind: "asn", Entries: 1}, Added: []string{"64500"}},
 			{Type: audit.SwitchTurned, Switch: &audit.Switch{Name: "stop", On: true}},
 		},

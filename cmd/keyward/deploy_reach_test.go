@@ -22,6 +22,7 @@ func writers() map[string][]string {
 		"KV_" + bus.WebhookWorkBucket: {settings.Events}, "KV_" + bus.IdempotencyBucket: {settings.Gateway},
 		"OBJ_" + bus.PoliciesBucket: {settings.Decision}, "OBJ_" + bus.MetadataBucket: {settings.Decision},
 		"KV_" + bus.ReleasesBucket: {settings.Decision}, "KV_" + bus.InstancesBucket: {settings.Decision},
+		"KV_" + bus.TrialsBucket:    {settings.Decision},
 		"KV_" + bus.OperatorsBucket: {},                      // commands alone
 		bus.AuditStream:             settings.ServiceNames(), // of types of its own, see reports
 		"KEYWARD_PROBES":            settings.ServiceNames(),

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/releasecmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/reportcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/setcmd"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/signcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/usercmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/config"
 	"github.com/keyward/keyward/core/telemetry"
@@ -91,7 +92,7 @@ All settings:            keyward config`,
 		return command.Usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	policy := policycmd.New(terminal)
-	policy.AddCommand(releasecmd.Commands(terminal)...)
+	policy.AddCommand(append(releasecmd.Commands(terminal), signcmd.New())...)
 	root.AddCommand(
 		newServe(terminal, build),
 		newCheck(terminal),

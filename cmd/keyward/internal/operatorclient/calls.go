@@ -11,6 +11,8 @@ import (
 const (
 	revisions = "/policy/revisions"
 	changes   = "/policy/changes"
+	canary    = "/policy/canary"
+	shadow    = "/policy/shadow"
 )
 
 // Me returns who calls.
@@ -46,6 +48,26 @@ func (c *Client) ListChanges(ctx context.Context) (operator.PolicyChangeList, er
 // Change makes a revision live.
 func (c *Client) Change(ctx context.Context, body operator.PolicyChangeReq) (operator.PolicyChange, error) {
 	return post[operator.PolicyChange](ctx, c, changes, body)
+}
+
+// SteerCanary begins, raises, holds, promotes or ends a canary.
+func (c *Client) SteerCanary(ctx context.Context, body operator.PolicyCanaryReq) (operator.PolicyChange, error) {
+	return post[operator.PolicyChange](ctx, c, canary, body)
+}
+
+// GetCanary returns it, with what has become of both sides.
+func (c *Client) GetCanary(ctx context.Context) (operator.PolicyCanary, error) {
+	return get[operator.PolicyCanary](ctx, c, canary)
+}
+
+// SteerShadow begins or ends a shadow.
+func (c *Client) SteerShadow(ctx context.Context, body operator.PolicyShadowReq) (operator.PolicyChange, error) {
+	return post[operator.PolicyChange](ctx, c, shadow, body)
+}
+
+// GetShadow returns what it has seen.
+func (c *Client) GetShadow(ctx context.Context) (operator.PolicyShadow, error) {
+	return get[operator.PolicyShadow](ctx, c, shadow)
 }
 
 // Status returns by which revision every instance answers.

@@ -140,12 +140,16 @@ func (c *change) do(
 }
 
 func tellChange(cmd *cobra.Command, c operator.PolicyChange) error {
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), becameLive(c))
+	return err
+}
+
+func becameLive(c operator.PolicyChange) string {
 	before := ""
 	if c.Before != nil {
 		before = fmt.Sprintf(", and revision %d no longer", *c.Before)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "Revision %d is live%s: change %d, by %s.\n", c.Revision, before, c.Number, by(c.By))
-	return err
+	return fmt.Sprintf("Revision %d is live%s: change %d, by %s.", c.Revision, before, c.Number, by(c.By))
 }
 
 // await returns when every instance that follows the store answers by a change, or by a later one. Those that do not follow it are named.
@@ -192,7 +196,7 @@ func standingOf(status operator.PolicyStatus, change int32) (s standing) {
 		switch {
 		case i.Source == operator.PolicyInstanceSourceDirectory, i.Source == operator.PolicyInstanceSourceRemote:
 			s.others = append(s.others, name)
-		case reached && i.Behind && i.Refused != nil:
+		case reached && i.Refused != nil:
 			s.refused = append(s.refused, name+": "+printable(*i.Refused))
 		case reached && !i.Behind:
 			s.answers = append(s.answers, name)

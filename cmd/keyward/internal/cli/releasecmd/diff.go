@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/bundledir"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/releasecmd/internal/textdiff"
 	"github.com/keyward/keyward/services/decision/packed"
@@ -65,7 +66,7 @@ type sides struct {
 
 func (s *sides) open(ctx context.Context, named string) (packed.Files, error) {
 	if _, err := strconv.Atoi(named); err != nil && named != live {
-		return directory(named)
+		return bundledir.Read(named)
 	}
 	if s.api == nil {
 		found, err := connect(s.cmd, s.terminal)

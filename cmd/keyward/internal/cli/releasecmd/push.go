@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api/operator"
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/bundledir"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/services/decision/packed"
@@ -117,7 +118,7 @@ func bundleAt(path string) (raw []byte, built bool, err error) {
 		}
 		return raw, true, nil
 	}
-	files, err := directory(path)
+	files, err := bundledir.Read(path)
 	if err != nil {
 		return nil, false, err
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/operatorclient"
-	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/services/decision/packed"
 )
 
@@ -24,13 +22,24 @@ import (
 func Commands(terminal command.Terminal) []*cobra.Command {
 	all := []*cobra.Command{
 		newPush(terminal), newList(terminal), newShow(terminal), newPull(terminal), newDiff(terminal),
-		newActivate(terminal), newRollback(terminal), newHistory(terminal), newStatus(terminal),
+		newShadow(terminal), newCanary(terminal), newActivate(terminal), newRollback(terminal), newHistory(terminal), newStatus(terminal),
 	}
 	for _, cmd := range all {
-		command.OperatorFlags(cmd.Flags())
-		cmd.Long = strings.TrimSpace(cmd.Long) + "\n\n" + command.OperatorTokenHelp
+		calls(cmd)
 	}
-	return append(all, newSign())
+	return all
+}
+
+// calls gives a command, and those below it, what it takes to call a server.
+func calls(cmd *cobra.Command) {
+	for _, below := range cmd.Commands() {
+		calls(below)
+	}
+	if cmd.HasSubCommands() {
+		return
+	}
+	command.OperatorFlags(cmd.Flags())
+	cmd.Long = strings.TrimSpace(cmd.Long) + "\n\n" + command.OperatorTokenHelp
 }
 
 // live is what commands call the revision that is live.
@@ -79,22 +88,6 @@ func (a api) files(ctx context.Context, number int32) (packed.Files, error) {
 	files, err := packed.Unpack(got.Bundle)
 	if err != nil {
 		return nil, fmt.Errorf("revision %d: %w", number, err)
-	}
-	return files, nil
-}
-
-// directory returns the files of a bundle in a directory.
-func directory(dir string) (packed.Files, error) {
-	info, err := os.Stat(dir)
-	switch {
-	case err != nil:
-		return nil, command.Usage(err)
-	case !info.IsDir():
-		return nil, command.Usage(fmt.Errorf("%s is not a directory", dir))
-	}
-	files, err := packed.Read(plainfile.Dir(dir))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return files, nil
 }

@@ -1,4 +1,5 @@
-package releasecmd
+// Package signcmd is "keyward policy sign": it signs the bundle in a directory with a private key, and touches nothing else.
+package signcmd
 
 import (
 	"errors"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/bundledir"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/plainfile"
 	"github.com/keyward/keyward/services/decision/packed"
@@ -19,7 +21,8 @@ type sign struct {
 	out              command.Output
 }
 
-func newSign() *cobra.Command {
+// New returns the command.
+func New() *cobra.Command {
 	var s sign
 	cmd := &cobra.Command{
 		Use:   "sign <directory>",
@@ -58,7 +61,7 @@ func (s *sign) do(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return command.Usage(fmt.Errorf("--key: %w", err))
 	}
-	files, err := directory(dir)
+	files, err := bundledir.Read(dir)
 	if err != nil {
 		return err
 	}
