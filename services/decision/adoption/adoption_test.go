@@ -41,7 +41,6 @@ type world struct {
 	counts map[string]int64 // by <os>/<action>/<outcome>
 	causes map[string]int64
 	has    map[string]map[string]bool
-	last   []<-chan struct{}
 }
 
 func newWorld(t testing.TB) *world {

@@ -110,7 +110,7 @@ func (c *Client) FollowDecisions(
 		var stop *stopError
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		case errors.As(err, &stop):
 			return stop.error
 		case errors.As(err, &refused) && refused.Status < http.StatusInternalServerError:
