@@ -137,7 +137,7 @@ func (i *Index) logEvent(m *direct.Message) (json.RawMessage, error) {
 			Enforced: r.Enforced,
 		},
 	}
-	if !r.PolicyFailed() {
+	if !r.Unanswered() {
 		e.Result = r.Answer
 	}
 	// W3C Trace Context: version, trace, parent, flags.

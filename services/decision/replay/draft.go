@@ -29,6 +29,7 @@ import (
 // Why a decision cannot be written down as a scenario, beside what Facts says. Errors of Draft wrap one of these.
 var (
 	ErrPolicyFailed = errors.New("the policy gave no answer and the safe default was answered, so there is no row to expect")
+	ErrSwitchedOff  = errors.New("a switch was on, so that the rules were not asked, and there is no row to expect")
 	ErrNotStated    = errors.New("it rests on something that a scenario cannot say")
 	ErrJudgedAtEnd  = errors.New("it was judged at the end of a ceremony, of which a scenario cannot say when the passkey was last used")
 )
@@ -51,6 +52,8 @@ func (d *Drafts) Write(ctx context.Context, record *Record) ([]byte, error) {
 
 func (d *Drafts) write(ctx context.Context, record *Record) ([]byte, error) {
 	switch {
+	case record.Switch() != "":
+		return nil, ErrSwitchedOff
 	case record.PolicyFailed():
 		return nil, ErrPolicyFailed
 	case record.Action == engine.ActionRisk:

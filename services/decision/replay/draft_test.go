@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/services/decision/replay"
 	"github.com/keyward/keyward/services/decision/scenario"
@@ -94,8 +95,11 @@ func TestADecisionThatCannotBeWrittenDownSaysWhy(t *testing.T) {
 		spoil func(*replay.Record)
 		want  error
 	}{
-		"it is of the version before":     {func(r *replay.Record) { r.Schema, r.Question = 0, nil }, replay.ErrRecordedBefore},
-		"the safe default was answered":   {func(r *replay.Record) { r.Answer = nil }, replay.ErrPolicyFailed},
+		"it is of the version before":   {func(r *replay.Record) { r.Schema, r.Question = 0, nil }, replay.ErrRecordedBefore},
+		"the safe default was answered": {func(r *replay.Record) { r.Answer = nil }, replay.ErrPolicyFailed},
+		"a switch was on": {func(r *replay.Record) {
+			r.Answer, r.Rule, r.Tag = nil, "switch:no-ios", rest.DecisionTagSwitchedOff
+		}, replay.ErrSwitchedOff},
 		"the revision is not archived":    {func(r *replay.Record) { r.PolicyHash = "other" }, replay.ErrNotArchived},
 		"the answer was another":          {func(r *replay.Record) { r.Rule = "L99" }, replay.ErrNotStated},
 		"events are no longer in the log": {func(*replay.Record) {}, replay.ErrEventsGone},

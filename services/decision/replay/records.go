@@ -14,12 +14,14 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/direct"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/policies"
 	"github.com/keyward/keyward/services/decision/internal/archive"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
+	"github.com/keyward/keyward/services/decision/internal/control"
 	"github.com/keyward/keyward/services/decision/internal/kept"
 	"github.com/keyward/keyward/services/decision/internal/record"
 )
@@ -29,13 +31,24 @@ type Record struct {
 	record.Judgement
 	Question *kept.Question  `json:"question,omitempty"` // nil in records of the version before
 	Facts    json.RawMessage `json:"facts"`
-	Answer   json.RawMessage `json:"answer"`             // null if the policy failed and the safe default was answered
+	Answer   json.RawMessage `json:"answer"`             // null if the policy failed and the safe default was answered, or a switch was on
 	Risk     json.RawMessage `json:"risk,omitempty"`     // the answer of the rules of risk, if there were any
 	Enforced bool            `json:"enforced,omitempty"` // what they say was done, and not only told
 }
 
-// PolicyFailed reports that the policy gave no answer, so that the safe default was answered.
-func (r *Record) PolicyFailed() bool { return len(r.Answer) == 0 || string(r.Answer) == "null" }
+// Unanswered reports that the policy gave no answer: it failed, or a switch was on.
+func (r *Record) Unanswered() bool { return len(r.Answer) == 0 || string(r.Answer) == "null" }
+
+// Switch is the name of the switch that stopped what was asked, so that the policy was not; empty if none did.
+func (r *Record) Switch() string {
+	if r.Tag != rest.DecisionTagSwitchedOff {
+		return ""
+	}
+	return control.SwitchOf(r.Rule)
+}
+
+// PolicyFailed reports that the policy was asked and gave no answer, so that the safe default was answered.
+func (r *Record) PolicyFailed() bool { return r.Unanswered() && r.Switch() == "" }
 
 // Why a record cannot be had. Errors of Find and Revision wrap one of these.
 var (

@@ -24,7 +24,7 @@ type Summary struct {
 	Decisions int            `json:"decisions"`           // evaluated again
 	Same      int            `json:"same"`
 	Different int            `json:"different"`
-	Skipped   int            `json:"skipped"`               // the policy had failed, so there is no answer to compare with
+	Skipped   int            `json:"skipped"`               // the policy had failed or was not asked, so there is no answer to compare with
 	Missing   map[string]int `json:"notArchived,omitempty"` // decisions left out by policy revision, because the archive lacks it
 	NotJudged map[Reason]int `json:"notJudged,omitempty"`   // decisions left out by why other parameters cannot find their facts anew
 	Changes   []Change       `json:"changes"`               // the most frequent first
@@ -161,7 +161,7 @@ func (p *replayer) evaluate(ctx context.Context, record *Record) error {
 	case policy == nil:
 		p.leaveOut(func(s *Summary) { s.Missing[record.PolicyHash]++ })
 		return nil
-	case record.PolicyFailed():
+	case record.Unanswered():
 		p.leaveOut(func(s *Summary) { s.Skipped++ })
 		return nil
 	}
@@ -285,9 +285,9 @@ func document(raw json.RawMessage) (map[string]any, error) {
 	return answer, nil
 }
 
-// AnswerDocument returns the recorded answer; nil if the policy had failed.
+// AnswerDocument returns the recorded answer; nil if the policy gave none.
 func (r *Record) AnswerDocument() (map[string]any, error) {
-	if r.PolicyFailed() {
+	if r.Unanswered() {
 		return nil, nil
 	}
 	return document(r.Answer)

@@ -105,9 +105,12 @@ func told(record *replay.Record, explanation *explain.Explanation) (frontend.Tri
 		Passkeys: passkeys(explanation), Story: some(explanation.Row.Story), Causes: causes(explanation),
 	}
 	d.Client, d.Lists = client(explanation)
-	if record.PolicyFailed() {
+	if record.Unanswered() {
 		// The rules would answer now, but they did not answer then.
 		d.Title, d.Reason = "The policy failed, and the safe default was answered", "the policy failed or ran out of time"
+		if name := record.Switch(); name != "" {
+			d.Title, d.Reason = "An operator has stopped it", "the switch "+name+" was on, and the rules were not asked"
+		}
 		d.Rows, d.Story, d.Causes = []frontend.TrialRow{}, nil, nil
 	}
 	return d, nil

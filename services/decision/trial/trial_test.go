@@ -269,7 +269,7 @@ func TestADecisionIsExplainedWithTheRevisionThatMadeIt(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatFailedIsSaidSo(t *testing.T) {
+func TestAPolicyThatGaveNoAnswerIsSaidSo(t *testing.T) {
 	t.Parallel()
 	b := openBus(t)
 	svc := running(t, b, nil)
@@ -285,15 +285,21 @@ func TestAPolicyThatFailedIsSaidSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	failed := ident.NewDecisionID(time.Now())
-	body := regexp.MustCompile(`"answer":.*}$`).ReplaceAll(recorded.Data, []byte(`"answer":null}`))
-	body = bytes.ReplaceAll(body, []byte(verdict.Decision), []byte(failed))
-	recorded.Header.Set("ce-id", string(failed))
-	if _, err := b.JS.PublishMsg(t.Context(), &nats.Msg{Subject: recorded.Subject, Header: recorded.Header, Data: body}); err != nil {
-		t.Fatal(err)
-	}
-	d := explained(t, explanations, failed)
-	if d.DecisionID != string(failed) || d.Title != "The policy failed, and the safe default was answered" || len(d.Rows) != 0 {
-		t.Errorf("explained %+v", d)
+	for title, ruled := range map[string]string{
+		"The policy failed, and the safe default was answered": `"rule":"default","tag":"default-deny"`,
+		"An operator has stopped it":                           `"rule":"switch:no-nudges","tag":"switched-off"`,
+	} {
+		unanswered := ident.NewDecisionID(time.Now())
+		body := regexp.MustCompile(`"answer":.*}$`).ReplaceAll(recorded.Data, []byte(`"answer":null}`))
+		body = regexp.MustCompile(`"rule":"[^"]*","tag":"[^"]*"`).ReplaceAll(body, []byte(ruled))
+		body = bytes.ReplaceAll(body, []byte(verdict.Decision), []byte(unanswered))
+		header := nats.Header{"ce-id": {string(unanswered)}}
+		if _, err := b.JS.PublishMsg(t.Context(), &nats.Msg{Subject: recorded.Subject, Header: header, Data: body}); err != nil {
+			t.Fatal(err)
+		}
+		d := explained(t, explanations, unanswered)
+		if d.DecisionID != string(unanswered) || d.Title != title || len(d.Rows) != 0 {
+			t.Errorf("explained %+v", d)
+		}
 	}
 }

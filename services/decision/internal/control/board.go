@@ -214,5 +214,16 @@ type Off struct{ Switch string }
 // Error implements error.
 func (o *Off) Error() string { return "the switch " + o.Switch + " is on" }
 
+const rulePrefix = "switch:"
+
 // Rule is what a decision names in place of a row of the rules.
-func (o *Off) Rule() string { return "switch:" + o.Switch }
+func (o *Off) Rule() string { return rulePrefix + o.Switch }
+
+// SwitchOf returns the name of the switch that a decision by a rule was stopped by; empty if it was a row of the rules.
+func SwitchOf(rule string) string {
+	name, _ := strings.CutPrefix(rule, rulePrefix)
+	if name == rule {
+		return ""
+	}
+	return name
+}

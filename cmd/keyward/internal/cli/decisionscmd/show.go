@@ -167,7 +167,7 @@ func (s *shown) write(out io.Writer) error {
 		title    string
 		document json.RawMessage
 	}{{"Facts", r.Facts}, {"Answer", r.Answer}} {
-		if err := writePart(out, part.title, part.document); err != nil {
+		if err := writePart(out, part.title, part.document, r.Switch()); err != nil {
 			return fmt.Errorf("decision %s: %w", r.ID, err)
 		}
 	}
@@ -192,8 +192,8 @@ func WriteOutcome(out io.Writer, steps []replay.Step) error {
 	return err
 }
 
-// writePart prints a document, a line for each value.
-func writePart(out io.Writer, title string, document json.RawMessage) error {
+// writePart prints a document, a line for each value. Without any it says why, by the switch that was on.
+func writePart(out io.Writer, title string, document json.RawMessage, switched string) error {
 	var value map[string]any
 	if err := json.Unmarshal(document, &value); err != nil {
 		return fmt.Errorf("decode its %s: %w", title, err)
@@ -204,7 +204,11 @@ func writePart(out io.Writer, title string, document json.RawMessage) error {
 		return err
 	}
 	if len(values) == 0 {
-		_, err := fmt.Fprintln(out, "    none: the policy failed, and the safe default was answered")
+		why := "the policy failed, and the safe default was answered"
+		if switched != "" {
+			why = "the switch " + switched + " was on, and the rules were not asked"
+		}
+		_, err := fmt.Fprintln(out, "    none: "+why)
 		return err
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -71,22 +71,17 @@ func (e *policyExplain) do(cmd *cobra.Command, terminal command.Terminal, args [
 			errors.New("give the decision ID, or --last for the newest decision; with --user U --last it is the newest about that user"),
 		)
 	}
-	return decisionscmd.WithRecord(
-		cmd,
-		terminal,
-		&e.whose,
-		args,
-		func(ctx context.Context, records *replay.Records, record replay.Record) error {
-			found, err := e.explain(ctx, records, record)
-			if err != nil {
-				return err
-			}
-			if e.json {
-				return command.WriteJSON(cmd, found)
-			}
-			return found.print(cmd)
-		},
-	)
+	show := func(ctx context.Context, records *replay.Records, record replay.Record) error {
+		found, err := e.explain(ctx, records, record)
+		if err != nil {
+			return err
+		}
+		if e.json {
+			return command.WriteJSON(cmd, found)
+		}
+		return found.print(cmd)
+	}
+	return decisionscmd.WithRecord(cmd, terminal, &e.whose, args, show)
 }
 
 func (e *policyExplain) explain(ctx context.Context, records *replay.Records, record replay.Record) (*explained, error) {
@@ -189,7 +184,10 @@ func (e *explained) outcome() string {
 	if e.Bundle != "" {
 		with = "the bundle in " + e.Bundle + ", not the revision that decided"
 	}
+	name := e.Decision.Switch()
 	switch {
+	case name != "":
+		return "The switch " + name + " was on, and the rules were not asked. Explained with " + with + ", which would answer:"
 	case e.Decision.PolicyFailed():
 		return "The policy failed or ran out of time, and the safe default was answered. Explained with " + with + ", which answers now:"
 	case e.Same:

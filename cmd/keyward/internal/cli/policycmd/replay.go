@@ -140,7 +140,7 @@ func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 		_, _ = fmt.Fprintf(out, "Of what they were judged for risk beside that, %d are the same, %d different.\n", risk.Same, risk.Different)
 	}
 	if s.Skipped > 0 {
-		_, _ = fmt.Fprintf(out, "%d were left out, because the policy had failed and the safe default was answered.\n", s.Skipped)
+		_, _ = fmt.Fprintf(out, "%d were left out, because the policy had given no answer: it failed, or a switch was on.\n", s.Skipped)
 	}
 	for _, reason := range slices.Sorted(maps.Keys(s.NotJudged)) {
 		_, _ = fmt.Fprintf(out, "%d were not judged: %s.\n", s.NotJudged[reason], reason)
