@@ -704,6 +704,9 @@ type OperatorList struct {
 	History *[]OperatorAct   `json:"history,omitempty"`
 	Kind    OperatorListKind `json:"kind"`
 	Name    string           `json:"name"`
+
+	// Warning Of an answer to an addition: why no rule sees what was added, such as that the policy declares no list of this name. It is stored, and counts once the policy does.
+	Warning *string `json:"warning,omitempty"`
 }
 
 // OperatorListKind defines model for OperatorList.Kind.

@@ -134,7 +134,7 @@ func (f following) Answering() release.Instance {
 	case f.cfg.Source.URL != "":
 		told.Source, told.Lapsed = release.FromRemote, status.Lapsed
 	}
-	told.Set = f.board.Revision()
+	told.Set, told.Lists = f.board.Revision(), f.active.Load().Lists().Kinds()
 	if status.Refused != nil {
 		told.Refused = status.Refused.Error()
 	}

@@ -182,7 +182,7 @@ func (s *Service) make(ctx context.Context, packed []byte, admitted bool) (*cour
 }
 
 func (s *Service) activate(ctx context.Context, p *course.Policy) {
-	s.outside.Want(ctx, p.ListFiles())
+	s.outside.Want(ctx, p.Lists().FileNames())
 	s.want(p)
 	replaced := s.active.Swap(p)
 	s.tell(ctx, audit.Event{Type: audit.PolicyReplaced, Before: audited(replaced), Policy: audited(p)})

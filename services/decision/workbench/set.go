@@ -3,6 +3,7 @@ package workbench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -91,7 +92,30 @@ func (w *Workbench) ChangeList(ctx context.Context, q service.ForOperator[servic
 	w.tell(ctx, q.Operator, e)
 	told := w.list(after)
 	told.Everywhere = new(w.everywhere(ctx, revision))
+	if len(edit.Add) > 0 {
+		told.Warning = w.undeclared(ctx, name, after.Kind)
+	}
 	return told, nil
+}
+
+// undeclared says why no rule sees what was added to a list: the bundle by which an instance answers does not declare it, or not of this
+// kind. It is nil if all that are heard of do, or do not say.
+func (w *Workbench) undeclared(ctx context.Context, name string, kind lists.Kind) *string {
+	heard, err := w.store.Instances(ctx)
+	if err != nil {
+		return nil // that it is stored is what was asked for
+	}
+	for _, i := range heard {
+		is, declared := i.Lists[name]
+		switch {
+		case i.Lists == nil || is == string(kind):
+		case declared:
+			return new(fmt.Sprintf("no rule sees it: revision %s of the policy declares the list %s of %s, not of %s", i.Name, name, is, kind))
+		default:
+			return new(fmt.Sprintf("no rule sees it: revision %s of the policy declares no list %s in data.keyward.lists", i.Name, name))
+		}
+	}
+	return nil
 }
 
 // entries reads what is to be added or removed. The error names which of them is wrong.

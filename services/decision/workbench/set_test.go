@@ -82,7 +82,8 @@ func TestWhatIsAddedToAListCountsFromTheNextCallOnUntilItExpiresOrIsRemoved(t *t
 	added, err := b.list(t, "bad", operator.OperatorListChangeReq{
 		Kind: kind, Add: &[]string{"198.51.100.0/24", "192.0.2.1"}, Seconds: of(int32(3600)), Reason: of("an attack"),
 	})
-	if err != nil || added.Everywhere == nil || !*added.Everywhere || len(added.Entries) != 2 || added.Entries[0].Entry != "192.0.2.1/32" {
+	if err != nil || added.Everywhere == nil || !*added.Everywhere || len(added.Entries) != 2 || added.Entries[0].Entry != "192.0.2.1/32" ||
+		added.Warning != nil {
 		t.Fatalf("%+v, %v", added, err)
 	}
 	everywhere("198.51.100.7", true)
@@ -119,6 +120,42 @@ func TestWhatIsAddedToAListCountsFromTheNextCallOnUntilItExpiresOrIsRemoved(t *t
 		told[1].ListBefore.Entries != 2 || told[1].List.Entries != 1 || !slices.Equal(told[1].Removed, []string{"192.0.2.1/32"}) ||
 		told[1].Actor.ID != ada.ID {
 		t.Errorf("it is told of %+v", told)
+	}
+}
+
+func TestWhatIsAddedToAListThatThePolicyDoesNotDeclareIsStoredWithAWarning(t *testing.T) {
+	t.Parallel()
+	b := open(t, workbench.Config{})
+	b.live(t, ada, b.push(t, ada, revised(t, "lists", listing)).Number)
+	b.instance(t, nil)
+	eventually(t, "the instance is heard of", func() bool { return len(b.status(t).Instances) == 1 })
+	add := func(name string, kind operator.OperatorListChangeReqKind, entry string) string {
+		t.Helper()
+		told, err := b.list(t, name, operator.OperatorListChangeReq{Kind: &kind, Add: &[]string{entry}})
+		if err != nil || len(told.Entries) != 1 || !*told.Everywhere {
+			t.Fatalf("%+v, %v", told, err)
+		}
+		if told.Warning == nil {
+			return ""
+		}
+		return *told.Warning
+	}
+	for name, c := range map[string]struct {
+		said, want string
+	}{
+		"a list that it declares": {add("bad", operator.OperatorListChangeReqKindAddress, "192.0.2.1"), ""},
+		"one that it does not":    {add("worse", operator.OperatorListChangeReqKindAddress, "192.0.2.1"), "declares no list worse in"},
+		"one of another kind": {
+			add("nets", operator.OperatorListChangeReqKindAddress, "192.0.2.1"), "declares the list nets of asn, not of address",
+		},
+	} {
+		if !strings.Contains(c.said, c.want) || (c.want == "") != (c.said == "") {
+			t.Errorf("%s: %q", name, c.said)
+		}
+	}
+	removed, err := b.list(t, "worse", operator.OperatorListChangeReq{Remove: &[]string{"192.0.2.1"}})
+	if err != nil || removed.Warning != nil {
+		t.Errorf("%+v, %v", removed, err)
 	}
 }
 

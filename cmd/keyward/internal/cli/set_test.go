@@ -15,7 +15,8 @@ func TestListsAndSwitchesAreSetAtARunningServer(t *testing.T) {
 		want string
 	}{
 		{[]string{"lists", "add", "bad", "198.51.100.0/24", "192.0.2.1", "--kind", "address", "--for", "1h", "--reason", "INC-1"},
-			`The list bad has 2 entries that were added to it\.\nEvery instance has it\.`},
+			`The list bad has 2 entries that were added to it\.\n` +
+				`keyward: warning: no rule sees it: revision \S+ of the policy declares no list bad in data\.keyward\.lists\nEvery instance has it\.`},
 		{[]string{"lists", "remove", "bad", "192.0.2.1"}, `The list bad has 1 entries`},
 		{[]string{"lists", "list"}, `bad +address +1`},
 		{[]string{"lists", "show", "bad"}, `198\.51\.100\.0/24 +20\S+Z +local +20\S+Z +INC-1`},

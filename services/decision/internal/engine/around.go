@@ -97,8 +97,8 @@ func (v *view) adviseLabels(place ...string) []string {
 	return advice
 }
 
-// ListFiles returns the names of the files that the bundle's lists are in.
-func (e *Engine) ListFiles() []string { return e.base.knowledge.Lists.FileNames() }
+// Lists are those that the bundle declares.
+func (e *Engine) Lists() *lists.Lists { return e.base.knowledge.Lists }
 
 // Listing returns an engine with the same rules and parameters that knows other lists beside the bundle's, by name, as they would stand in
 // the bundle's data.

@@ -70,7 +70,7 @@ func TestARequestIsInTheListsOfTheBundle(t *testing.T) {
 	}
 	q, ev := busyUser()
 	q.Client.RemoteAddress = "198.18.7.9"
-	if diff := cmp.Diff([]string{"tor.txt"}, e.ListFiles()); diff != "" {
+	if diff := cmp.Diff([]string{"tor.txt"}, e.Lists().FileNames()); diff != "" {
 		t.Error(diff)
 	}
 	_, basis, err := e.Login(t.Context(), q, ev)

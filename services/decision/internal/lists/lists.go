@@ -154,6 +154,17 @@ func (l *Lists) Names() []string {
 	return names
 }
 
+// Kinds returns of what kind each list is, by name.
+func (l *Lists) Kinds() map[string]string {
+	kinds := map[string]string{}
+	if l != nil {
+		for i := range l.all {
+			kinds[l.all[i].Name] = string(l.all[i].Kind)
+		}
+	}
+	return kinds
+}
+
 // FileNames returns the names of the files that lists are in, sorted.
 func (l *Lists) FileNames() []string {
 	if l == nil {

@@ -124,7 +124,9 @@ type Instance struct {
 	Shadow   int    `json:"shadow,omitempty"` // the revision that judges beside what is live; 0 = none
 	Lapsed   bool   `json:"lapsed,omitempty"`
 	Set      uint64 `json:"set,omitempty"` // the revision of the bucket up to which it knows lists and switches
-	HeardMs  int64  `json:"heardMs"`
+	// Lists that the bundle declares, by name: of what kind each is. nil = not told, by an earlier version
+	Lists   map[string]string `json:"lists,omitzero"`
+	HeardMs int64             `json:"heardMs"`
 }
 
 const (

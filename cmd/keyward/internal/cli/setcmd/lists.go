@@ -94,6 +94,9 @@ func changeList(
 		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "The list %s has %d entries that were added to it.\n", l.Name, len(l.Entries)); err != nil {
 			return err
 		}
+		if l.Warning != nil {
+			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "keyward: warning:", *l.Warning)
+		}
 		return everywhere(cmd, l.Everywhere)
 	})
 }
