@@ -47,7 +47,7 @@ func changes(t *testing.T) int {
 }
 
 // rowed is the default bundle in which the rows of mediations end with the name of the revision.
-func rowed(t *testing.T, name string) bundlefile.Files {
+func rowed(t testing.TB, name string) bundlefile.Files {
 	t.Helper()
 	return revised(t, name, func(files fstest.MapFS) {
 		for row := range rows {

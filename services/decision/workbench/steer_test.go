@@ -37,7 +37,7 @@ func (b *bench) shadow(ctx context.Context, by service.Operator, q operator.Poli
 	return b.SteerShadow(ctx, service.ForOperator[operator.PolicyShadowReq]{Operator: by, Body: q})
 }
 
-func must[T any](t *testing.T) func(T, error) T {
+func must[T any](t testing.TB) func(T, error) T {
 	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
@@ -107,7 +107,7 @@ func TestACanaryJudgesItsShareAndTheEndOfACeremonyIsJudgedAsItsStart(t *testing.
 }
 
 // side is on which side a user is judged; empty = there is no canary.
-func side(t *testing.T, svc *decision.Service, user string) event.Side {
+func side(t testing.TB, svc *decision.Service, user string) event.Side {
 	t.Helper()
 	v, err := svc.Login(t.Context(), login(user))
 	if err != nil {

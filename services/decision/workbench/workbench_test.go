@@ -50,7 +50,7 @@ type bench struct {
 	told []audit.Event
 }
 
-func open(t *testing.T, cfg workbench.Config) *bench {
+func open(t testing.TB, cfg workbench.Config) *bench {
 	t.Helper()
 	stored := bus.DefaultConfig()
 	stored.DataDir, stored.SyncInterval = t.TempDir(), time.Minute
@@ -80,7 +80,7 @@ func open(t *testing.T, cfg workbench.Config) *bench {
 }
 
 // revised is the default bundle without its tests, named by its manifest, after some edits.
-func revised(t *testing.T, name string, edit func(fstest.MapFS)) bundlefile.Files {
+func revised(t testing.TB, name string, edit func(fstest.MapFS)) bundlefile.Files {
 	t.Helper()
 	files := policiestest.Files(t)
 	files[".manifest"] = &fstest.MapFile{Data: fmt.Appendf(nil, `{"revision": %q, "rego_version": 1, "roots": [""]}`, name)}
@@ -94,7 +94,7 @@ func revised(t *testing.T, name string, edit func(fstest.MapFS)) bundlefile.File
 	return read
 }
 
-func request(t *testing.T, files bundlefile.Files) operator.PolicyPushReq {
+func request(t testing.TB, files bundlefile.Files) operator.PolicyPushReq {
 	t.Helper()
 	raw, err := tarball.Write(files)
 	if err != nil {
@@ -103,7 +103,7 @@ func request(t *testing.T, files bundlefile.Files) operator.PolicyPushReq {
 	return operator.PolicyPushReq{Bundle: raw, Message: "as the review asked for"}
 }
 
-func (b *bench) push(t *testing.T, by service.Operator, files bundlefile.Files) operator.PolicyRevision {
+func (b *bench) push(t testing.TB, by service.Operator, files bundlefile.Files) operator.PolicyRevision {
 	t.Helper()
 	pushed, err := b.PushPolicy(t.Context(), service.ForOperator[operator.PolicyPushReq]{Operator: by, Body: request(t, files)})
 	if err != nil {
@@ -120,7 +120,7 @@ func (b *bench) change(ctx context.Context, by service.Operator, revision int32)
 	return b.ChangePolicy(ctx, service.ForOperator[operator.PolicyChangeReq]{Operator: by, Body: req})
 }
 
-func (b *bench) live(t *testing.T, by service.Operator, revision int32) operator.PolicyChange {
+func (b *bench) live(t testing.TB, by service.Operator, revision int32) operator.PolicyChange {
 	t.Helper()
 	made, err := b.change(t.Context(), by, revision)
 	if err != nil {
@@ -141,7 +141,7 @@ func (nobody) Offers(context.Context, ident.ProjectID, ident.UserID, ...string) 
 }
 
 // instance starts a decision service that follows the store.
-func (b *bench) instance(t *testing.T, change func(*decision.Config, *decision.Deps)) *decision.Service {
+func (b *bench) instance(t testing.TB, change func(*decision.Config, *decision.Deps)) *decision.Service {
 	t.Helper()
 	cfg := decision.DefaultConfig()
 	cfg.Store, cfg.Version, cfg.Poll, cfg.CheckTimeout, cfg.EvalTimeout = true, "1.0.0", 200*time.Millisecond, 10*time.Minute, time.Minute
@@ -175,7 +175,7 @@ func answers(t *testing.T, svc *decision.Service) (revision, rule string) {
 	return said.PolicyRevision, said.Rule
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	looks, end := time.NewTicker(10*time.Millisecond), time.After(time.Minute)
 	defer looks.Stop()

@@ -92,8 +92,7 @@ func (r *Record) appendJSON(to []byte) []byte {
 		to = append(strconv.AppendInt(append(to, `,"change":`...), int64(r.Arm.Change), 10), '}')
 	}
 	if r.Shadow != nil {
-		raw, _ := json.Marshal(r.Shadow) // it holds nothing that cannot be written
-		to = append(append(to, `,"shadow":`...), raw...)
+		to = r.Shadow.AppendJSON(append(to, `,"shadow":`...))
 	}
 	text(`,"rule":`, r.Rule)
 	text(`,"tag":`, string(r.Tag))

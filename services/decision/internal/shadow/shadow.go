@@ -6,8 +6,10 @@ package shadow
 
 import (
 	"context"
+	"encoding/json"
 	"hash/maphash"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +49,17 @@ type Answer struct {
 	Failed string `json:"failed,omitempty"` // why it gave no usable answer
 	// Nil if it is the same, or failed
 	Other *release.Answer `json:"other,omitempty"`
+}
+
+// AppendJSON appends the answer as encoding/json would write it; of one that is the same, as most are, without reflection.
+func (a *Answer) AppendJSON(to []byte) []byte {
+	if !a.Same || a.Failed != "" || a.Other != nil {
+		raw, _ := json.Marshal(a) // it holds nothing that cannot be written
+		return append(to, raw...)
+	}
+	to = strconv.AppendInt(append(to, `{"change":`...), int64(a.Change), 10)
+	to = strconv.AppendInt(append(to, `,"number":`...), int64(a.Number), 10)
+	return append(to, `,"same":true}`...)
 }
 
 // Of is a verdict as answers are compared.
