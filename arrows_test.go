@@ -42,6 +42,7 @@ var arrows = []struct {
 			"cmd/keyward/app/devtls services/gateway.",
 	},
 	{"cmd/keyward/internal/cli/releasecmd/internal/textdiff", ""},
+	{"services/decision/replay/internal/then", "core api"},
 	{"cmd/keyward/internal/cli/policycmd/internal/published", ""},
 	{"cmd/keyward/internal/cli/policycmd/internal/readiness", ""},
 	{"cmd/keyward/internal/cli/policycmd/internal/reference", ""},

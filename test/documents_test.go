@@ -59,7 +59,7 @@ func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 			document := repoFile(t, name)
 			dir := checkout(t, binary)
 			settings := startedWith(document)
-			if name != "docs/workbench.md" { // whose server follows its store
+			if name != "README.md" && name != "docs/workbench.md" { // whose servers follow their stores
 				settings = append(settings, "KEYWARD_POLICIES="+filepath.Join(dir, "policies"))
 			}
 			follow(t, dir, binary, examples(t, document), settings...)
@@ -86,8 +86,8 @@ func follow(t *testing.T, dir, binary string, blocks []example, settings ...stri
 	const mark = "--- end of block ---"
 	script := &strings.Builder{}
 	fmt.Fprintf(
-		script, "set -euo pipefail\nexport KEYWARD_ADMIN_ADDR='%s'\nLOGIN='%s:%s'\nDATA='%s'\n",
-		strings.TrimPrefix(server.admin, "http://"), server.project, server.secret, data,
+		script, "set -euo pipefail\nexport KEYWARD_ADMIN_ADDR='%s' KEYWARD_OPERATOR_URL='%s' KEYWARD_DATA_DIR='%s'\nLOGIN='%s:%s'\nDATA='%s'\n",
+		strings.TrimPrefix(server.admin, "http://"), server.base, data, server.project, server.secret, data,
 	)
 	here := strings.NewReplacer("http://127.0.0.1:8080", server.base, "http://127.0.0.1:9090", server.admin)
 	for _, b := range blocks {

@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 	"github.com/keyward/keyward/services/decision/internal/rollout"
 	"github.com/keyward/keyward/services/decision/internal/velocity"
+	"github.com/keyward/keyward/services/decision/replay/internal/then"
 )
 
 // Why a decision cannot be judged with other parameters than those that it was made with. Errors of Facts wrap one of these.
@@ -164,24 +165,52 @@ func (d *detector) read(ctx context.Context, record *Record) ([]event.Event, err
 	if record.Question.Read == nil || record.Question.Read.Events == 0 {
 		return nil, nil
 	}
-	key := []byte(string(record.Project) + "." + string(record.User))
-	all, known := d.users.Get(key).([]event.Event)
+	all, known := d.users.Get(userKey(record)).([]event.Event)
 	seen, whole := record.Question.Read.Within(all)
 	if known && whole {
 		return seen, nil
 	}
-	log, err := d.open(ctx)
+	all, err := d.readUser(ctx, record)
 	if err != nil {
 		return nil, err
 	}
-	if all, _, err = log.Read(ctx, record.Project, record.User, 1); err != nil {
-		return nil, fmt.Errorf("decision %s: read the events of its user: %w", record.ID, err)
-	}
-	d.users.Put(key, all)
 	if seen, whole = record.Question.Read.Within(all); !whole {
 		return nil, ErrEventsGone
 	}
 	return seen, nil
+}
+
+func userKey(record *Record) []byte {
+	return []byte(string(record.Project) + "." + string(record.User))
+}
+
+// readUser reads all events of the user of a decision.
+func (d *detector) readUser(ctx context.Context, record *Record) ([]event.Event, error) {
+	log, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, _, err := log.Read(ctx, record.Project, record.User, 1)
+	if err != nil {
+		return nil, fmt.Errorf("decision %s: read the events of its user: %w", record.ID, err)
+	}
+	d.users.Put(userKey(record), all)
+	return all, nil
+}
+
+// after returns what happened after a decision, as the log has it now.
+func (d *detector) after(ctx context.Context, record *Record) (then.Then, error) {
+	if record.User == "" {
+		return then.NotTold, nil
+	}
+	all, known := d.users.Get(userKey(record)).([]event.Event)
+	if !known {
+		var err error
+		if all, err = d.readUser(ctx, record); err != nil {
+			return then.NotTold, err
+		}
+	}
+	return then.Of(record.ID, all), nil
 }
 
 func (d *detector) open(ctx context.Context) (*eventlog.Log, error) {

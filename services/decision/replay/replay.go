@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/services/decision/explain"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/replay/internal/then"
 )
 
 // Summary is what came of a replay.
@@ -41,11 +42,12 @@ type Risk struct {
 
 // Change is a group of decisions that went from one row to another. From and To are equal if only other parts of the answer differ.
 type Change struct {
-	Action   string    `json:"action"`
-	From     string    `json:"from"`
-	To       string    `json:"to"` // "error" if the policy gives no answer
-	Count    int       `json:"count"`
-	Examples []Example `json:"examples"`
+	Action   string        `json:"action"`
+	From     string        `json:"from"`
+	To       string        `json:"to"` // "error" if the policy gives no answer
+	Count    int           `json:"count"`
+	Then     then.Outcomes `json:"then,omitempty"` // what happened after them
+	Examples []Example     `json:"examples"`
 }
 
 // Example is a decision that would be another.
@@ -56,7 +58,30 @@ type Example struct {
 	User    ident.UserID     `json:"user,omitempty"`
 	Was     map[string]any   `json:"was"`
 	Is      map[string]any   `json:"is,omitempty"`
+	Then    then.Then        `json:"then,omitempty"`
 	Error   string           `json:"error,omitempty"`
+}
+
+// Before is the gist of what was answered.
+func (e *Example) Before() string { return gist(e.Was) }
+
+// After is the gist of what would be.
+func (e *Example) After() string {
+	if e.Error != "" {
+		return e.Error
+	}
+	return gist(e.Is)
+}
+
+func gist(answer map[string]any) string {
+	if action, judged := answer["action"]; judged { // of risk
+		return fmt.Sprintf("%s %v", action, answer["reasons"])
+	}
+	verb := "deny"
+	if allow, _ := answer["allow"].(bool); allow {
+		verb = "allow"
+	}
+	return fmt.Sprintf("%s %v", verb, answer["tag"])
 }
 
 // Options say what to replay and with what. The zero value replays everything with its own revision.
@@ -181,7 +206,15 @@ func (p *replayer) evaluate(ctx context.Context, record *Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p.count(record, was, is, err)
+	same := err == nil && reflect.DeepEqual(was, is)
+	var next then.Then
+	if !same {
+		var lost error
+		if next, lost = p.after(ctx, record); lost != nil {
+			return lost
+		}
+	}
+	p.count(record, again{was, is, err, next}, same)
 	return p.judge(ctx, record, policy, found)
 }
 
@@ -198,15 +231,26 @@ func (p *replayer) judge(ctx context.Context, record *Record, policy *explain.Po
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p.tally.Lock()
-	defer p.tally.Unlock()
 	if err == nil && reflect.DeepEqual(whole(was), whole(is)) {
-		p.summary.Risk.Same++
+		p.leaveOut(func(s *Summary) { s.Risk.Same++ })
 		return nil
 	}
+	next, lost := p.after(ctx, record)
+	if lost != nil {
+		return lost
+	}
+	p.tally.Lock()
+	defer p.tally.Unlock()
 	p.summary.Risk.Different++
-	p.changed(p.risks, engine.ActionRisk, record, was, is, err)
+	p.changed(p.risks, engine.ActionRisk, record, again{was, is, err, next})
 	return nil
+}
+
+// again is how a decision comes out now, beside how it did, and what happened after it.
+type again struct {
+	was, is map[string]any
+	err     error
+	then    then.Then
 }
 
 // whole returns an answer of rules of risk with the members that answers may lack, as those of earlier versions do.
@@ -225,32 +269,33 @@ func (p *replayer) leaveOut(note func(*Summary)) {
 	note(&p.summary)
 }
 
-func (p *replayer) count(record *Record, was, is map[string]any, err error) {
+func (p *replayer) count(record *Record, a again, same bool) {
 	p.tally.Lock()
 	defer p.tally.Unlock()
 	p.summary.Decisions++
 	p.summary.Revisions[record.PolicyRevision]++
-	if err == nil && reflect.DeepEqual(was, is) {
+	if same {
 		p.summary.Same++
 		return
 	}
 	p.summary.Different++
-	p.changed(p.changes, record.Action, record, was, is, err)
+	p.changed(p.changes, record.Action, record, a)
 }
 
 // changed counts a decision that would be another among those that would be so, too.
-func (p *replayer) changed(changes map[changeKey]*Change, action string, record *Record, was, is map[string]any, err error) {
-	key := changeKey{action, rowOf(was), rowOf(is)}
-	example := Example{ID: record.ID, Time: record.Time, Project: record.Project, User: record.User, Was: was, Is: is}
-	if err != nil {
-		key.to, example.Error = "error", err.Error()
+func (p *replayer) changed(changes map[changeKey]*Change, action string, record *Record, a again) {
+	key := changeKey{action, rowOf(a.was), rowOf(a.is)}
+	example := Example{ID: record.ID, Time: record.Time, Project: record.Project, User: record.User, Was: a.was, Is: a.is, Then: a.then}
+	if a.err != nil {
+		key.to, example.Error = "error", a.err.Error()
 	}
 	change, ok := changes[key]
 	if !ok {
-		change = &Change{Action: key.action, From: key.from, To: key.to}
+		change = &Change{Action: key.action, From: key.from, To: key.to, Then: then.Outcomes{}}
 		changes[key] = change
 	}
 	change.Count++
+	change.Then[a.then]++
 	if len(change.Examples) < p.opts.Examples {
 		change.Examples = append(change.Examples, example)
 	}

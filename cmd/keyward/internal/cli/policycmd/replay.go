@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -153,37 +154,27 @@ func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "\nDECISIONS\tACTION\tROW\tEXAMPLE\tMADE\tWAS\tIS")
+	heading := "\nDECISIONS\tACTION\tROW\tEXAMPLE\tMADE\tWAS\tIS"
+	if slices.ContainsFunc(changes, func(c replay.Change) bool { return c.Then.String() != "" }) {
+		heading += "\tTHEN"
+	}
+	_, _ = fmt.Fprintln(table, heading)
 	for _, change := range changes {
 		row := change.From + " -> " + change.To
 		if change.From == change.To {
 			row = change.From + ", details"
 		}
+		then := change.Then.String()
 		for n, example := range change.Examples {
 			count, action := fmt.Sprint(change.Count), change.Action
 			if n > 0 {
-				count, action, row = "", "", ""
+				count, action, row, then = "", "", "", ""
 			}
 			_, _ = fmt.Fprintf(
-				table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", count, action, row, example.ID, example.Time.UTC().Format(time.RFC3339), said(example.Was, ""),
-				said(example.Is, example.Error),
+				table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", count, action, row, example.ID, example.Time.UTC().Format(time.RFC3339), example.Before(),
+				strings.TrimRight(example.After()+"\t"+then, "\t"),
 			)
 		}
 	}
 	return table.Flush()
-}
-
-// said is the gist of an answer.
-func said(answer map[string]any, failure string) string {
-	if failure != "" {
-		return failure
-	}
-	if action, judged := answer["action"]; judged { // of risk
-		return fmt.Sprintf("%s %v", action, answer["reasons"])
-	}
-	verb := "deny"
-	if allow, _ := answer["allow"].(bool); allow {
-		verb = "allow"
-	}
-	return fmt.Sprintf("%s %v", verb, answer["tag"])
 }
