@@ -67,8 +67,7 @@ type trial struct {
 	base, tried *Policy
 	arms        [2]event.Arm // shared by what is said of decisions
 	tallies     [2]*canary.Tally
-	over        time.Time    // zero = it is not
-	told        release.Told // to others; Watch alone reads and writes it
+	over        time.Time // zero = it is not
 }
 
 const (
@@ -105,6 +104,15 @@ func (c *Course) Set(of *release.Canary, live, candidate *Policy) {
 		next.canary = newTrial(of, live, candidate)
 	}
 	c.current.Store(next)
+}
+
+// forget drops what has been over for so long that no ceremony of it can end any more.
+func (c *Course) forget() {
+	was := c.current.Load()
+	if was == nil || was.canary != nil || len(was.past) == len(was.recent(c.now())) {
+		return
+	}
+	c.current.CompareAndSwap(was, &state{past: was.recent(c.now())})
 }
 
 func newTrial(of *release.Canary, live, candidate *Policy) *trial {

@@ -35,6 +35,7 @@ const looks = 250 * time.Millisecond
 func (c *Course) Watch(ctx context.Context, w Watching) {
 	tick := time.NewTicker(looks)
 	defer tick.Stop()
+	var told telling
 	for {
 		select {
 		case <-ctx.Done():
@@ -44,19 +45,26 @@ func (c *Course) Watch(ctx context.Context, w Watching) {
 		}
 		now := c.current.Load()
 		if now == nil || now.canary == nil {
+			c.forget()
 			continue
 		}
-		if err := c.look(ctx, now.canary, w); err != nil && ctx.Err() == nil {
+		if err := c.look(ctx, now.canary, w, &told); err != nil && ctx.Err() == nil {
 			w.Log.WarnContext(ctx, "it cannot be told whether a canary passes its bounds", "change", now.canary.Change, "error", err)
 		}
 	}
 }
 
-func (c *Course) look(ctx context.Context, t *trial, w Watching) error {
+// telling is what others were told last.
+type telling struct {
+	change int
+	told   release.Told
+}
+
+func (c *Course) look(ctx context.Context, t *trial, w Watching, last *telling) error {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	own := release.Told{Base: t.tallies[base].Counts(c.now()), Canary: t.tallies[tried].Counts(c.now())}
-	all, err := c.exchange(limited, t, w, own)
+	all, err := exchange(limited, t, w, own, last)
 	// What was counted here may be enough by itself.
 	passed := t.Bounds.Passed(all.Base, all.Canary)
 	if passed == "" {
@@ -73,12 +81,12 @@ func (c *Course) look(ctx context.Context, t *trial, w Watching) error {
 }
 
 // exchange tells others what was counted here, and returns what all have counted; failing that, what was counted here.
-func (c *Course) exchange(ctx context.Context, t *trial, w Watching, own release.Told) (release.Told, error) {
-	if !reflect.DeepEqual(own, t.told) {
+func exchange(ctx context.Context, t *trial, w Watching, own release.Told, last *telling) (release.Told, error) {
+	if last.change != t.Change || !reflect.DeepEqual(own, last.told) {
 		if err := w.Store.Tell(ctx, t.Change, w.Instance, own); err != nil {
 			return own, err
 		}
-		t.told = own
+		*last = telling{t.Change, own}
 	}
 	all, err := w.Store.Told(ctx, t.Change)
 	if err != nil {
