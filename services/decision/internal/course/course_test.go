@@ -17,7 +17,8 @@ import (
 // everybody is a canary of revision 2 that a change began.
 func everybody(change int) *release.Canary {
 	return &release.Canary{
-		Tried: release.Tried{Revision: 2, Change: change}, Division: canary.Division{Salt: "s", Share: canary.Whole}, Bounds: canary.DefaultBounds(),
+		Tried: release.Tried{Revision: 2, Change: change}, Division: canary.Division{Salt: "s", Share: canary.Whole},
+		Bounds: canary.DefaultBounds(),
 	}
 }
 
