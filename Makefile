@@ -58,7 +58,7 @@ test: packages-test ## Run every check and every test, with the race detector
 # Two at once: a linker uses one core, and the whole-system tests wait more than they compute, so that there are more of them than cores. What all need is
 # compiled before, or each would compile it. The whole system is tested in two runs: with the race detector what runs in the tests' own process, and without it
 # (-short) what that leaves: the other shapes, the binary, the browsers, the suites in JavaScript. Without it run, too, the commands and the tools, each of which
-# does one thing after another, what is pure, and of two packages what their files leave out where the race detector watches.
+# does one thing after another, what is pure, and of three packages what their files leave out where the race detector watches.
 .PHONY: test-packages test-system test-outside test-alone
 test-packages:
 	GOGC=400 $(RACE) $$(go list ./... ./sdk/... | grep -vxF -f <(go list ./test ./cmd/keyward ./cmd/keyward/internal/cli $(PURE)))
@@ -72,6 +72,7 @@ test-outside:
 test-alone:
 	go test $(COMPILE) -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli ./tools/... $(PURE) ./services/decision/replay
 	go test $(COMPILE) -vet=off -timeout 45m -run Cluster ./core/eventlog
+	go test $(COMPILE) -vet=off -timeout 45m -run EveryFigure ./services/decision/internal/engine
 
 # What a change is tried with while it is made: no race detector, no browser, nothing to install.
 .PHONY: test-quick

@@ -25,19 +25,6 @@ func (f figure) String() string { return strings.Join(f.path, ".") }
 
 // To change a figure is what most who have a bundle ever do with it. The tests that come with the bundle are about its rules: one that
 // holds for the figures of today alone refuses the bundle of whoever changes them.
-func TestEveryFigureOfTheBundleCanBeChangedAlone(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("loads the bundle with its tests once for each figure")
-	}
-	for _, f := range figures(t) {
-		t.Run(fmt.Sprintf("%s=%v", f, f.others[0]), func(t *testing.T) {
-			t.Parallel()
-			mustLoad(t, map[string]any{f.String(): f.others[0]}, f)
-		})
-	}
-}
-
 func TestAllFiguresOfTheBundleCanBeChangedTogether(t *testing.T) {
 	t.Parallel()
 	all := figures(t)
