@@ -21,6 +21,8 @@ RACE               := CGO_ENABLED=1 go test -race $(COMPILE) -vet=off -timeout 4
 # What compiles and evaluates rules, or reads documents, for seconds, and starts no goroutine, which pure_test.go holds it to: the race detector has nothing to
 # find there, and makes it five times as dear.
 PURE := ./api ./services/decision/explain/... ./services/decision/internal/bundle ./services/decision/invariant/... ./services/decision/scenario/...
+# What has bundles checked by the dozen: the race detector makes it ten times as dear, and watches in the tests of what it is made of.
+DEAR := ./services/decision/workbench
 
 # Tools are pinned in modules of their own, so that the product carries none of their dependencies.
 TOOL = GOWORK=off go build -C $(1) $(COMPILE) -ldflags '-s -w' -o $(CURDIR)/$@ $(2)
@@ -61,7 +63,7 @@ test: packages-test ## Run every check and every test, with the race detector
 # does one thing after another, what is pure, and of three packages what their files leave out where the race detector watches.
 .PHONY: test-packages test-system test-outside test-alone
 test-packages:
-	GOGC=400 $(RACE) $$(go list ./... ./sdk/... | grep -vxF -f <(go list ./test ./cmd/keyward ./cmd/keyward/internal/cli $(PURE)))
+	GOGC=400 $(RACE) $$(go list ./... ./sdk/... | grep -vxF -f <(go list ./test ./cmd/keyward ./cmd/keyward/internal/cli $(PURE) $(DEAR)))
 
 test-system:
 	$(RACE) -parallel 5 ./test
@@ -70,7 +72,7 @@ test-outside:
 	go test -short $(COMPILE) -vet=off -timeout 45m -parallel 5 ./test
 
 test-alone:
-	go test $(COMPILE) -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli ./tools/... $(PURE) ./services/decision/replay
+	go test $(COMPILE) -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli ./tools/... $(PURE) $(DEAR) ./services/decision/replay
 	go test $(COMPILE) -vet=off -timeout 45m -run Cluster ./core/eventlog
 	go test $(COMPILE) -vet=off -timeout 45m -run EveryFigure ./services/decision/internal/engine
 
