@@ -151,7 +151,7 @@ func TestBadInputIsRefusedNamesItsFieldsAndReachesNoService(t *testing.T) {
 			name:   "an unknown outcome",
 			method: "POST",
 			path:   "/v2/risk/decisions/dec-1/feedback",
-			body:   `{"outcome":"fraud-confirmd"}`,
+			body:   `{"outcome":"fraud-confirms"}`,
 			status: 400,
 			kind:   "validation_error",
 			fields: map[string]string{
