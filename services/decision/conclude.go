@@ -31,7 +31,11 @@ func (s *Service) judge(ctx context.Context, by course.Judge, answer func(course
 	if instead := answer(by.Instead()); instead != nil {
 		return instead
 	}
-	s.course.Failed(by)
+	if errors.Is(err, bundle.ErrTimeout) { // a busy machine is no mistake in the policy: the bound of how long evaluations take is for that
+		s.course.Count(by, s.deps.Now(), canary.Outcome{Took: s.cfg.EvalTimeout})
+	} else {
+		s.course.Failed(by)
+	}
 	s.deps.Log.WarnContext(ctx, "what the canary tries has failed, what is live answers", "revision", by.Number, "error", err)
 	return nil
 }

@@ -125,33 +125,8 @@ func (f *File) load(ctx context.Context) error {
 	f.offers, f.state, f.waiting = newOffers(), state{}, 0
 	f.held = map[holding]bool{}
 	f.took = [SourceCount]time.Time{time.Now(), time.Now()}
-	var there int
-	if err := f.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&there); err != nil {
+	if known, err := projection.Open(ctx, f.db, tables(), schemaVersion, &f.state); err != nil || !known {
 		return err
-	}
-	if there == 0 {
-		for _, statement := range tables() {
-			if _, err := f.db.ExecContext(ctx, statement); err != nil {
-				return err
-			}
-		}
-		_, err := f.db.ExecContext(ctx, `INSERT INTO meta VALUES ('version', ?)`, schemaVersion)
-		return err
-	}
-	var version int
-	err := f.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'version'`).Scan(&version)
-	if err != nil || version != schemaVersion {
-		return fmt.Errorf("%w: its version is %d, not %d: %w", projection.ErrAnew, version, schemaVersion, err)
-	}
-	var raw string
-	switch err := f.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'state'`).Scan(&raw); {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	}
-	if err := json.Unmarshal([]byte(raw), &f.state); err != nil {
-		return fmt.Errorf("%w: %w", projection.ErrAnew, err)
 	}
 	if err := f.db.QueryRowContext(ctx, `SELECT count(*) FROM waiting`).Scan(&f.waiting); err != nil {
 		return err

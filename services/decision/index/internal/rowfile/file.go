@@ -8,7 +8,6 @@ package rowfile
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -139,33 +138,8 @@ func (f *File) Open(ctx context.Context) ([]projection.Position, error) {
 func (f *File) load(ctx context.Context) error {
 	f.words, f.segments, f.erased, f.state, f.pending = dictionary{}, map[uint64]*segment{}, map[string]int64{}, state{}, 0
 	f.state.Chooser.Rate = f.cfg.Rate
-	var there int
-	if err := f.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&there); err != nil {
+	if known, err := projection.Open(ctx, f.db, tables(), schemaVersion, &f.state); err != nil || !known {
 		return err
-	}
-	if there == 0 {
-		for _, statement := range tables() {
-			if _, err := f.db.ExecContext(ctx, statement); err != nil {
-				return err
-			}
-		}
-		_, err := f.db.ExecContext(ctx, `INSERT INTO meta VALUES ('version', ?)`, schemaVersion)
-		return err
-	}
-	var version int
-	err := f.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'version'`).Scan(&version)
-	if err != nil || version != schemaVersion {
-		return fmt.Errorf("%w: its version is %d, not %d: %w", projection.ErrAnew, version, schemaVersion, err)
-	}
-	var raw string
-	switch err := f.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'state'`).Scan(&raw); {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	}
-	if err := json.Unmarshal([]byte(raw), &f.state); err != nil {
-		return fmt.Errorf("%w: %w", projection.ErrAnew, err)
 	}
 	return errors.Join(f.words.load(ctx, f.db), f.loadSegments(ctx), f.loadErased(ctx))
 }
