@@ -55,6 +55,27 @@ type guesses struct {
 	UntilMs int64 `json:"untilMs,omitempty"` // nothing is looked at before
 }
 
+// charge counts a value unless there is a wait. Calls of one moment come in any order of their clocks: only a wait is kept as a time before
+// which nothing is looked at, so that without one nobody is refused for having come at the same time as somebody else.
+func (known *guesses) charge(g Guesses, now time.Time) (wait time.Duration) {
+	stale := known.LastMs <= now.Add(-g.Forget).UnixMilli()
+	if wait = time.UnixMilli(known.UntilMs).Sub(now); wait > 0 {
+		return min(wait, g.Longest) // a clock that was set back does not make it longer
+	}
+	if stale {
+		known.Wrong = 0
+	}
+	known.Wrong++
+	known.LastMs, known.UntilMs = max(known.LastMs, now.UnixMilli()), 0
+	if pause := g.pause(known.Wrong); pause > 0 {
+		known.UntilMs = now.Add(pause).UnixMilli()
+	}
+	return 0
+}
+
+// refund takes back one value, and with it the wait that it began.
+func (known *guesses) refund() { known.Wrong, known.UntilMs = max(known.Wrong-1, 0), 0 }
+
 // Charge counts a value as wrong before it is looked at, so that of many at once none comes free; it says how long the guesser has to wait
 // instead, in which case nothing was counted. What turns out to be right is taken back by Acquit or Refund.
 func (s *Store) Charge(ctx context.Context, who Guesser, g Guesses, now time.Time) (wait time.Duration, err error) {
@@ -62,17 +83,7 @@ func (s *Store) Charge(ctx context.Context, who Guesser, g Guesses, now time.Tim
 		return 0, nil
 	}
 	_, err = s.guesses.Upsert(ctx, who.key, func(known *guesses) error {
-		stale := known.LastMs <= now.Add(-g.Forget).UnixMilli()
-		if wait = max(time.UnixMilli(known.UntilMs).Sub(now), 0); wait > 0 {
-			wait = min(wait, g.Longest) // a clock that was set back does not make it longer
-			return nil
-		}
-		if stale {
-			known.Wrong = 0
-		}
-		known.Wrong++
-		known.LastMs = now.UnixMilli()
-		known.UntilMs = now.Add(g.pause(known.Wrong)).UnixMilli()
+		wait = known.charge(g, now)
 		return nil
 	})
 	return wait, err
@@ -116,7 +127,7 @@ func (s *Store) Acquit(ctx context.Context, who Guesser) error { return s.guesse
 // Refund takes back one value: it was right, or was not looked at. What was wrong before stays counted.
 func (s *Store) Refund(ctx context.Context, who Guesser) error {
 	_, err := s.guesses.Upsert(ctx, who.key, func(known *guesses) error {
-		known.Wrong, known.UntilMs = max(known.Wrong-1, 0), min(known.UntilMs, known.LastMs)
+		known.refund()
 		return nil
 	})
 	return err
