@@ -144,6 +144,10 @@ var arrows = []struct {
 	},
 	{"services/decision/invariant/internal/waiver", "services/decision/internal/engine"},
 	{"services/decision/draft", "core api policies services/decision/scenario"},
+	{
+		"services/decision/study",
+		"core api services/decision/explain services/decision/internal services/decision/replay",
+	},
 	{"services/decision/trial", "core api services/decision/explain services/decision/replay"},
 	{
 		"services/decision/replay",
@@ -253,7 +257,7 @@ var arrows = []struct {
 	{"core/history", "core/account core/event core/ident"},
 	{"core/listing", "core/fault"},
 	{"core/audit", "core/bus core/ident core/operator core/project core/reqctx core/span"},
-	{"core/inquiry", ""},
+	{"core/inquiry", "api core/ident"},
 	{"core/operator", "core/bus core/fault core/ident core/kv core/project"},
 	{"core/project", "core/account core/bus core/fault core/ident core/keyring core/kv core/origin core/sighting"},
 	{"core/origin", ""},

@@ -48,6 +48,57 @@ func (e AdoptionReportUnit) Valid() bool {
 	}
 }
 
+// Defines values for DecisionExplanationAction.
+const (
+	DecisionExplanationActionAppend    DecisionExplanationAction = "append"
+	DecisionExplanationActionLogin     DecisionExplanationAction = "login"
+	DecisionExplanationActionMediation DecisionExplanationAction = "mediation"
+	DecisionExplanationActionRisk      DecisionExplanationAction = "risk"
+	DecisionExplanationActionRollout   DecisionExplanationAction = "rollout"
+)
+
+// Valid indicates whether the value is a known member of the DecisionExplanationAction enum.
+func (e DecisionExplanationAction) Valid() bool {
+	switch e {
+	case DecisionExplanationActionAppend:
+		return true
+	case DecisionExplanationActionLogin:
+		return true
+	case DecisionExplanationActionMediation:
+		return true
+	case DecisionExplanationActionRisk:
+		return true
+	case DecisionExplanationActionRollout:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DecisionExplanationVerdict.
+const (
+	DecisionExplanationVerdictAllow     DecisionExplanationVerdict = "allow"
+	DecisionExplanationVerdictChallenge DecisionExplanationVerdict = "challenge"
+	DecisionExplanationVerdictDeny      DecisionExplanationVerdict = "deny"
+	DecisionExplanationVerdictReview    DecisionExplanationVerdict = "review"
+)
+
+// Valid indicates whether the value is a known member of the DecisionExplanationVerdict enum.
+func (e DecisionExplanationVerdict) Valid() bool {
+	switch e {
+	case DecisionExplanationVerdictAllow:
+		return true
+	case DecisionExplanationVerdictChallenge:
+		return true
+	case DecisionExplanationVerdictDeny:
+		return true
+	case DecisionExplanationVerdictReview:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DecisionSummaryAction.
 const (
 	DecisionSummaryActionAppend    DecisionSummaryAction = "append"
@@ -327,6 +378,33 @@ func (e PolicyInstanceSource) Valid() bool {
 	}
 }
 
+// Defines values for PolicyReplayReqAction.
+const (
+	PolicyReplayReqActionAppend    PolicyReplayReqAction = "append"
+	PolicyReplayReqActionLogin     PolicyReplayReqAction = "login"
+	PolicyReplayReqActionMediation PolicyReplayReqAction = "mediation"
+	PolicyReplayReqActionRisk      PolicyReplayReqAction = "risk"
+	PolicyReplayReqActionRollout   PolicyReplayReqAction = "rollout"
+)
+
+// Valid indicates whether the value is a known member of the PolicyReplayReqAction enum.
+func (e PolicyReplayReqAction) Valid() bool {
+	switch e {
+	case PolicyReplayReqActionAppend:
+		return true
+	case PolicyReplayReqActionLogin:
+		return true
+	case PolicyReplayReqActionMediation:
+		return true
+	case PolicyReplayReqActionRisk:
+		return true
+	case PolicyReplayReqActionRollout:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PolicyShadowReqStep.
 const (
 	PolicyShadowReqStepBegin PolicyShadowReqStep = "begin"
@@ -570,6 +648,81 @@ type DecisionCoverage struct {
 	Unreadable int64 `json:"unreadable"`
 }
 
+// DecisionExplanation What is absent is not known, or there was none.
+type DecisionExplanation struct {
+	Action DecisionExplanationAction `json:"action"`
+	Allow  bool                      `json:"allow"`
+
+	// Causes What the answer came from beyond the facts, and what would have changed it.
+	Causes *[]ExplainedCauses `json:"causes,omitempty"`
+
+	// Client What the client was taken for.
+	Client     *string   `json:"client,omitempty"`
+	Created    time.Time `json:"created"`
+	DecisionID string    `json:"decisionID"`
+
+	// Facts What the rows read, the one that answers first.
+	Facts []ExplainedValue `json:"facts"`
+
+	// Lists Entries of lists of the parameters that name the client.
+	Lists *[]string `json:"lists,omitempty"`
+
+	// Note What the explanation lacks.
+	Note       *string          `json:"note,omitempty"`
+	Parameters []ExplainedValue `json:"parameters"`
+
+	// Passkeys Of the account.
+	Passkeys *[]ExplainedPasskey `json:"passkeys,omitempty"`
+
+	// PolicyRevision Of the policy that judges, as decisions name it.
+	PolicyRevision string `json:"policyRevision"`
+	ProjectID      string `json:"projectID"`
+
+	// Reason Why it answers.
+	Reason string `json:"reason"`
+
+	// Risk What is absent is not known, or there was none.
+	Risk *DecisionExplanation `json:"risk,omitempty"`
+
+	// RiskReasons Of risk: what is wrong.
+	RiskReasons *[]ExplainedReason `json:"riskReasons,omitempty"`
+
+	// Row The row that answers.
+	Row string `json:"row"`
+
+	// Rows From the top of the table down to the one that answers.
+	Rows []ExplainedRow `json:"rows"`
+
+	// Same Whether the answer is the recorded one, as a whole.
+	Same *bool `json:"same,omitempty"`
+
+	// Story The same in the words of the bundle.
+	Story *[]string `json:"story,omitempty"`
+	Tag   *string   `json:"tag,omitempty"`
+
+	// Title What the row is about.
+	Title  string  `json:"title"`
+	UserID *string `json:"userID,omitempty"`
+
+	// Verdict Of risk.
+	Verdict *DecisionExplanationVerdict `json:"verdict,omitempty"`
+}
+
+// DecisionExplanationAction defines model for DecisionExplanation.Action.
+type DecisionExplanationAction string
+
+// DecisionExplanationVerdict Of risk.
+type DecisionExplanationVerdict string
+
+// DecisionJudgeReq defines model for DecisionJudgeReq.
+type DecisionJudgeReq struct {
+	// Facts Facts that are to be others, by their path, such as `request.country`; null takes one away.
+	Facts *map[string]interface{} `json:"facts,omitempty"`
+
+	// Revision The number of the revision that judges; without it the one that decided.
+	Revision *int32 `json:"revision,omitempty"`
+}
+
 // DecisionList defines model for DecisionList.
 type DecisionList struct {
 	// Coverage What the index has of the time that was asked for. It is rebuilt from the stream of records when it is lost, and holds no more than decision_index_max_age and decision_index_max_size say.
@@ -667,6 +820,57 @@ type ErrorRsp = rest.ErrorRsp
 
 // Everywhere Of an answer to a change: whether every instance of the decision service that was heard of has it. False if one has not said so within two seconds: it takes the change up as soon as it can.
 type Everywhere = bool
+
+// ExplainedCause defines model for ExplainedCause.
+type ExplainedCause struct {
+	// Events IDs of the events that it comes from.
+	Events []string `json:"events"`
+	Text   string   `json:"text"`
+}
+
+// ExplainedCauses defines model for ExplainedCauses.
+type ExplainedCauses struct {
+	Heading string           `json:"heading"`
+	Items   []ExplainedCause `json:"items"`
+}
+
+// ExplainedPasskey defines model for ExplainedPasskey.
+type ExplainedPasskey struct {
+	CredentialID string    `json:"credentialID"`
+	History      *[]string `json:"history,omitempty"`
+	Kind         string    `json:"kind"`
+	Provider     *string   `json:"provider,omitempty"`
+	Where        string    `json:"where"`
+	Why          string    `json:"why"`
+}
+
+// ExplainedReason defines model for ExplainedReason.
+type ExplainedReason struct {
+	Message *string `json:"message,omitempty"`
+	Name    string  `json:"name"`
+}
+
+// ExplainedRow defines model for ExplainedRow.
+type ExplainedRow struct {
+	// Answered Whether it is the row that answers; the others were passed by.
+	Answered bool      `json:"answered"`
+	File     *string   `json:"file,omitempty"`
+	Line     *int32    `json:"line,omitempty"`
+	Reason   string    `json:"reason"`
+	Row      string    `json:"row"`
+	Story    *[]string `json:"story,omitempty"`
+	Tag      *string   `json:"tag,omitempty"`
+	Title    string    `json:"title"`
+}
+
+// ExplainedValue defines model for ExplainedValue.
+type ExplainedValue struct {
+	Path  string  `json:"path"`
+	Title *string `json:"title,omitempty"`
+
+	// Value As JSON.
+	Value string `json:"value"`
+}
 
 // FieldError defines model for FieldError.
 type FieldError = rest.FieldError
@@ -911,6 +1115,27 @@ type PolicyChangeReq struct {
 	Revision *int32 `json:"revision,omitempty"`
 }
 
+// PolicyCheck defines model for PolicyCheck.
+type PolicyCheck struct {
+	// Advice What the check advises.
+	Advice []string `json:"advice"`
+
+	// Refused What is wrong; empty if nothing is.
+	Refused []PolicyRefusal `json:"refused"`
+
+	// Tests How many tests of its own it passed.
+	Tests int32 `json:"tests"`
+}
+
+// PolicyCheckReq defines model for PolicyCheckReq.
+type PolicyCheckReq struct {
+	// Bundle The files, as a gzipped tar or a ZIP archive; at most 2.6 MB of it, and 32 MiB of files.
+	Bundle []byte `json:"bundle"`
+
+	// Parent The revision that it was made from; without it the one that is live.
+	Parent *int32 `json:"parent,omitempty"`
+}
+
 // PolicyDifference defines model for PolicyDifference.
 type PolicyDifference struct {
 	// Action What the decision was about: login, append, mediation, rollout or risk.
@@ -1007,6 +1232,84 @@ type PolicyPushReq struct {
 	// Scenarios What came of the scenarios, as whoever pushed has run them.
 	Scenarios *PolicyScenarios `json:"scenarios,omitempty"`
 }
+
+// PolicyRefusal defines model for PolicyRefusal.
+type PolicyRefusal struct {
+	Advice  *string `json:"advice,omitempty"`
+	File    *string `json:"file,omitempty"`
+	Line    *int32  `json:"line,omitempty"`
+	Message string  `json:"message"`
+}
+
+// PolicyReplay defines model for PolicyReplay.
+type PolicyReplay struct {
+	// Changes The most frequent first.
+	Changes []PolicyReplayChange `json:"changes"`
+
+	// Decisions How many were judged.
+	Decisions int32 `json:"decisions"`
+	Different int32 `json:"different"`
+
+	// Missing Whose revision is not kept any more.
+	Missing int32 `json:"missing"`
+
+	// NotJudged Whose facts cannot be found anew, by why.
+	NotJudged map[string]int32 `json:"notJudged"`
+
+	// RiskChanges What would be judged otherwise for risk beside.
+	RiskChanges []PolicyReplayChange `json:"riskChanges"`
+	Same        int32                `json:"same"`
+
+	// Skipped Of which the policy had failed, or was not asked.
+	Skipped int32 `json:"skipped"`
+}
+
+// PolicyReplayChange defines model for PolicyReplayChange.
+type PolicyReplayChange struct {
+	Action   string                `json:"action"`
+	Count    int32                 `json:"count"`
+	Examples []PolicyReplayExample `json:"examples"`
+
+	// From The row that answered.
+	From string `json:"from"`
+
+	// Then What happened after them: fraud, completed, fell-back, failed, aborted or not-told.
+	Then *map[string]int32 `json:"then,omitempty"`
+
+	// To The row that would; error if the policy gives no answer.
+	To string `json:"to"`
+}
+
+// PolicyReplayExample defines model for PolicyReplayExample.
+type PolicyReplayExample struct {
+	Created    time.Time `json:"created"`
+	DecisionID string    `json:"decisionID"`
+	Is         string    `json:"is"`
+	ProjectID  string    `json:"projectID"`
+	Then       *string   `json:"then,omitempty"`
+	UserID     *string   `json:"userID,omitempty"`
+
+	// Was The answer in a few words.
+	Was string `json:"was"`
+}
+
+// PolicyReplayReq defines model for PolicyReplayReq.
+type PolicyReplayReq struct {
+	Action *PolicyReplayReqAction `json:"action,omitempty"`
+
+	// Limit Most decisions to judge.
+	Limit     *int32  `json:"limit,omitempty"`
+	ProjectID *string `json:"projectID,omitempty"`
+
+	// Revision The number of the revision that judges.
+	Revision int32 `json:"revision"`
+
+	// Since From when decisions are taken; without it the last day.
+	Since *time.Time `json:"since,omitempty"`
+}
+
+// PolicyReplayReqAction defines model for PolicyReplayReq.Action.
+type PolicyReplayReqAction string
 
 // PolicyRevision defines model for PolicyRevision.
 type PolicyRevision struct {
@@ -1210,6 +1513,9 @@ type SwitchReq struct {
 	Seconds *int32 `json:"seconds,omitempty"`
 }
 
+// DecisionID defines model for decisionID.
+type DecisionID = string
+
 // Filter defines model for filter.
 type Filter = []string
 
@@ -1300,6 +1606,9 @@ type StreamDecisionsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// JudgeDecisionJSONRequestBody defines body for JudgeDecision for application/json ContentType.
+type JudgeDecisionJSONRequestBody = DecisionJudgeReq
+
 // ChangeOperatorListJSONRequestBody defines body for ChangeOperatorList for application/json ContentType.
 type ChangeOperatorListJSONRequestBody = OperatorListChangeReq
 
@@ -1308,6 +1617,12 @@ type SteerPolicyCanaryJSONRequestBody = PolicyCanaryReq
 
 // ChangePolicyJSONRequestBody defines body for ChangePolicy for application/json ContentType.
 type ChangePolicyJSONRequestBody = PolicyChangeReq
+
+// CheckPolicyJSONRequestBody defines body for CheckPolicy for application/json ContentType.
+type CheckPolicyJSONRequestBody = PolicyCheckReq
+
+// ReplayPolicyJSONRequestBody defines body for ReplayPolicy for application/json ContentType.
+type ReplayPolicyJSONRequestBody = PolicyReplayReq
 
 // PushPolicyRevisionJSONRequestBody defines body for PushPolicyRevision for application/json ContentType.
 type PushPolicyRevisionJSONRequestBody = PolicyPushReq

@@ -1,10 +1,13 @@
-// Package inquiry is what operators ask the decision service about what was decided, and what they are told as it comes. It is values
-// alone.
+// Package inquiry is what operators ask the decision service beside what the contract has a body for, and what they are told as it comes.
+// It is values alone.
 package inquiry
 
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/keyward/keyward/api/operator"
+	"github.com/keyward/keyward/core/ident"
 )
 
 // DecisionsAfter asks for the decisions after a position.
@@ -23,6 +26,13 @@ type NewDecisions struct {
 type NewDecision struct {
 	Position uint64          `json:"position"`
 	Summary  json.RawMessage `json:"summary"`
+}
+
+// Judge asks why a recorded decision came out as it did, or what it would have been.
+type Judge struct {
+	Decision ident.DecisionID `json:"decision"`
+	Revision int              `json:"revision,omitempty"` // the number of the one that judges; 0 = the one that decided
+	Facts    map[string]any   `json:"facts,omitempty"`    // that are to be others, by path; nil takes one away
 }
 
 // Adoption asks for sums of what becomes of passkeys.
@@ -47,4 +57,16 @@ type DecisionLogAsked struct {
 // DecisionLog is a page of the decision log. One without any event is the end.
 type DecisionLog struct {
 	Events []json.RawMessage `json:"events"`
+}
+
+// ListChange is a change of the list of a name.
+type ListChange struct {
+	Name   string                         `json:"name"`
+	Change operator.OperatorListChangeReq `json:"change"`
+}
+
+// SwitchTurn is what becomes of the switch of a name.
+type SwitchTurn struct {
+	Name string             `json:"name"`
+	Turn operator.SwitchReq `json:"turn"`
 }

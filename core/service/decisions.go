@@ -16,8 +16,7 @@ type Decisions interface {
 	//
 	//keyward:repeatable
 	ListDecisions(context.Context, ForOperator[List]) (operator.DecisionList, error)
-	// FollowDecisions returns the decisions that were indexed after a position, the oldest first. It waits for some if there are none, not
-	// for long. 400 and 503 as above.
+	// FollowDecisions returns the decisions after a position, the oldest first. It waits a little if there are none. 400 and 503 as above.
 	//
 	//keyward:repeatable
 	FollowDecisions(context.Context, ForOperator[inquiry.DecisionsAfter]) (inquiry.NewDecisions, error)
@@ -39,4 +38,16 @@ type Adoption interface {
 	//
 	//keyward:repeatable
 	GetAdoption(context.Context, ForOperator[inquiry.Adoption]) (operator.AdoptionReport, error)
+}
+
+// Studies is the part of the decision service that says why decisions came out as they did, and what others would have come to.
+//
+//keyward:service policy
+type Studies interface {
+	// Judge explains a recorded decision, by the revision that made it or by another one, with its facts or with others. 404; 400 facts.
+	//
+	//keyward:repeatable
+	Judge(context.Context, ForOperator[inquiry.Judge]) (operator.DecisionExplanation, error)
+	// ReplayPolicy judges recorded decisions by a revision. 404; 503 while another replay is under way.
+	ReplayPolicy(context.Context, ForOperator[operator.PolicyReplayReq]) (operator.PolicyReplay, error)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 )
 
 // Operator is who runs Keyward or writes its policy, as the gateway knows them by the token of the call.
@@ -23,9 +24,10 @@ type ForOperator[T any] struct {
 //
 //keyward:service policy
 type Policies interface {
-	// PushPolicy checks a bundle and keeps it. Files that are there already are the revision that they were. 400 bundle, with file and line
-	// of what is wrong; 400 parent.
+	// PushPolicy checks a bundle and keeps it. Files that are there are the revision that they were. 400 bundle, with file and line; parent.
 	PushPolicy(context.Context, ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error)
+	// CheckPolicy checks a bundle as a push does, and keeps nothing. 400 parent; 503 while another one is being checked.
+	CheckPolicy(context.Context, ForOperator[operator.PolicyCheckReq]) (operator.PolicyCheck, error)
 	// ListPolicies returns every revision, the newest first.
 	//
 	//keyward:repeatable
@@ -46,8 +48,7 @@ type Policies interface {
 	//
 	//keyward:repeatable
 	ListPolicyChanges(context.Context, ForOperator[Empty]) (operator.PolicyChangeList, error)
-	// ChangePolicy makes a revision live. 404 if there is none of the number, or none to go back to; 409 if another was made live meanwhile;
-	// 403 if it takes four eyes.
+	// ChangePolicy makes a revision live. 404 if there is none, or none to go back to; 409 as the contract says; 403 if it takes four eyes.
 	ChangePolicy(context.Context, ForOperator[operator.PolicyChangeReq]) (operator.PolicyChange, error)
 	// GetPolicyStatus returns by which revision every instance answers.
 	//
@@ -62,13 +63,13 @@ type Policies interface {
 	//keyward:repeatable
 	GetList(context.Context, ForOperator[string]) (operator.OperatorList, error)
 	// ChangeList adds entries to a list, and removes such. 404 without a kind if there is none; 400 kind, add, remove.
-	ChangeList(context.Context, ForOperator[ListChange]) (operator.OperatorList, error)
+	ChangeList(context.Context, ForOperator[inquiry.ListChange]) (operator.OperatorList, error)
 	// ListSwitches returns all switches.
 	//
 	//keyward:repeatable
 	ListSwitches(context.Context, ForOperator[Empty]) (operator.SwitchList, error)
 	// TurnSwitch turns a switch on or off. 404 if one is to be turned off that there is not; 400 on.
-	TurnSwitch(context.Context, ForOperator[SwitchTurn]) (operator.Switch, error)
+	TurnSwitch(context.Context, ForOperator[inquiry.SwitchTurn]) (operator.Switch, error)
 	// SteerCanary begins, raises, holds, promotes or ends a canary. 404 of the revision; 409; 403 if it takes four eyes; 400.
 	SteerCanary(context.Context, ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error)
 	// GetCanary returns it, with what has become of both sides. 404.
@@ -81,16 +82,4 @@ type Policies interface {
 	//
 	//keyward:repeatable
 	GetShadow(context.Context, ForOperator[Empty]) (operator.PolicyShadow, error)
-}
-
-// ListChange is a change of the list of a name.
-type ListChange struct {
-	Name   string                         `json:"name"`
-	Change operator.OperatorListChangeReq `json:"change"`
-}
-
-// SwitchTurn is what becomes of the switch of a name.
-type SwitchTurn struct {
-	Name string             `json:"name"`
-	Turn operator.SwitchReq `json:"turn"`
 }

@@ -35,6 +35,7 @@ type Config struct {
 	HSTSMaxAge         time.Duration // that browsers use https alone for, told with TLS; 0 = nothing is told
 	TryingPage         bool          // / is the page to try passkeys with, which tells anybody who has a decision's ID why it was made
 
+	Console         bool          // the console of operators is at /console, if there is the Operator API
 	OperatorAPI     bool          // the Operator API is served below /operator/v1
 	OperatorTimeout time.Duration // deadline of its calls: a bundle that is pushed is checked meanwhile; default 40 s
 
@@ -104,6 +105,7 @@ func DefaultConfig() Config {
 		HSTSMaxAge:         365 * 24 * time.Hour,
 		TryingPage:         true,
 		OperatorAPI:        true,
+		Console:            true,
 		OperatorTimeout:    40 * time.Second,
 		GRPCAddr:           "127.0.0.1:8081",
 		GRPCMaxMessage:     2 << 20,
@@ -142,6 +144,7 @@ func (c Config) withDefaults() Config {
 		HSTSMaxAge:         c.HSTSMaxAge,
 		TryingPage:         c.TryingPage,
 		OperatorAPI:        c.OperatorAPI,
+		Console:            c.Console,
 		OperatorTimeout:    cmp.Or(c.OperatorTimeout, d.OperatorTimeout),
 		GRPCAddr:           cmp.Or(c.GRPCAddr, d.GRPCAddr),
 		GRPCMaxMessage:     cmp.Or(c.GRPCMaxMessage, d.GRPCMaxMessage),

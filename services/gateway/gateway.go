@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ import (
 	"github.com/keyward/keyward/services/gateway/internal/eventstream"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/issuer"
+	"github.com/keyward/keyward/services/gateway/internal/operation"
 	"github.com/keyward/keyward/services/gateway/internal/userapi"
 )
 
@@ -65,6 +67,7 @@ type Deps struct {
 	Policies  service.Policies
 	Decisions service.Decisions // of the same
 	Adoption  service.Adoption  // of the same
+	Studies   service.Studies   // of the same
 	Operators Operators
 	Projects  Projects
 	Issuers   Issuers
@@ -83,12 +86,7 @@ type Deps struct {
 type Gateway struct {
 	cfg         Config
 	ceremony    service.Ceremony
-	events      service.Events
-	webhooks    service.Webhooks
-	explains    service.Explanations
-	policies    service.Policies
-	decisions   service.Decisions
-	adoption    service.Adoption
+	services    operation.Services
 	projects    Projects
 	idempotency Idempotency
 	log         *slog.Logger
@@ -133,8 +131,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Explanations == nil && cfg.TryingPage {
 		return nil, errors.New("gateway: explanations are needed for the page to try passkeys with")
 	}
-	if (deps.Policies == nil || deps.Decisions == nil || deps.Adoption == nil || deps.Operators == nil) && cfg.OperatorAPI {
-		return nil, errors.New("gateway: policies, decisions, adoption and operators are needed for the Operator API")
+	operating := []any{deps.Policies, deps.Decisions, deps.Adoption, deps.Studies, deps.Operators}
+	if cfg.OperatorAPI && slices.Contains(operating, nil) {
+		return nil, errors.New("gateway: policies, decisions, adoption, studies and operators are needed for the Operator API")
 	}
 	if deps.Limits == nil && cfg.limits() {
 		return nil, errors.New("gateway: limits are needed where there is a rate limit")
@@ -154,8 +153,11 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		}
 	}
 	g := &Gateway{
-		policies: deps.Policies, decisions: deps.Decisions, adoption: deps.Adoption, operator: operated,
-		cfg: cfg, ceremony: deps.Ceremony, events: deps.Events, webhooks: deps.Webhooks, explains: deps.Explanations,
+		cfg: cfg, ceremony: deps.Ceremony, operator: operated,
+		services: operation.Services{
+			Ceremony: deps.Ceremony, Events: deps.Events, Webhooks: deps.Webhooks, Explanations: deps.Explanations,
+			Policies: deps.Policies, Decisions: deps.Decisions, Adoption: deps.Adoption, Studies: deps.Studies,
+		},
 		projects: deps.Projects, idempotency: deps.Idempotency, log: deps.Log, now: deps.Now, document: document, frontend: visited,
 	}
 	if g.log == nil {

@@ -161,6 +161,7 @@ func serve(t testing.TB, s setup) *server {
 		Policies:     servicetest.Policies{Recording: srv.services},
 		Decisions:    servicetest.Decisions{Recording: srv.services},
 		Adoption:     servicetest.Adoption{Recording: srv.services},
+		Studies:      servicetest.Studies{Recording: srv.services},
 		Operators:    s.staff,
 		Projects:     s.projects,
 		Issuers:      s.projects,

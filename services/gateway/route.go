@@ -17,16 +17,15 @@ import (
 // mount registers, for every operation of the documents, admission (authentication, then validation) in front of what answers it.
 func (g *Gateway) mount() error {
 	g.app.Use(g.serve)
-	if err := g.pages().MountTrying(g.app); err != nil {
+	pages := g.pages()
+	if err := errors.Join(pages.MountTrying(g.app), pages.MountConsole(g.app)); err != nil {
 		return err
 	}
 	documents := wellknown.Documents{Visited: g.door.Visited, Keys: g.ceremony.Keys}
-	services := operation.Services{
-		Ceremony: g.ceremony, Events: g.events, Webhooks: g.webhooks, Explanations: g.explains, Policies: g.policies,
-		Keys: documents.ServeKeys, Stream: g.streams.Serve, WellKnown: documents.Serve, Decisions: g.decisions, Adoption: g.adoption,
-	}
-	if g.decisions != nil {
-		services.DecisionStream = g.streams.ServeDecisions(g.decisions.FollowDecisions)
+	services := g.services
+	services.Keys, services.Stream, services.WellKnown = documents.ServeKeys, g.streams.Serve, documents.Serve
+	if services.Decisions != nil {
+		services.DecisionStream = g.streams.ServeDecisions(services.Decisions.FollowDecisions)
 	}
 	backend, err := operation.Join(g.document, operation.Backend(services))
 	visited, visitedErr := operation.Join(g.frontend, operation.Frontend(services))
@@ -66,7 +65,8 @@ func (g *Gateway) mountOperator(services operation.Services) error {
 
 func (g *Gateway) pages() page.Config {
 	return page.Config{
-		Trying: g.cfg.TryingPage, Version: g.cfg.Version, Backend: g.document, Frontend: g.frontend, Operator: g.operator,
+		Trying: g.cfg.TryingPage, Console: g.cfg.Console && g.operator != nil, Version: g.cfg.Version,
+		Backend: g.document, Frontend: g.frontend, Operator: g.operator,
 		Project: func(c *fiber.Ctx) string {
 			shown, _ := g.door.Shown(c)
 			return string(shown.ID)

@@ -72,6 +72,7 @@ func (a *App) openGateway(ctx context.Context) error {
 		Policies:     a.parts.policies,
 		Decisions:    a.parts.decisions,
 		Adoption:     a.parts.adoption,
+		Studies:      a.parts.studies,
 		Projects:     a.projects,
 		Issuers:      a.projects,
 		Idempotency:  idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now),

@@ -39,6 +39,7 @@ import (
 	"github.com/keyward/keyward/services/decision/adoption"
 	"github.com/keyward/keyward/services/decision/index"
 	"github.com/keyward/keyward/services/decision/invariant"
+	"github.com/keyward/keyward/services/decision/study"
 	"github.com/keyward/keyward/services/decision/trial"
 	"github.com/keyward/keyward/services/decision/workbench"
 	"github.com/keyward/keyward/services/events"
@@ -55,6 +56,7 @@ type parts struct {
 	policies     service.Policies
 	decisions    service.Decisions
 	adoption     service.Adoption
+	studies      service.Studies
 }
 
 // openCache opens Redis. Without one, the memory of the process takes its place, which is right only if no other process writes events:
@@ -99,6 +101,7 @@ func (a *App) startServices(ctx context.Context) error {
 		policies:     remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		decisions:    remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		adoption:     remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
+		studies:      remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.Calls),
 	}
 	for _, name := range a.needed() {
@@ -290,8 +293,12 @@ func (a *App) startWorkbench(ctx context.Context) error {
 		return err
 	}
 	a.run("sums of adoption", counted.Run)
-	a.parts.policies, a.parts.decisions, a.parts.adoption = bench, decisions, counted
-	return a.serve(remote.PolicyMethods(counted, decisions, bench))
+	studied, err := study.New(ctx, a.bus.JS, a.opts.Now)
+	if err != nil {
+		return err
+	}
+	a.parts.policies, a.parts.decisions, a.parts.adoption, a.parts.studies = bench, decisions, counted, studied
+	return a.serve(remote.PolicyMethods(counted, decisions, bench, studied))
 }
 
 func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) error {

@@ -18,7 +18,7 @@ import (
 )
 
 // PolicyMethods is the method table of the policy service, for rpc.Serve.
-func PolicyMethods(adoption service.Adoption, decisions service.Decisions, policies service.Policies) rpc.Service {
+func PolicyMethods(adoption service.Adoption, decisions service.Decisions, policies service.Policies, studies service.Studies) rpc.Service {
 	return rpc.Service{Name: "policy", Methods: []rpc.Method{
 		rpc.Bind("get-adoption", adoption.GetAdoption),
 		rpc.Bind("list-decisions", decisions.ListDecisions),
@@ -26,6 +26,7 @@ func PolicyMethods(adoption service.Adoption, decisions service.Decisions, polic
 		rpc.Bind("get-decision", decisions.GetDecision),
 		rpc.Bind("log-decisions", decisions.LogDecisions),
 		rpc.Bind("push-policy", policies.PushPolicy),
+		rpc.Bind("check-policy", policies.CheckPolicy),
 		rpc.Bind("list-policies", policies.ListPolicies),
 		rpc.Bind("get-policy", policies.GetPolicy),
 		rpc.Bind("get-policy-bundle", policies.GetPolicyBundle),
@@ -42,6 +43,8 @@ func PolicyMethods(adoption service.Adoption, decisions service.Decisions, polic
 		rpc.Bind("get-canary", policies.GetCanary),
 		rpc.Bind("steer-shadow", policies.SteerShadow),
 		rpc.Bind("get-shadow", policies.GetShadow),
+		rpc.Bind("judge", studies.Judge),
+		rpc.Bind("replay-policy", studies.ReplayPolicy),
 	}}
 }
 
@@ -52,6 +55,7 @@ var (
 	_ service.Adoption  = PolicyClient{}
 	_ service.Decisions = PolicyClient{}
 	_ service.Policies  = PolicyClient{}
+	_ service.Studies   = PolicyClient{}
 )
 
 // NewPolicyClient returns a client whose calls end after the timeout of the limits at the latest.
@@ -73,6 +77,7 @@ func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
 		"list-switches",
 		"get-canary",
 		"get-shadow",
+		"judge",
 	)}
 }
 
@@ -93,6 +98,9 @@ func (c PolicyClient) LogDecisions(ctx context.Context, req service.ForOperator[
 }
 func (c PolicyClient) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
 	return rpc.Call[operator.PolicyRevision](ctx, c.calls, "push-policy", req)
+}
+func (c PolicyClient) CheckPolicy(ctx context.Context, req service.ForOperator[operator.PolicyCheckReq]) (operator.PolicyCheck, error) {
+	return rpc.Call[operator.PolicyCheck](ctx, c.calls, "check-policy", req)
 }
 func (c PolicyClient) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
 	return rpc.Call[operator.PolicyRevisionList](ctx, c.calls, "list-policies", req)
@@ -121,13 +129,13 @@ func (c PolicyClient) ListLists(ctx context.Context, req service.ForOperator[ser
 func (c PolicyClient) GetList(ctx context.Context, req service.ForOperator[string]) (operator.OperatorList, error) {
 	return rpc.Call[operator.OperatorList](ctx, c.calls, "get-list", req)
 }
-func (c PolicyClient) ChangeList(ctx context.Context, req service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
+func (c PolicyClient) ChangeList(ctx context.Context, req service.ForOperator[inquiry.ListChange]) (operator.OperatorList, error) {
 	return rpc.Call[operator.OperatorList](ctx, c.calls, "change-list", req)
 }
 func (c PolicyClient) ListSwitches(ctx context.Context, req service.ForOperator[service.Empty]) (operator.SwitchList, error) {
 	return rpc.Call[operator.SwitchList](ctx, c.calls, "list-switches", req)
 }
-func (c PolicyClient) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
+func (c PolicyClient) TurnSwitch(ctx context.Context, req service.ForOperator[inquiry.SwitchTurn]) (operator.Switch, error) {
 	return rpc.Call[operator.Switch](ctx, c.calls, "turn-switch", req)
 }
 func (c PolicyClient) SteerCanary(ctx context.Context, req service.ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error) {
@@ -141,6 +149,12 @@ func (c PolicyClient) SteerShadow(ctx context.Context, req service.ForOperator[o
 }
 func (c PolicyClient) GetShadow(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShadow, error) {
 	return rpc.Call[operator.PolicyShadow](ctx, c.calls, "get-shadow", req)
+}
+func (c PolicyClient) Judge(ctx context.Context, req service.ForOperator[inquiry.Judge]) (operator.DecisionExplanation, error) {
+	return rpc.Call[operator.DecisionExplanation](ctx, c.calls, "judge", req)
+}
+func (c PolicyClient) ReplayPolicy(ctx context.Context, req service.ForOperator[operator.PolicyReplayReq]) (operator.PolicyReplay, error) {
+	return rpc.Call[operator.PolicyReplay](ctx, c.calls, "replay-policy", req)
 }
 
 // CeremonyMethods is the method table of the ceremony service, for rpc.Serve.

@@ -41,6 +41,7 @@ func serveAll(t *testing.T) (*nats.Conn, *servicetest.Recording) {
 		),
 		remote.PolicyMethods(
 			servicetest.Adoption{Recording: fake}, servicetest.Decisions{Recording: fake}, servicetest.Policies{Recording: fake},
+			servicetest.Studies{Recording: fake},
 		),
 	} {
 		server, err := rpc.Serve(b.Conn, svc, rpc.Options{Version: "0.0.1"}, log)

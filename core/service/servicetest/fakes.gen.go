@@ -50,6 +50,9 @@ var _ service.Policies = Policies{}
 func (f Policies) PushPolicy(ctx context.Context, req service.ForOperator[operator.PolicyPushReq]) (operator.PolicyRevision, error) {
 	return answer[operator.PolicyRevision](ctx, f.Recording, "Policies.PushPolicy", req)
 }
+func (f Policies) CheckPolicy(ctx context.Context, req service.ForOperator[operator.PolicyCheckReq]) (operator.PolicyCheck, error) {
+	return answer[operator.PolicyCheck](ctx, f.Recording, "Policies.CheckPolicy", req)
+}
 func (f Policies) ListPolicies(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyRevisionList, error) {
 	return answer[operator.PolicyRevisionList](ctx, f.Recording, "Policies.ListPolicies", req)
 }
@@ -77,13 +80,13 @@ func (f Policies) ListLists(ctx context.Context, req service.ForOperator[service
 func (f Policies) GetList(ctx context.Context, req service.ForOperator[string]) (operator.OperatorList, error) {
 	return answer[operator.OperatorList](ctx, f.Recording, "Policies.GetList", req)
 }
-func (f Policies) ChangeList(ctx context.Context, req service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
+func (f Policies) ChangeList(ctx context.Context, req service.ForOperator[inquiry.ListChange]) (operator.OperatorList, error) {
 	return answer[operator.OperatorList](ctx, f.Recording, "Policies.ChangeList", req)
 }
 func (f Policies) ListSwitches(ctx context.Context, req service.ForOperator[service.Empty]) (operator.SwitchList, error) {
 	return answer[operator.SwitchList](ctx, f.Recording, "Policies.ListSwitches", req)
 }
-func (f Policies) TurnSwitch(ctx context.Context, req service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
+func (f Policies) TurnSwitch(ctx context.Context, req service.ForOperator[inquiry.SwitchTurn]) (operator.Switch, error) {
 	return answer[operator.Switch](ctx, f.Recording, "Policies.TurnSwitch", req)
 }
 func (f Policies) SteerCanary(ctx context.Context, req service.ForOperator[operator.PolicyCanaryReq]) (operator.PolicyChange, error) {
@@ -97,6 +100,18 @@ func (f Policies) SteerShadow(ctx context.Context, req service.ForOperator[opera
 }
 func (f Policies) GetShadow(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShadow, error) {
 	return answer[operator.PolicyShadow](ctx, f.Recording, "Policies.GetShadow", req)
+}
+
+// Studies is a service.Studies that records.
+type Studies struct{ *Recording }
+
+var _ service.Studies = Studies{}
+
+func (f Studies) Judge(ctx context.Context, req service.ForOperator[inquiry.Judge]) (operator.DecisionExplanation, error) {
+	return answer[operator.DecisionExplanation](ctx, f.Recording, "Studies.Judge", req)
+}
+func (f Studies) ReplayPolicy(ctx context.Context, req service.ForOperator[operator.PolicyReplayReq]) (operator.PolicyReplay, error) {
+	return answer[operator.PolicyReplay](ctx, f.Recording, "Studies.ReplayPolicy", req)
 }
 
 // Ceremony is a service.Ceremony that records.

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision/internal/control"
 	"github.com/keyward/keyward/services/decision/internal/lists"
@@ -47,7 +48,7 @@ func noList(name string, err error) error {
 }
 
 // ChangeList implements service.Policies.
-func (w *Workbench) ChangeList(ctx context.Context, q service.ForOperator[service.ListChange]) (operator.OperatorList, error) {
+func (w *Workbench) ChangeList(ctx context.Context, q service.ForOperator[inquiry.ListChange]) (operator.OperatorList, error) {
 	name, asked := q.Body.Name, q.Body.Change
 	edit := control.Edit{By: actor(q.Operator), AtMs: w.deps.Now().UnixMilli(), Reason: value(asked.Reason)}
 	if asked.Kind != nil {
@@ -158,7 +159,7 @@ func (w *Workbench) ListSwitches(ctx context.Context, _ service.ForOperator[serv
 }
 
 // TurnSwitch implements service.Policies.
-func (w *Workbench) TurnSwitch(ctx context.Context, q service.ForOperator[service.SwitchTurn]) (operator.Switch, error) {
+func (w *Workbench) TurnSwitch(ctx context.Context, q service.ForOperator[inquiry.SwitchTurn]) (operator.Switch, error) {
 	asked := q.Body.Turn
 	to := control.Switch{
 		Name: q.Body.Name, On: asked.On, By: actor(q.Operator), AtMs: w.deps.Now().UnixMilli(), Reason: value(asked.Reason),

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/workbench"
@@ -33,14 +34,14 @@ func listing(files fstest.MapFS) {
 
 func (b *bench) list(t *testing.T, name string, change operator.OperatorListChangeReq) (operator.OperatorList, error) {
 	t.Helper()
-	return b.ChangeList(t.Context(), service.ForOperator[service.ListChange]{
-		Operator: ada, Body: service.ListChange{Name: name, Change: change},
+	return b.ChangeList(t.Context(), service.ForOperator[inquiry.ListChange]{
+		Operator: ada, Body: inquiry.ListChange{Name: name, Change: change},
 	})
 }
 
 func (b *bench) turn(t *testing.T, name string, to operator.SwitchReq) (operator.Switch, error) {
 	t.Helper()
-	return b.TurnSwitch(t.Context(), service.ForOperator[service.SwitchTurn]{Operator: ada, Body: service.SwitchTurn{Name: name, Turn: to}})
+	return b.TurnSwitch(t.Context(), service.ForOperator[inquiry.SwitchTurn]{Operator: ada, Body: inquiry.SwitchTurn{Name: name, Turn: to}})
 }
 
 // barred reports whether the rules of risk bar a client for the list that it is in.

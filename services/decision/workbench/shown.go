@@ -6,6 +6,7 @@ import (
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/admit"
 	"github.com/keyward/keyward/services/decision/internal/canary"
 	"github.com/keyward/keyward/services/decision/internal/release"
 )
@@ -144,6 +145,28 @@ func answer(a release.Answer) operator.PolicyAnswer {
 	told := operator.PolicyAnswer{Row: a.Rule, Tag: text(a.Tag), Allow: a.Allow, Risk: text(a.Risk), RiskRow: text(a.RiskRule)}
 	if len(a.Reasons) > 0 {
 		told.Reasons = &a.Reasons
+	}
+	return told
+}
+
+// checked is what came of a check.
+func checked(report admit.Report) operator.PolicyCheck {
+	told := operator.PolicyCheck{
+		Refused: []operator.PolicyRefusal{}, Advice: append([]string{}, report.Advice...),
+		Tests: int32(report.Tests), //nolint:gosec // a few thousand
+	}
+	for _, r := range report.Refused {
+		one := operator.PolicyRefusal{Message: r.Message}
+		if r.File != "" {
+			one.File = &r.File
+		}
+		if r.Line > 0 {
+			one.Line = new(int32(r.Line)) //nolint:gosec // lines of a file
+		}
+		if r.Advice != "" {
+			one.Advice = &r.Advice
+		}
+		told.Refused = append(told.Refused, one)
 	}
 	return told
 }

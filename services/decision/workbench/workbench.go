@@ -99,6 +99,9 @@ func (w *Workbench) PushPolicy(ctx context.Context, q service.ForOperator[operat
 		}
 	}
 	report, err := w.check(ctx, files)
+	if err == nil {
+		err = refused(report)
+	}
 	if err != nil {
 		return operator.PolicyRevision{}, err
 	}
@@ -172,15 +175,42 @@ func (w *Workbench) check(ctx context.Context, files bundlefile.Files) (admit.Re
 	if err != nil {
 		return admit.Report{}, fault.Unavailable(busy, "the bundle could not be checked").Because(err)
 	}
+	return report, nil
+}
+
+// refused is what whoever pushes is told of a bundle that is refused; nil if it is not.
+func refused(report admit.Report) error {
 	if len(report.Refused) == 0 {
-		return report, nil
+		return nil
 	}
 	wrong := make([]fault.FieldError, 0, len(report.Refused))
 	for _, one := range report.Refused {
 		at := admit.Report{Refused: []admit.Refusal{one}}
 		wrong = append(wrong, fault.FieldError{Field: field, Message: at.Err().Error()})
 	}
-	return admit.Report{}, fault.Fields(wrong...)
+	return fault.Fields(wrong...)
+}
+
+// CheckPolicy implements service.Policies.
+func (w *Workbench) CheckPolicy(ctx context.Context, q service.ForOperator[operator.PolicyCheckReq]) (operator.PolicyCheck, error) {
+	files, err := tarball.Read(q.Body.Bundle)
+	if err != nil {
+		return operator.PolicyCheck{}, fault.Field(field, "%s", err.Error())
+	}
+	parent, err := w.parent(ctx, q.Body.Parent)
+	if err != nil {
+		return operator.PolicyCheck{}, err
+	}
+	if intake.Lacking(files) {
+		if err := w.fillIn(ctx, files, parent); err != nil {
+			return operator.PolicyCheck{}, err
+		}
+	}
+	report, err := w.check(ctx, files)
+	if err != nil {
+		return operator.PolicyCheck{}, err
+	}
+	return checked(report), nil
 }
 
 const (

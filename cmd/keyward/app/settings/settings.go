@@ -247,6 +247,11 @@ func (c *Config) operatorSettings() []Setting {
 			Doc:  "Whether the Operator API is served below /operator/v1, by which operators push the policy and make it live.",
 			Note: "Without it, nobody changes the policy of the store over HTTP. Operators are made with keyward operator create.",
 		},
+		{
+			Section: "HTTP", Key: "console", Value: value.Bool{P: &c.HTTP.Console},
+			Doc:  "Whether the console is at /console: what is decided and why, what becomes of it, and how the policy changes.",
+			Note: "It asks the Operator API alone, with the token of whoever signs in, and is not there without it.",
+		},
 	}
 }
 

@@ -23,8 +23,8 @@ func services() Services {
 	return Services{
 		Ceremony: struct{ service.Ceremony }{}, Events: struct{ service.Events }{}, Webhooks: struct{ service.Webhooks }{},
 		Policies: struct{ service.Policies }{}, Decisions: struct{ service.Decisions }{}, DecisionStream: nobody,
-		Adoption: struct{ service.Adoption }{},
-		Keys:     nobody, Stream: nobody, WellKnown: func(func(project.Project) any) fiber.Handler { return nobody },
+		Adoption: struct{ service.Adoption }{}, Studies: struct{ service.Studies }{},
+		Keys: nobody, Stream: nobody, WellKnown: func(func(project.Project) any) fiber.Handler { return nobody },
 	}
 }
 
@@ -54,7 +54,7 @@ func TestTheTableHasTheOperationsOfTheDocuments(t *testing.T) {
 // are rare, so each body is checked in full.
 var slow = []string{
 	"createChallenge", "createWebhookEndpoint", "updateWebhookEndpoint", "pushPolicyRevision", "changePolicy",
-	"changeOperatorList", "turnSwitch", "steerPolicyCanary", "steerPolicyShadow",
+	"changeOperatorList", "turnSwitch", "judgeDecision", "checkPolicy", "replayPolicy", "steerPolicyCanary", "steerPolicyShadow",
 }
 
 func TestEveryBodyIsCheckedWhileItIsRead(t *testing.T) {

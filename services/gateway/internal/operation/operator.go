@@ -13,6 +13,7 @@ import (
 
 	api "github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 )
@@ -26,21 +27,25 @@ func Operator(s Services) []Row {
 		ofOperator("getPolicyRevision", s.Policies.GetPolicy, index),
 		ofOperator("getPolicyBundle", s.Policies.GetPolicyBundle, index),
 		download("downloadPolicyBundle", s.Policies.GetLivePolicy),
+		ofOperator("checkPolicy", s.Policies.CheckPolicy, body),
+		ofOperator("replayPolicy", s.Studies.ReplayPolicy, body),
 		ofOperator("listPolicyChanges", s.Policies.ListPolicyChanges, nothing),
 		ofOperator("changePolicy", s.Policies.ChangePolicy, body),
 		ofOperator("getPolicyStatus", s.Policies.GetPolicyStatus, nothing),
 		ofOperator("listDecisions", s.Decisions.ListDecisions, list),
 		ofOperator("getDecision", s.Decisions.GetDecision, id),
+		ofOperator("explainDecision", s.Studies.Judge, explained),
+		ofOperator("judgeDecision", s.Studies.Judge, change(judgedBy)),
 		Plain("streamDecisions", s.DecisionStream),
 		lines("logDecisions", s.Decisions.LogDecisions),
 		ofOperator("listOperatorLists", s.Policies.ListLists, nothing),
 		ofOperator("getOperatorList", s.Policies.GetList, id[string]),
-		ofOperator("changeOperatorList", s.Policies.ChangeList, change(func(name string, how api.OperatorListChangeReq) service.ListChange {
-			return service.ListChange{Name: name, Change: how}
+		ofOperator("changeOperatorList", s.Policies.ChangeList, change(func(name string, how api.OperatorListChangeReq) inquiry.ListChange {
+			return inquiry.ListChange{Name: name, Change: how}
 		})),
 		ofOperator("listSwitches", s.Policies.ListSwitches, nothing),
-		ofOperator("turnSwitch", s.Policies.TurnSwitch, change(func(name string, how api.SwitchReq) service.SwitchTurn {
-			return service.SwitchTurn{Name: name, Turn: how}
+		ofOperator("turnSwitch", s.Policies.TurnSwitch, change(func(name string, how api.SwitchReq) inquiry.SwitchTurn {
+			return inquiry.SwitchTurn{Name: name, Turn: how}
 		})),
 		ofOperator("getPolicyCanary", s.Policies.GetCanary, nothing),
 		ofOperator("steerPolicyCanary", s.Policies.SteerCanary, body),
@@ -56,6 +61,25 @@ func ofOperator[T, Out any](id string, call func(context.Context, service.ForOpe
 		caller := r.exchange.Operator()
 		return call(ctx, service.ForOperator[T]{Operator: service.Operator{ID: caller.ID, Name: caller.Name}, Body: given})
 	})
+}
+
+// explained reads which decision is to be explained.
+func explained() form[inquiry.Judge] {
+	return form[inquiry.Judge]{own: true, value: func(r *request) (inquiry.Judge, error) {
+		return inquiry.Judge{Decision: ident.DecisionID(r.path(r.joined.own))}, nil
+	}}
+}
+
+// judgedBy is how a decision is to be judged again.
+func judgedBy(id string, how api.DecisionJudgeReq) inquiry.Judge {
+	asked := inquiry.Judge{Decision: ident.DecisionID(id)}
+	if how.Revision != nil {
+		asked.Revision = int(*how.Revision)
+	}
+	if how.Facts != nil {
+		asked.Facts = *how.Facts
+	}
+	return asked
 }
 
 // download answers with the files alone, unless the caller has them.

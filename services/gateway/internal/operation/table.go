@@ -22,6 +22,7 @@ type Services struct {
 	Decisions      service.Decisions
 	DecisionStream fiber.Handler
 	Adoption       service.Adoption
+	Studies        service.Studies
 	// Explanations may be nil if no operation of the page to try passkeys with is ever called.
 	Explanations service.Explanations
 	// Keys and Stream answer by themselves.

@@ -23,7 +23,7 @@ import (
 
 // pageFiles holds the API page; the viewer itself comes from the module swgui, so the page works without the internet.
 //
-//go:embed app index.html docs.css start.js
+//go:embed app console index.html docs.css start.js
 var pageFiles embed.FS
 
 // contentPolicy lets the API page load and call nothing but this server. The viewer sets styles on elements and draws its icons from data
@@ -43,6 +43,7 @@ type file struct {
 // Config says what is served.
 type Config struct {
 	Trying            bool   // the page to try passkeys with is at /
+	Console           bool   // the console is at /console
 	Version           string // of the binary, shown on the API page
 	Backend, Frontend *contract.Document
 	Operator          *contract.Document // nil: it is not served
