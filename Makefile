@@ -102,17 +102,23 @@ recheck-soak: ## Go through 10,000 passkeys after a change of FIDO's metadata, a
 check-generated: $(PROTO_TOOLS)
 	tools/generate --check
 
-# The page at / is kept as it is built, so that Go alone builds Keyward. The same sources must give the same bytes.
+# The page at / and the console are kept as they are built, so that Go alone builds Keyward. The same sources must give the same bytes, and the
+# console calls the Operator API as its contract is.
 .PHONY: page
-page: packages-page web/node_modules ## Build the page at / anew
+page: packages-page web/node_modules tools/contracts/node_modules ## Build the page at / and the console anew
+	npm --prefix web run --silent client
 	cd web && npx tsc
 	npm --prefix web run --silent build
 
 .PHONY: check-page
-check-page: web/node_modules
+check-page: web/node_modules tools/contracts/node_modules
+	@mkdir -p bin
+	tools/contracts/node_modules/.bin/openapi-typescript api/operator.yaml --default-non-nullable false --output bin/operator.gen.ts >/dev/null 2>&1
+	diff web/src/console/operator.gen.ts bin/operator.gen.ts
 	cd web && npx tsc
-	npm --prefix web run --silent build -- --logLevel warn --outDir $(CURDIR)/bin/page
-	diff -r services/gateway/internal/page/app bin/page
+	cd web && npx vite build --logLevel warn --outDir $(CURDIR)/bin/page && npx vite build --logLevel warn --mode console --outDir $(CURDIR)/bin/console
+	diff -rq services/gateway/internal/page/app bin/page
+	diff -rq services/gateway/internal/page/console bin/console
 
 .PHONY: check-contracts
 check-contracts: tools/contracts/node_modules ## Hold the documents in api/ to what their readers recommend
@@ -122,8 +128,12 @@ check-contracts: tools/contracts/node_modules ## Hold the documents in api/ to w
 check-size: build ## Fail if bin/keyward is larger than .ci/binary-size allows
 	@.ci/check-size bin/keyward
 
-# The page at / is built from preact. What shows the API documents comes in a Go module, without its licences, which lie here.
-NPM_BUILT_IN := web/node_modules/preact,tools/notices/swagger-ui-dist
+# What the page at / and the console are built from. What shows the API documents comes in a Go module, without its licences, which lie here.
+EMPTY :=
+COMMA := ,
+NPM_BUILT_IN := $(subst $(EMPTY) $(EMPTY),$(COMMA),$(addprefix web/node_modules/,preact preact-iso uplot openapi-fetch eventsource-parser nanotar jsonc-parser \
+	$(addprefix @codemirror/,autocomplete commands lang-json lang-yaml language lint merge search state view) \
+	$(addprefix @lezer/,common highlight json lr yaml) style-mod w3c-keyname crelt @marijn/find-cluster-break) tools/notices/swagger-ui-dist)
 
 .PHONY: check-notices
 check-notices: web/node_modules ## Fail if THIRD_PARTY_NOTICES is out of date, or a licence is not one that we may ship

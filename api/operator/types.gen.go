@@ -1420,6 +1420,12 @@ type PolicyShare struct {
 	Share float64 `json:"share"`
 }
 
+// PolicyShipped defines model for PolicyShipped.
+type PolicyShipped struct {
+	// Bundle The files as a gzipped tar.
+	Bundle []byte `json:"bundle"`
+}
+
 // PolicySide What has become of a side.
 type PolicySide struct {
 	// Allowed Of those.

@@ -40,6 +40,10 @@ type Policies interface {
 	//
 	//keyward:repeatable
 	GetPolicyBundle(context.Context, ForOperator[int]) (operator.PolicyBundle, error)
+	// GetShippedPolicy returns the files that come with the program.
+	//
+	//keyward:repeatable
+	GetShippedPolicy(context.Context, ForOperator[Empty]) (operator.PolicyShipped, error)
 	// GetLivePolicy returns what is live, with its files as OPA takes them. 404 if nothing is.
 	//
 	//keyward:repeatable

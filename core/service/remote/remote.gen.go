@@ -30,6 +30,7 @@ func PolicyMethods(adoption service.Adoption, decisions service.Decisions, polic
 		rpc.Bind("list-policies", policies.ListPolicies),
 		rpc.Bind("get-policy", policies.GetPolicy),
 		rpc.Bind("get-policy-bundle", policies.GetPolicyBundle),
+		rpc.Bind("get-shipped-policy", policies.GetShippedPolicy),
 		rpc.Bind("get-live-policy", policies.GetLivePolicy),
 		rpc.Bind("list-policy-changes", policies.ListPolicyChanges),
 		rpc.Bind("change-policy", policies.ChangePolicy),
@@ -69,6 +70,7 @@ func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
 		"list-policies",
 		"get-policy",
 		"get-policy-bundle",
+		"get-shipped-policy",
 		"get-live-policy",
 		"list-policy-changes",
 		"get-policy-status",
@@ -110,6 +112,9 @@ func (c PolicyClient) GetPolicy(ctx context.Context, req service.ForOperator[int
 }
 func (c PolicyClient) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
 	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-policy-bundle", req)
+}
+func (c PolicyClient) GetShippedPolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShipped, error) {
+	return rpc.Call[operator.PolicyShipped](ctx, c.calls, "get-shipped-policy", req)
 }
 func (c PolicyClient) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
 	return rpc.Call[operator.PolicyBundle](ctx, c.calls, "get-live-policy", req)

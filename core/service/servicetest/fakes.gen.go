@@ -62,6 +62,9 @@ func (f Policies) GetPolicy(ctx context.Context, req service.ForOperator[int]) (
 func (f Policies) GetPolicyBundle(ctx context.Context, req service.ForOperator[int]) (operator.PolicyBundle, error) {
 	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetPolicyBundle", req)
 }
+func (f Policies) GetShippedPolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyShipped, error) {
+	return answer[operator.PolicyShipped](ctx, f.Recording, "Policies.GetShippedPolicy", req)
+}
 func (f Policies) GetLivePolicy(ctx context.Context, req service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
 	return answer[operator.PolicyBundle](ctx, f.Recording, "Policies.GetLivePolicy", req)
 }

@@ -253,6 +253,19 @@ func (w *Workbench) GetPolicyBundle(ctx context.Context, q service.ForOperator[i
 	return w.packed(ctx, r, func(files bundlefile.Files) bundlefile.Files { return files })
 }
 
+// GetShippedPolicy implements service.Policies.
+func (w *Workbench) GetShippedPolicy(context.Context, service.ForOperator[service.Empty]) (operator.PolicyShipped, error) {
+	files, err := bundlefile.Read(policies.Bundle)
+	if err != nil {
+		return operator.PolicyShipped{}, fault.Internal(err)
+	}
+	packed, err := tarball.Write(files)
+	if err != nil {
+		return operator.PolicyShipped{}, fault.Internal(err)
+	}
+	return operator.PolicyShipped{Bundle: packed}, nil
+}
+
 // GetLivePolicy implements service.Policies.
 func (w *Workbench) GetLivePolicy(ctx context.Context, _ service.ForOperator[service.Empty]) (operator.PolicyBundle, error) {
 	latest, err := w.latest(ctx)

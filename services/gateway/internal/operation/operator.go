@@ -26,6 +26,7 @@ func Operator(s Services) []Row {
 		ofOperator("pushPolicyRevision", s.Policies.PushPolicy, body),
 		ofOperator("getPolicyRevision", s.Policies.GetPolicy, index),
 		ofOperator("getPolicyBundle", s.Policies.GetPolicyBundle, index),
+		ofOperator("getShippedPolicy", s.Policies.GetShippedPolicy, nothing),
 		download("downloadPolicyBundle", s.Policies.GetLivePolicy),
 		ofOperator("checkPolicy", s.Policies.CheckPolicy, body),
 		ofOperator("replayPolicy", s.Studies.ReplayPolicy, body),

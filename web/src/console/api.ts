@@ -1,0 +1,94 @@
+// The Operator API, which is the console's only source: every call by the client that its contract is read for, and what went wrong in words.
+import createClient from 'openapi-fetch';
+import { createParser } from 'eventsource-parser';
+import type { components, paths } from './operator.gen';
+
+export type Schemas = components['schemas'];
+
+/** What a call that failed says. Status 0: there was no answer. */
+export class Problem extends Error {
+  constructor(readonly status: number, message: string, readonly fields: { field: string; message: string }[] = [], readonly requestID = '') {
+    super(message);
+  }
+}
+
+const tokenKey = 'keyward.operator';
+let lost: (why: string) => void = () => {};
+
+/** Calls back when the server takes the operator's token no more. */
+export function onLost(tell: (why: string) => void): void { lost = tell; }
+
+/** The token of this tab, "" if nobody has signed in. It is gone with the tab. */
+export const token = {
+  get: (): string => { try { return sessionStorage.getItem(tokenKey) ?? ''; } catch { return ''; } },
+  set(value: string): void {
+    try {
+      if (value) sessionStorage.setItem(tokenKey, value);
+      else sessionStorage.removeItem(tokenKey);
+    } catch { /* then every reload asks for it */ }
+  },
+};
+
+const patience = 45_000; // of a call, in ms; the server gives up before
+
+export const client = createClient<paths>({
+  baseUrl: '/operator/v1',
+  fetch: async (request: Request) => {
+    const headers = new Headers(request.headers);
+    headers.set('Authorization', 'Bearer ' + token.get());
+    return fetch(new Request(request, { headers, signal: AbortSignal.any([request.signal, AbortSignal.timeout(patience)]) }));
+  },
+});
+
+interface Outcome<T> { data?: T | undefined; error?: unknown; response: Response }
+
+/** Resolves to what a call answered, and rejects with a Problem. */
+export async function answer<T>(call: Promise<Outcome<T>>): Promise<T> {
+  let outcome: Outcome<T>;
+  try {
+    outcome = await call;
+  } catch (failed) {
+    throw unanswered(failed);
+  }
+  if (outcome.response.ok) return outcome.data as T;
+  throw problem(outcome.response.status, outcome.error);
+}
+
+function unanswered(failed: unknown): Error {
+  const name = (failed as Error).name;
+  if (name === 'AbortError') return failed as Error;
+  return new Problem(0, name === 'TimeoutError' ? 'Keyward did not answer in time.' : 'Keyward does not answer. Is it running, and can this browser reach it?');
+}
+
+function problem(status: number, body: unknown): Problem {
+  const error = body as Partial<Schemas['ErrorRsp']> | undefined;
+  const fields = (error?.error?.validation ?? []).map(({ field, message }) => ({ field, message }));
+  const words = error?.error?.details || fields.map(({ field, message }) => `${field}: ${message}`).join('\n') || error?.message || `The server answered ${status}.`;
+  if (status === 401) {
+    token.set('');
+    lost(words);
+  }
+  return new Problem(status, words, fields, error?.requestData?.requestID ?? '');
+}
+
+export type Filter = Record<string, string>;
+
+/** Filters as the API writes them; those without a value are left out. */
+export function filters(of: Filter): string[] {
+  return Object.entries(of).filter(([, value]) => value !== '').map(([field, value]) => {
+    if (field === 'since') return `created:gt:${value}`;
+    if (field === 'until') return `created:lt:${value}`;
+    return `${field}:eq:${value}`;
+  });
+}
+
+/** Reads a stream of server-sent events until the signal says to end it. Resolves when the server ends it. */
+export async function follow(path: string, signal: AbortSignal, heard: (event: string, data: string, id: string) => void, lastID = ''): Promise<void> {
+  const response = await fetch('/operator/v1' + path, {
+    signal, headers: { Authorization: 'Bearer ' + token.get(), Accept: 'text/event-stream', ...(lastID && { 'Last-Event-ID': lastID }) },
+  }).catch((failed: unknown) => { throw unanswered(failed); });
+  if (!response.ok || !response.body) throw problem(response.status, await response.json().catch(() => undefined));
+  const parser = createParser({ onEvent: (event) => heard(event.event ?? 'message', event.data, event.id ?? '') });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let read = await reader.read(); !read.done; read = await reader.read()) parser.feed(read.value);
+}
