@@ -48,6 +48,27 @@ func (e AdoptionReportUnit) Valid() bool {
 	}
 }
 
+// Defines values for AuditEventActorKind.
+const (
+	AuditEventActorKindCommand  AuditEventActorKind = "command"
+	AuditEventActorKindOperator AuditEventActorKind = "operator"
+	AuditEventActorKindService  AuditEventActorKind = "service"
+)
+
+// Valid indicates whether the value is a known member of the AuditEventActorKind enum.
+func (e AuditEventActorKind) Valid() bool {
+	switch e {
+	case AuditEventActorKindCommand:
+		return true
+	case AuditEventActorKindOperator:
+		return true
+	case AuditEventActorKindService:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DecisionExplanationAction.
 const (
 	DecisionExplanationActionAppend    DecisionExplanationAction = "append"
@@ -189,6 +210,27 @@ func (e DecisionSummaryVerdict) Valid() bool {
 	}
 }
 
+// Defines values for HealthState.
+const (
+	HealthStateDegraded HealthState = "degraded"
+	HealthStateDown     HealthState = "down"
+	HealthStateOk       HealthState = "ok"
+)
+
+// Valid indicates whether the value is a known member of the HealthState enum.
+func (e HealthState) Valid() bool {
+	switch e {
+	case HealthStateDegraded:
+		return true
+	case HealthStateDown:
+		return true
+	case HealthStateOk:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OperatorActWhat.
 const (
 	OperatorActWhatAdded   OperatorActWhat = "added"
@@ -279,6 +321,51 @@ func (e OperatorRole) Valid() bool {
 	case OperatorRoleAuthor:
 		return true
 	case OperatorRoleViewer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OperatorUserFoundBy.
+const (
+	OperatorUserFoundByIdentifier OperatorUserFoundBy = "identifier"
+	OperatorUserFoundByPasskey    OperatorUserFoundBy = "passkey"
+	OperatorUserFoundByText       OperatorUserFoundBy = "text"
+	OperatorUserFoundByUserID     OperatorUserFoundBy = "userID"
+)
+
+// Valid indicates whether the value is a known member of the OperatorUserFoundBy enum.
+func (e OperatorUserFoundBy) Valid() bool {
+	switch e {
+	case OperatorUserFoundByIdentifier:
+		return true
+	case OperatorUserFoundByPasskey:
+		return true
+	case OperatorUserFoundByText:
+		return true
+	case OperatorUserFoundByUserID:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OperatorUserStatus.
+const (
+	OperatorUserStatusActive   OperatorUserStatus = "active"
+	OperatorUserStatusDisabled OperatorUserStatus = "disabled"
+	OperatorUserStatusPending  OperatorUserStatus = "pending"
+)
+
+// Valid indicates whether the value is a known member of the OperatorUserStatus enum.
+func (e OperatorUserStatus) Valid() bool {
+	switch e {
+	case OperatorUserStatusActive:
+		return true
+	case OperatorUserStatusDisabled:
+		return true
+	case OperatorUserStatusPending:
 		return true
 	default:
 		return false
@@ -483,6 +570,195 @@ func (e SwitchAboutOS) Valid() bool {
 	}
 }
 
+// Defines values for TimelineEntryKind.
+const (
+	TimelineEntryKindAlert    TimelineEntryKind = "alert"
+	TimelineEntryKindDecision TimelineEntryKind = "decision"
+	TimelineEntryKindEvent    TimelineEntryKind = "event"
+	TimelineEntryKindSession  TimelineEntryKind = "session"
+)
+
+// Valid indicates whether the value is a known member of the TimelineEntryKind enum.
+func (e TimelineEntryKind) Valid() bool {
+	switch e {
+	case TimelineEntryKindAlert:
+		return true
+	case TimelineEntryKindDecision:
+		return true
+	case TimelineEntryKindEvent:
+		return true
+	case TimelineEntryKindSession:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TimelineLackKind.
+const (
+	TimelineLackKindAlert    TimelineLackKind = "alert"
+	TimelineLackKindDecision TimelineLackKind = "decision"
+	TimelineLackKindEvent    TimelineLackKind = "event"
+	TimelineLackKindSession  TimelineLackKind = "session"
+)
+
+// Valid indicates whether the value is a known member of the TimelineLackKind enum.
+func (e TimelineLackKind) Valid() bool {
+	switch e {
+	case TimelineLackKindAlert:
+		return true
+	case TimelineLackKindDecision:
+		return true
+	case TimelineLackKindEvent:
+		return true
+	case TimelineLackKindSession:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UserActKind.
+const (
+	UserActKindBarLifted       UserActKind = "bar-lifted"
+	UserActKindBarred          UserActKind = "barred"
+	UserActKindErased          UserActKind = "erased"
+	UserActKindLabelled        UserActKind = "labelled"
+	UserActKindPasskeyDeleted  UserActKind = "passkey-deleted"
+	UserActKindSessionsRevoked UserActKind = "sessions-revoked"
+	UserActKindStatusSet       UserActKind = "status-set"
+)
+
+// Valid indicates whether the value is a known member of the UserActKind enum.
+func (e UserActKind) Valid() bool {
+	switch e {
+	case UserActKindBarLifted:
+		return true
+	case UserActKindBarred:
+		return true
+	case UserActKindErased:
+		return true
+	case UserActKindLabelled:
+		return true
+	case UserActKindPasskeyDeleted:
+		return true
+	case UserActKindSessionsRevoked:
+		return true
+	case UserActKindStatusSet:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UserBarKind.
+const (
+	UserBarKindAppendAfterError  UserBarKind = "append-after-error"
+	UserBarKindAppendAfterHybrid UserBarKind = "append-after-hybrid"
+	UserBarKindLogin             UserBarKind = "login"
+)
+
+// Valid indicates whether the value is a known member of the UserBarKind enum.
+func (e UserBarKind) Valid() bool {
+	switch e {
+	case UserBarKindAppendAfterError:
+		return true
+	case UserBarKindAppendAfterHybrid:
+		return true
+	case UserBarKindLogin:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UserIdentifierStatus.
+const (
+	UserIdentifierStatusPending  UserIdentifierStatus = "pending"
+	UserIdentifierStatusPrimary  UserIdentifierStatus = "primary"
+	UserIdentifierStatusVerified UserIdentifierStatus = "verified"
+)
+
+// Valid indicates whether the value is a known member of the UserIdentifierStatus enum.
+func (e UserIdentifierStatus) Valid() bool {
+	switch e {
+	case UserIdentifierStatusPending:
+		return true
+	case UserIdentifierStatusPrimary:
+		return true
+	case UserIdentifierStatusVerified:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UserIdentifierType.
+const (
+	UserIdentifierTypeEmail    UserIdentifierType = "email"
+	UserIdentifierTypePhone    UserIdentifierType = "phone"
+	UserIdentifierTypeSocial   UserIdentifierType = "social"
+	UserIdentifierTypeUsername UserIdentifierType = "username"
+)
+
+// Valid indicates whether the value is a known member of the UserIdentifierType enum.
+func (e UserIdentifierType) Valid() bool {
+	switch e {
+	case UserIdentifierTypeEmail:
+		return true
+	case UserIdentifierTypePhone:
+		return true
+	case UserIdentifierTypeSocial:
+		return true
+	case UserIdentifierTypeUsername:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UserPasskeyAttestation.
+const (
+	UserPasskeyAttestationNone       UserPasskeyAttestation = "none"
+	UserPasskeyAttestationSelf       UserPasskeyAttestation = "self"
+	UserPasskeyAttestationUnverified UserPasskeyAttestation = "unverified"
+	UserPasskeyAttestationVerified   UserPasskeyAttestation = "verified"
+)
+
+// Valid indicates whether the value is a known member of the UserPasskeyAttestation enum.
+func (e UserPasskeyAttestation) Valid() bool {
+	switch e {
+	case UserPasskeyAttestationNone:
+		return true
+	case UserPasskeyAttestationSelf:
+		return true
+	case UserPasskeyAttestationUnverified:
+		return true
+	case UserPasskeyAttestationVerified:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UserStatusReqStatus.
+const (
+	UserStatusReqStatusActive   UserStatusReqStatus = "active"
+	UserStatusReqStatusDisabled UserStatusReqStatus = "disabled"
+)
+
+// Valid indicates whether the value is a known member of the UserStatusReqStatus enum.
+func (e UserStatusReqStatus) Valid() bool {
+	switch e {
+	case UserStatusReqStatusActive:
+		return true
+	case UserStatusReqStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetAdoptionParamsUnit.
 const (
 	GetAdoptionParamsUnitDay    GetAdoptionParamsUnit = "day"
@@ -620,6 +896,34 @@ type AdoptionReport struct {
 
 // AdoptionReportUnit defines model for AdoptionReport.Unit.
 type AdoptionReportUnit string
+
+// AuditEvent defines model for AuditEvent.
+type AuditEvent struct {
+	// Actor The name of who did it.
+	Actor string `json:"actor"`
+
+	// ActorID Of an operator.
+	ActorID   *string             `json:"actorID,omitempty"`
+	ActorKind AuditEventActorKind `json:"actorKind"`
+	At        time.Time           `json:"at"`
+
+	// Event As it is in the stream, with what was before and after.
+	Event     map[string]interface{} `json:"event"`
+	ID        string                 `json:"id"`
+	ProjectID *string                `json:"projectID,omitempty"`
+	Type      string                 `json:"type"`
+}
+
+// AuditEventActorKind defines model for AuditEvent.ActorKind.
+type AuditEventActorKind string
+
+// AuditTrail defines model for AuditTrail.
+type AuditTrail struct {
+	Events []AuditEvent `json:"events"`
+
+	// Next Goes on, as `before`; absent at the end.
+	Next *string `json:"next,omitempty"`
+}
 
 // Decision defines model for Decision.
 type Decision struct {
@@ -812,6 +1116,12 @@ type DecisionSummaryLevel string
 // DecisionSummaryVerdict What the rules of risk say.
 type DecisionSummaryVerdict string
 
+// Done defines model for Done.
+type Done struct {
+	// OperatorID Of an operator who was revoked.
+	OperatorID *string `json:"operatorID,omitempty"`
+}
+
 // ErrorDetails defines model for ErrorDetails.
 type ErrorDetails = rest.ErrorDetails
 
@@ -875,11 +1185,59 @@ type ExplainedValue struct {
 // FieldError defines model for FieldError.
 type FieldError = rest.FieldError
 
+// Health defines model for Health.
+type Health struct {
+	Dependencies []HealthOf  `json:"dependencies"`
+	State        HealthState `json:"state"`
+}
+
+// HealthOf defines model for HealthOf.
+type HealthOf struct {
+	Detail *string `json:"detail,omitempty"`
+
+	// Name Of what is needed: a service, NATS, Redis, the policy.
+	Name  string      `json:"name"`
+	State HealthState `json:"state"`
+}
+
+// HealthState defines model for HealthState.
+type HealthState string
+
 // Operator defines model for Operator.
 type Operator struct {
-	Name       string       `json:"name"`
-	OperatorID string       `json:"operatorID"`
-	Role       OperatorRole `json:"role"`
+	// Created Absent of one whom an identity provider knows.
+	Created *time.Time `json:"created,omitempty"`
+
+	// CreatedBy The command, or the ID of an operator.
+	CreatedBy *string `json:"createdBy,omitempty"`
+
+	// Expires When the token, or the session, stops working; absent = it does not.
+	Expires    *time.Time `json:"expires,omitempty"`
+	Name       string     `json:"name"`
+	OperatorID string     `json:"operatorID"`
+
+	// Projects The only projects that the operator sees; absent if all are.
+	Projects *[]string    `json:"projects,omitempty"`
+	Role     OperatorRole `json:"role"`
+}
+
+// OperatorAccount defines model for OperatorAccount.
+type OperatorAccount struct {
+	Created    time.Time  `json:"created"`
+	CreatedBy  string     `json:"createdBy"`
+	Expired    bool       `json:"expired"`
+	Expires    *time.Time `json:"expires,omitempty"`
+	Name       string     `json:"name"`
+	OperatorID string     `json:"operatorID"`
+
+	// Projects The only projects that the operator sees; absent if all are.
+	Projects *[]string    `json:"projects,omitempty"`
+	Role     OperatorRole `json:"role"`
+}
+
+// OperatorAccountList defines model for OperatorAccountList.
+type OperatorAccountList struct {
+	Operators []OperatorAccount `json:"operators"`
 }
 
 // OperatorAct What was done to a list or a switch.
@@ -896,6 +1254,24 @@ type OperatorAct struct {
 
 // OperatorActWhat defines model for OperatorAct.What.
 type OperatorActWhat string
+
+// OperatorCreateReq defines model for OperatorCreateReq.
+type OperatorCreateReq struct {
+	Name string `json:"name"`
+
+	// Projects The only projects that the operator is to see; without it all.
+	Projects *[]string    `json:"projects,omitempty"`
+	Role     OperatorRole `json:"role"`
+
+	// Seconds How long the token works; without it until it is revoked.
+	Seconds *int32 `json:"seconds,omitempty"`
+}
+
+// OperatorCreated defines model for OperatorCreated.
+type OperatorCreated struct {
+	Operator OperatorAccount `json:"operator"`
+	Token    string          `json:"token"`
+}
 
 // OperatorList defines model for OperatorList.
 type OperatorList struct {
@@ -956,11 +1332,49 @@ type OperatorListList struct {
 // OperatorRole defines model for OperatorRole.
 type OperatorRole string
 
+// OperatorUser defines model for OperatorUser.
+type OperatorUser struct {
+	Created time.Time `json:"created"`
+
+	// FoundBy By what the query found the user.
+	FoundBy     *OperatorUserFoundBy `json:"foundBy,omitempty"`
+	FullName    *string              `json:"fullName,omitempty"`
+	Identifiers []UserIdentifier     `json:"identifiers"`
+	Status      OperatorUserStatus   `json:"status"`
+	Updated     *time.Time           `json:"updated,omitempty"`
+	UserID      string               `json:"userID"`
+}
+
+// OperatorUserFoundBy By what the query found the user.
+type OperatorUserFoundBy string
+
+// OperatorUserStatus defines model for OperatorUser.Status.
+type OperatorUserStatus string
+
+// OperatorUserList defines model for OperatorUserList.
+type OperatorUserList struct {
+	Paging Paging         `json:"paging"`
+	Users  []OperatorUser `json:"users"`
+}
+
 // Paging defines model for Paging.
 type Paging struct {
 	Page       int32 `json:"page"`
 	TotalItems int32 `json:"totalItems"`
 	TotalPages int32 `json:"totalPages"`
+}
+
+// PasskeyReach defines model for PasskeyReach.
+type PasskeyReach struct {
+	// Availability As facts name it: likely, uncertain, remote, security-key or none.
+	Availability  string `json:"availability"`
+	EnvironmentID string `json:"environmentID"`
+
+	// Where Where it is expected.
+	Where string `json:"where"`
+
+	// Why Why it can be used or cannot.
+	Why string `json:"why"`
 }
 
 // PolicyActor The operator who did it, by the name that the operator had then.
@@ -1458,6 +1872,122 @@ type PolicyStatus struct {
 	Live      *PolicyChange    `json:"live,omitempty"`
 }
 
+// Project defines model for Project.
+type Project struct {
+	// AttestationFormats Which are taken; absent = any.
+	AttestationFormats *[]string `json:"attestationFormats,omitempty"`
+	Cname              *string   `json:"cname,omitempty"`
+
+	// Conveyance Whether authenticators are asked to say what they are: none, indirect, direct or enterprise.
+	Conveyance string    `json:"conveyance"`
+	Created    time.Time `json:"created"`
+
+	// Hosts Names at which frontends reach it.
+	Hosts []string `json:"hosts"`
+
+	// Identifiers What users sign up with.
+	Identifiers []string `json:"identifiers"`
+
+	// Issuers Whose access tokens it takes.
+	Issuers []ProjectIssuer `json:"issuers"`
+
+	// Keys How many API keys it has.
+	Keys int32  `json:"keys"`
+	Name string `json:"name"`
+
+	// Origins From which ceremonies may come, related ones and apps included.
+	Origins   []string `json:"origins"`
+	ProjectID string   `json:"projectID"`
+
+	// RefusesUnverified Whether passkeys are refused for whose authenticator nobody vouches.
+	RefusesUnverified *bool `json:"refusesUnverified,omitempty"`
+
+	// RpID The relying party ID of its passkeys.
+	RpID   string `json:"rpID"`
+	RpName string `json:"rpName"`
+
+	// SignUp Whether visitors can sign up.
+	SignUp bool `json:"signUp"`
+
+	// UserVerification Of logins; absent = as the installation has it.
+	UserVerification *string `json:"userVerification,omitempty"`
+}
+
+// ProjectIssuer defines model for ProjectIssuer.
+type ProjectIssuer struct {
+	Audience string `json:"audience"`
+	URL      string `json:"url"`
+}
+
+// ProjectKey defines model for ProjectKey.
+type ProjectKey struct {
+	Created time.Time `json:"created"`
+	Expired bool      `json:"expired"`
+
+	// Expires Absent = it does not.
+	Expires *time.Time `json:"expires,omitempty"`
+	KeyID   string     `json:"keyID"`
+	Name    string     `json:"name"`
+
+	// Permissions As the Backend API names them, or * for all.
+	Permissions []string `json:"permissions"`
+}
+
+// ProjectKeyCreateReq defines model for ProjectKeyCreateReq.
+type ProjectKeyCreateReq struct {
+	Name string `json:"name"`
+
+	// Permissions As the Backend API names them, or * for all.
+	Permissions []string `json:"permissions"`
+
+	// Seconds How long it works; without it until it is revoked.
+	Seconds *int32 `json:"seconds,omitempty"`
+}
+
+// ProjectKeyCreated defines model for ProjectKeyCreated.
+type ProjectKeyCreated struct {
+	Key ProjectKey `json:"key"`
+
+	// Text The key itself, as it is sent as a bearer token.
+	Text string `json:"text"`
+}
+
+// ProjectKeyList defines model for ProjectKeyList.
+type ProjectKeyList struct {
+	Keys []ProjectKey `json:"keys"`
+
+	// Permissions Those that a key can have.
+	Permissions []string `json:"permissions"`
+}
+
+// ProjectList defines model for ProjectList.
+type ProjectList struct {
+	Projects []Project `json:"projects"`
+}
+
+// ProjectWebhook defines model for ProjectWebhook.
+type ProjectWebhook struct {
+	BasicAuthUsername *string   `json:"basicAuthUsername,omitempty"`
+	Created           time.Time `json:"created"`
+
+	// Gone When it answered 410 Gone: nothing is delivered to it until it is changed.
+	Gone *time.Time `json:"gone,omitempty"`
+
+	// Headers Names of headers that are sent along.
+	Headers          []string  `json:"headers"`
+	SubscribedEvents []string  `json:"subscribedEvents"`
+	Updated          time.Time `json:"updated"`
+
+	// URL Without what its query says.
+	URL               string `json:"url"`
+	WebhookEndpointID string `json:"webhookEndpointID"`
+}
+
+// ProjectWebhookList defines model for ProjectWebhookList.
+type ProjectWebhookList struct {
+	Webhooks []ProjectWebhook `json:"webhooks"`
+}
+
 // RequestData defines model for RequestData.
 type RequestData = rest.RequestData
 
@@ -1519,11 +2049,331 @@ type SwitchReq struct {
 	Seconds *int32 `json:"seconds,omitempty"`
 }
 
+// TimelineEntry defines model for TimelineEntry.
+type TimelineEntry struct {
+	// Allow Of a decision: whether it offered something.
+	Allow        *bool     `json:"allow,omitempty"`
+	At           time.Time `json:"at"`
+	Browser      *string   `json:"browser,omitempty"`
+	CredentialID *string   `json:"credentialID,omitempty"`
+
+	// DecisionID That an event belongs to.
+	DecisionID    *string `json:"decisionID,omitempty"`
+	EnvironmentID *string `json:"environmentID,omitempty"`
+
+	// ID Of the event, the decision or the session.
+	ID        string            `json:"id"`
+	Kind      TimelineEntryKind `json:"kind"`
+	OS        *string           `json:"os,omitempty"`
+	ProcessID *string           `json:"processID,omitempty"`
+
+	// Proven False of the word of a client that had not proven to be the user's.
+	Proven *bool   `json:"proven,omitempty"`
+	Reason *string `json:"reason,omitempty"`
+	Route  *string `json:"route,omitempty"`
+
+	// Row Of a decision.
+	Row *string `json:"row,omitempty"`
+	Tag *string `json:"tag,omitempty"`
+
+	// Text What it was.
+	Text string `json:"text"`
+
+	// Type Of an event or alert, as streams name it; of a decision its action; of a session its status.
+	Type string `json:"type"`
+
+	// Until When an event ceases to count, or a session ends.
+	Until *time.Time `json:"until,omitempty"`
+
+	// Verdict Of a decision, and of an alert of risk.
+	Verdict *string `json:"verdict,omitempty"`
+}
+
+// TimelineEntryKind defines model for TimelineEntry.Kind.
+type TimelineEntryKind string
+
+// TimelineLack defines model for TimelineLack.
+type TimelineLack struct {
+	Kind TimelineLackKind `json:"kind"`
+	Why  string           `json:"why"`
+}
+
+// TimelineLackKind defines model for TimelineLack.Kind.
+type TimelineLackKind string
+
+// UserActKind defines model for UserActKind.
+type UserActKind string
+
+// UserActed What was done, and is in the trail of security events.
+type UserActed struct {
+	Act UserActKind `json:"act"`
+
+	// Count How many sessions were revoked.
+	Count *int32 `json:"count,omitempty"`
+
+	// EventID Of the bar.
+	EventID *string `json:"eventID,omitempty"`
+}
+
+// UserBar defines model for UserBar.
+type UserBar struct {
+	Created time.Time `json:"created"`
+
+	// EnvironmentID The only environment in which it counts; absent = all.
+	EnvironmentID *string `json:"environmentID,omitempty"`
+	EventID       string  `json:"eventID"`
+
+	// Of From offers of logins by passkey, or of creations after a login with another device, or after one that failed.
+	Of UserBarKind `json:"of"`
+
+	// Until Absent = until it is lifted.
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// UserBarKind From offers of logins by passkey, or of creations after a login with another device, or after one that failed.
+type UserBarKind string
+
+// UserBarReq defines model for UserBarReq.
+type UserBarReq struct {
+	// Of From offers of logins by passkey, or of creations after a login with another device, or after one that failed.
+	Of UserBarKind `json:"of"`
+
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+
+	// Seconds How long; without it until it is lifted.
+	Seconds *int32 `json:"seconds,omitempty"`
+}
+
+// UserCount defines model for UserCount.
+type UserCount struct {
+	// Decides Whether it does now.
+	Decides bool `json:"decides"`
+
+	// Events IDs of the newest, the newest first.
+	Events []string `json:"events"`
+	Number int32    `json:"number"`
+
+	// Of What is counted, such as default-declines or local-streak.
+	Of string `json:"of"`
+
+	// Text The same in words.
+	Text string `json:"text"`
+
+	// Threshold From which number on it decides; absent = one is enough.
+	Threshold *int32 `json:"threshold,omitempty"`
+
+	// Until When it no longer decides; absent = it does not now, or has no end.
+	Until *time.Time `json:"until,omitempty"`
+
+	// WindowSeconds How long an event counts; absent = until it expires.
+	WindowSeconds *int64 `json:"windowSeconds,omitempty"`
+}
+
+// UserEnvironment defines model for UserEnvironment.
+type UserEnvironment struct {
+	// Append What would be decided if the user came from this environment just now, as far as is known of it; it is taken for one that supports passkeys. It is no decision, and not recorded.
+	Append         *UserProspect `json:"append,omitempty"`
+	Browser        string        `json:"browser"`
+	BrowserVersion *string       `json:"browserVersion,omitempty"`
+
+	// Counts What the history comes to in this environment: failures, bars.
+	Counts        []UserCount `json:"counts"`
+	Created       time.Time   `json:"created"`
+	EnvironmentID string      `json:"environmentID"`
+	LastSeen      *time.Time  `json:"lastSeen,omitempty"`
+
+	// Login What would be decided if the user came from this environment just now, as far as is known of it; it is taken for one that supports passkeys. It is no decision, and not recorded.
+	Login     *UserProspect `json:"login,omitempty"`
+	OS        string        `json:"os"`
+	OSVersion *string       `json:"osVersion,omitempty"`
+}
+
+// UserEraseReq defines model for UserEraseReq.
+type UserEraseReq struct {
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+
+	// UserID The ID of the user again, as confirmation.
+	UserID string `json:"userID"`
+}
+
+// UserIdentifier defines model for UserIdentifier.
+type UserIdentifier struct {
+	Status UserIdentifierStatus `json:"status"`
+	Type   UserIdentifierType   `json:"type"`
+
+	// Value Of social: the provider.
+	Value string `json:"value"`
+}
+
+// UserIdentifierStatus defines model for UserIdentifier.Status.
+type UserIdentifierStatus string
+
+// UserIdentifierType defines model for UserIdentifier.Type.
+type UserIdentifierType string
+
+// UserLabelsReq defines model for UserLabelsReq.
+type UserLabelsReq struct {
+	Labels []string `json:"labels"`
+
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// UserPasskey defines model for UserPasskey.
+type UserPasskey struct {
+	AAGUID string `json:"aaguid"`
+
+	// Attestation Who vouches for what the authenticator says of itself.
+	Attestation       UserPasskeyAttestation `json:"attestation"`
+	AttestationFormat *string                `json:"attestationFormat,omitempty"`
+
+	// BackedUp Whether it is.
+	BackedUp bool `json:"backedUp"`
+
+	// BackupEligible Whether it may be synchronised.
+	BackupEligible bool    `json:"backupEligible"`
+	Browser        *string `json:"browser,omitempty"`
+
+	// Class What kind of authenticator holds it, as facts name it; empty if that is not known.
+	Class   string    `json:"class"`
+	Created time.Time `json:"created"`
+
+	// CredentialID Its ID here.
+	CredentialID string `json:"credentialID"`
+
+	// Held The same in words.
+	Held     string     `json:"held"`
+	LastUsed *time.Time `json:"lastUsed,omitempty"`
+
+	// Name What the user calls it.
+	Name *string `json:"name,omitempty"`
+
+	// OS On which it was created.
+	OS *string `json:"os,omitempty"`
+
+	// Provider The name of the authenticator.
+	Provider   *string   `json:"provider,omitempty"`
+	RpID       *string   `json:"rpID,omitempty"`
+	Transports *[]string `json:"transports,omitempty"`
+
+	// WebauthnID Its WebAuthn credential ID, in base64url without padding.
+	WebauthnID string `json:"webauthnID"`
+
+	// Where Whether it can be used in the environments, as far as is known.
+	Where []PasskeyReach `json:"where"`
+}
+
+// UserPasskeyAttestation Who vouches for what the authenticator says of itself.
+type UserPasskeyAttestation string
+
+// UserProfile defines model for UserProfile.
+type UserProfile struct {
+	Bars []UserBar `json:"bars"`
+
+	// Counts What the history comes to for the user as a whole: declined offers, pauses, budgets.
+	Counts []UserCount `json:"counts"`
+
+	// Environments In which the user was seen, the latest first, at most ten.
+	Environments []UserEnvironment `json:"environments"`
+
+	// Events How many events the history is folded from.
+	Events *int32   `json:"events,omitempty"`
+	Labels []string `json:"labels"`
+
+	// LabelsDeclared Those that the policy declares.
+	LabelsDeclared *[]string `json:"labelsDeclared,omitempty"`
+
+	// Lacks Why counts, bars and what would be offered are not known.
+	Lacks *string `json:"lacks,omitempty"`
+
+	// Passkeys The oldest first.
+	Passkeys []UserPasskey `json:"passkeys"`
+
+	// PasskeysDeleted How many there were that are deleted, as far as it is known.
+	PasskeysDeleted int32        `json:"passkeysDeleted"`
+	User            OperatorUser `json:"user"`
+
+	// WrongCodes One-time codes that were wrong since the user last proved to be who they are.
+	WrongCodes int32 `json:"wrongCodes"`
+}
+
+// UserProspect What would be decided if the user came from this environment just now, as far as is known of it; it is taken for one that supports passkeys. It is no decision, and not recorded.
+type UserProspect struct {
+	Offered bool `json:"offered"`
+
+	// Reason Why nothing would be offered.
+	Reason *string `json:"reason,omitempty"`
+
+	// Row The row of the policy that answers.
+	Row string `json:"row"`
+	Tag string `json:"tag"`
+
+	// Until When that ends, if it does by itself.
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// UserSessionsRevokeReq defines model for UserSessionsRevokeReq.
+type UserSessionsRevokeReq struct {
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+
+	// SessionID The only one that is to be revoked.
+	SessionID *string `json:"sessionID,omitempty"`
+}
+
+// UserStatusReq defines model for UserStatusReq.
+type UserStatusReq struct {
+	// Reason Why.
+	Reason *string             `json:"reason,omitempty"`
+	Status UserStatusReqStatus `json:"status"`
+}
+
+// UserStatusReqStatus defines model for UserStatusReq.Status.
+type UserStatusReqStatus string
+
+// UserTimeline defines model for UserTimeline.
+type UserTimeline struct {
+	Entries []TimelineEntry `json:"entries"`
+	Lacks   []TimelineLack  `json:"lacks"`
+
+	// Next Goes on, as `before`; absent at the end.
+	Next *string `json:"next,omitempty"`
+}
+
+// WebhookDeadLetter defines model for WebhookDeadLetter.
+type WebhookDeadLetter = rest.WebhookDeadLetter
+
+// WebhookDeadLetterList defines model for WebhookDeadLetterList.
+type WebhookDeadLetterList = rest.WebhookDeadLetterList
+
+// WebhookDelivery defines model for WebhookDelivery.
+type WebhookDelivery = rest.WebhookDelivery
+
+// WebhookDeliveryList defines model for WebhookDeliveryList.
+type WebhookDeliveryList = rest.WebhookDeliveryList
+
+// WebhookReplayReq defines model for WebhookReplayReq.
+type WebhookReplayReq = rest.WebhookReplayReq
+
+// WebhookReplayRsp defines model for WebhookReplayRsp.
+type WebhookReplayRsp = rest.WebhookReplayRsp
+
+// CredentialID defines model for credentialID.
+type CredentialID = string
+
 // DecisionID defines model for decisionID.
 type DecisionID = string
 
+// EventID defines model for eventID.
+type EventID = string
+
 // Filter defines model for filter.
 type Filter = []string
+
+// KeyID defines model for keyID.
+type KeyID = string
 
 // ListName defines model for listName.
 type ListName = string
@@ -1531,17 +2381,29 @@ type ListName = string
 // Number defines model for number.
 type Number = int32
 
+// OperatorID defines model for operatorID.
+type OperatorID = string
+
 // Page defines model for page.
 type Page = int32
 
 // PageSize defines model for pageSize.
 type PageSize = int32
 
+// ProjectID defines model for projectID.
+type ProjectID = string
+
 // Sort defines model for sort.
 type Sort = string
 
 // SwitchName defines model for switchName.
 type SwitchName = string
+
+// UserID defines model for userID.
+type UserID = string
+
+// WebhookEndpointID defines model for webhookEndpointID.
+type WebhookEndpointID = string
 
 // Error defines model for Error.
 type Error = ErrorRsp
@@ -1572,6 +2434,27 @@ type GetAdoptionParams struct {
 
 // GetAdoptionParamsUnit defines parameters for GetAdoption.
 type GetAdoptionParamsUnit string
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Type Types of events, separated by commas.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+
+	// Actor The name of who did it, or the ID of an operator.
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ProjectID Only what concerns this project.
+	ProjectID *string `form:"projectID,omitempty" json:"projectID,omitempty"`
+
+	// Since Only what was done at this time (RFC 3339) or later.
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Before The cursor that an answer has as `next`.
+	Before *string `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit Most events of an answer.
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
 
 // ListDecisionsParams defines parameters for ListDecisions.
 type ListDecisionsParams struct {
@@ -1612,11 +2495,68 @@ type StreamDecisionsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// FindUsersParams defines parameters for FindUsers.
+type FindUsersParams struct {
+	// Query What is known of the user.
+	Query *string `form:"query,omitempty" json:"query,omitempty"`
+
+	// Page From 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Most items of a page.
+	PageSize *PageSize `form:"pageSize,omitempty" json:"pageSize,omitempty"`
+}
+
+// GetUserTimelineParams defines parameters for GetUserTimeline.
+type GetUserTimelineParams struct {
+	// Kind Kinds of entries, separated by commas; without it all.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Before The cursor that an answer has as `next`.
+	Before *string `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit Most entries of an answer.
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListProjectWebhookDeadLettersParams defines parameters for ListProjectWebhookDeadLetters.
+type ListProjectWebhookDeadLettersParams struct {
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
+	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
+	Filter *Filter `form:"filter[],omitempty" json:"filter[],omitempty"`
+
+	// Page From 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Most items of a page.
+	PageSize *PageSize `form:"pageSize,omitempty" json:"pageSize,omitempty"`
+}
+
+// ListProjectWebhookDeliveriesParams defines parameters for ListProjectWebhookDeliveries.
+type ListProjectWebhookDeliveriesParams struct {
+	// Sort `field:asc` or `field:desc`; empty for the list's own order.
+	Sort *Sort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
+	Filter *Filter `form:"filter[],omitempty" json:"filter[],omitempty"`
+
+	// Page From 1.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Most items of a page.
+	PageSize *PageSize `form:"pageSize,omitempty" json:"pageSize,omitempty"`
+}
+
 // JudgeDecisionJSONRequestBody defines body for JudgeDecision for application/json ContentType.
 type JudgeDecisionJSONRequestBody = DecisionJudgeReq
 
 // ChangeOperatorListJSONRequestBody defines body for ChangeOperatorList for application/json ContentType.
 type ChangeOperatorListJSONRequestBody = OperatorListChangeReq
+
+// CreateOperatorJSONRequestBody defines body for CreateOperator for application/json ContentType.
+type CreateOperatorJSONRequestBody = OperatorCreateReq
 
 // SteerPolicyCanaryJSONRequestBody defines body for SteerPolicyCanary for application/json ContentType.
 type SteerPolicyCanaryJSONRequestBody = PolicyCanaryReq
@@ -1635,6 +2575,27 @@ type PushPolicyRevisionJSONRequestBody = PolicyPushReq
 
 // SteerPolicyShadowJSONRequestBody defines body for SteerPolicyShadow for application/json ContentType.
 type SteerPolicyShadowJSONRequestBody = PolicyShadowReq
+
+// CreateProjectKeyJSONRequestBody defines body for CreateProjectKey for application/json ContentType.
+type CreateProjectKeyJSONRequestBody = ProjectKeyCreateReq
+
+// BarUserJSONRequestBody defines body for BarUser for application/json ContentType.
+type BarUserJSONRequestBody = UserBarReq
+
+// EraseUserJSONRequestBody defines body for EraseUser for application/json ContentType.
+type EraseUserJSONRequestBody = UserEraseReq
+
+// SetLabelsOfUserJSONRequestBody defines body for SetLabelsOfUser for application/json ContentType.
+type SetLabelsOfUserJSONRequestBody = UserLabelsReq
+
+// RevokeUserSessionsJSONRequestBody defines body for RevokeUserSessions for application/json ContentType.
+type RevokeUserSessionsJSONRequestBody = UserSessionsRevokeReq
+
+// SetUserStatusJSONRequestBody defines body for SetUserStatus for application/json ContentType.
+type SetUserStatusJSONRequestBody = UserStatusReq
+
+// ReplayProjectWebhookDeadLettersJSONRequestBody defines body for ReplayProjectWebhookDeadLetters for application/json ContentType.
+type ReplayProjectWebhookDeadLettersJSONRequestBody = WebhookReplayReq
 
 // TurnSwitchJSONRequestBody defines body for TurnSwitch for application/json ContentType.
 type TurnSwitchJSONRequestBody = SwitchReq

@@ -1,5 +1,6 @@
 // Package audit tells what was done to an installation: who changed which project, key, issuer, operator or policy. Each event is a message
-// of the stream PASSKEY_AUDIT, as api/asyncapi.yaml describes it, and holds names, never a secret or a hash of one, and nothing of a user.
+// of the stream PASSKEY_AUDIT, as api/asyncapi.yaml describes it, and holds names, never a secret or a hash of one, and of a user nothing
+// but the ID, and what an operator changed.
 //
 // A Recorder returns when the event is on disk; a Queue does not wait, holds a bounded number, and counts what it had to drop. The package
 // touches the stream and nothing else.
@@ -79,6 +80,8 @@ type OperatorAccount struct {
 	ID   ident.OperatorID `json:"id"`
 	Name string           `json:"name,omitempty"` // empty = it could not be read
 	Role string           `json:"role,omitempty"`
+	// The only projects that the operator sees; empty = all
+	Projects []ident.ProjectID `json:"projects,omitempty"`
 }
 
 // Event says what was done, once. Whoever records it sets what is the same of all; the rest is of some types only.
@@ -116,6 +119,14 @@ type Event struct {
 	RolledBack    bool     `json:"rolledBack,omitempty"`
 	Step          string   `json:"step,omitempty"`  // of a revision that is tried
 	Share         int      `json:"share,omitempty"` // of users or decisions, of 10,000, by which it is
+
+	// What an operator did to a user, or for the endpoint of a webhook
+	User       ident.UserID       `json:"user,omitempty"`
+	Act        string             `json:"act,omitempty"`
+	Was        []string           `json:"was,omitempty"`        // what the act changes, before it
+	Now        []string           `json:"now,omitempty"`        // the same after it
+	Credential ident.CredentialID `json:"credential,omitempty"` // of a passkey
+	EventID    ident.EventID      `json:"eventID,omitempty"`    // of a bar
 
 	Reason string `json:"reason,omitempty"`
 	Limit  string `json:"limit,omitempty"` // the setting

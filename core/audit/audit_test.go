@@ -131,7 +131,9 @@ func open(t *testing.T) *bus.Bus {
 
 func TestAnOperatorIsToldWithoutTheTokenAndItsHash(t *testing.T) {
 	t.Parallel()
-	o, text, err := operator.New("Ada", operator.Approver, 0, "keyward operator create", time.Now())
+	o, text, err := operator.New(
+		operator.Wanted{Name: "Ada", Role: operator.Approver, By: "keyward operator create"}, time.Now(),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

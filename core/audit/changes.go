@@ -96,5 +96,5 @@ func OperatorChanges(before, after *operator.Operator) []Event {
 }
 
 func shownOperator(o *operator.Operator) *OperatorAccount {
-	return &OperatorAccount{ID: o.ID, Name: o.Name, Role: string(o.Role)}
+	return &OperatorAccount{ID: o.ID, Name: o.Name, Role: string(o.Role), Projects: o.Projects}
 }

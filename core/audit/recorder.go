@@ -81,6 +81,9 @@ func (r *Recorder) publish(ctx context.Context, msg *nats.Msg) error {
 func (r *Recorder) message(ctx context.Context, e Event) *nats.Msg {
 	now := r.now()
 	e.Schema, e.ID, e.CreatedMs, e.Actor, e.Instance = schemaVersion, ident.NewAuditID(), now.UnixMilli(), r.actor, r.instance
+	if by, ok := reqctx.OperatorOf(ctx); ok {
+		e.Actor = Actor{Kind: Operator, Name: by.Name, ID: by.ID} // whatever service does it for the operator
+	}
 	e.RequestID, e.CallerKey, e.Reason = reqctx.RequestID(ctx), reqctx.CallerKey(ctx), shortened(e.Reason)
 	about, from := noProject, source
 	if e.Project != "" {

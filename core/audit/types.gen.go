@@ -46,6 +46,8 @@ const (
 	OperatorCreated Type = "operator-created"
 	// OperatorRevoked: An operator was revoked: the token has stopped working.
 	OperatorRevoked Type = "operator-revoked"
+	// OperatorActed: An operator did something to a user, or had dead letters of a webhook endpoint delivered again.
+	OperatorActed Type = "operator-acted"
 	// PolicyReplaced: Another policy answers in a process. Each process of the decision service tells of it, also when it starts: then there is none before.
 	PolicyReplaced Type = "policy-replaced"
 	// PolicyRefused: Changed policy files were refused in a process of the decision service, and the policy before goes on answering.
@@ -90,6 +92,7 @@ func Types() []Type {
 		StartedUnencrypted,
 		OperatorCreated,
 		OperatorRevoked,
+		OperatorActed,
 		PolicyReplaced,
 		PolicyRefused,
 		PolicyPushed,

@@ -7,6 +7,7 @@ package operator
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,8 +27,8 @@ type Role string
 const (
 	Viewer   Role = "viewer"   // reads
 	Author   Role = "author"   // pushes revisions of the policy
-	Approver Role = "approver" // makes them live, and takes them back
-	Admin    Role = "admin"    // manages operators
+	Approver Role = "approver" // makes them live, takes them back, and acts on users
+	Admin    Role = "admin"    // manages operators and keys, and erases users
 )
 
 // Roles returns every role, from the least on. It is the caller's own.
@@ -44,8 +45,12 @@ func (r Role) Covers(needed Role) bool {
 	return has >= 0 && takes >= 0 && has >= takes
 }
 
-// schemaVersion is of a stored operator; members that are only added do not change it.
-const schemaVersion = 1
+// Schemas of a stored operator; members that are only added do not change it. Who is limited to some projects has one of their own: a
+// version that does not know of limits would let such an operator see all, and takes nobody for what it cannot read.
+const (
+	schemaUnlimited = 1
+	schemaLimited   = 2
+)
 
 // maxName bounds names, in characters.
 const maxName = 100
@@ -56,34 +61,63 @@ type Operator struct {
 	ID        ident.OperatorID   `json:"id"`
 	Name      string             `json:"name"`
 	Role      Role               `json:"role"`
-	Hash      project.SecretHash `json:"hash"` // of the secret of the token
+	Projects  []ident.ProjectID  `json:"projects,omitempty"` // the only ones that the operator sees; none = all
+	Hash      project.SecretHash `json:"hash"`               // of the secret of the token
 	CreatedMs int64              `json:"createdMs"`
 	ExpiresMs int64              `json:"expiresMs,omitempty"` // 0 = never
 	CreatedBy string             `json:"createdBy"`           // the command, or the ID of an operator
 }
 
-// New makes an operator, and returns the text of its token, which nobody can read again. lifetime 0 = for ever.
-func New(name string, role Role, lifetime time.Duration, by string, now time.Time) (Operator, string, error) {
+// Wanted is an operator to make.
+type Wanted struct {
+	Name     string
+	Role     Role
+	Projects []ident.ProjectID // the only ones that the operator is to see; none = all
+	Lifetime time.Duration     // of the token; 0 = for ever
+	By       string            // the command, or the ID of an operator
+}
+
+// maxProjects bounds to how many projects an operator may be limited: a filter for each call looks through them.
+const maxProjects = 100
+
+// New makes an operator, and returns the text of its token, which nobody can read again.
+func New(w Wanted, now time.Time) (Operator, string, error) {
 	switch {
-	case strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > maxName:
+	case strings.TrimSpace(w.Name) == "" || utf8.RuneCountInString(w.Name) > maxName:
 		return Operator{}, "", fault.Field("name", "must be 1 to %d characters long", maxName)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case !utf8.ValidString(w.Name) || strings.ContainsFunc(w.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return Operator{}, "", fault.Field("name", "must have printable characters alone")
-	case !role.Known():
+	case !w.Role.Known():
 		return Operator{}, "", fault.Field("role", "must be %s", words(Roles()))
-	case lifetime < 0:
+	case w.Lifetime < 0:
 		return Operator{}, "", fault.Field("expires", "must not be in the past")
+	case len(w.Projects) > maxProjects:
+		return Operator{}, "", fault.Field("projects", "must be at most %d", maxProjects)
+	}
+	for _, one := range w.Projects {
+		if _, err := ident.ParseProjectID(string(one)); err != nil {
+			return Operator{}, "", fault.Field("projects", "%q is no ID of a project", one)
+		}
 	}
 	token := newToken(ident.NewOperatorID())
 	o := Operator{
-		Schema: schemaVersion, ID: token.ID, Name: name, Role: role, Hash: project.HashSecret(token.Secret), CreatedMs: now.UnixMilli(),
-		CreatedBy: by,
+		Schema: schemaUnlimited, ID: token.ID, Name: w.Name, Role: w.Role, Projects: slices.Clone(w.Projects),
+		Hash: project.HashSecret(token.Secret), CreatedMs: now.UnixMilli(), CreatedBy: w.By,
 	}
-	if lifetime > 0 {
-		o.ExpiresMs = now.Add(lifetime).UnixMilli()
+	if o.Limited() {
+		o.Schema = schemaLimited
+	}
+	if w.Lifetime > 0 {
+		o.ExpiresMs = now.Add(w.Lifetime).UnixMilli()
 	}
 	return o, token.Text(), nil
 }
+
+// Limited reports whether the operator sees some projects alone.
+func (o Operator) Limited() bool { return len(o.Projects) > 0 }
+
+// Sees reports whether a project is one that the operator sees.
+func (o Operator) Sees(p ident.ProjectID) bool { return !o.Limited() || slices.Contains(o.Projects, p) }
 
 func words(roles []Role) string {
 	texts := make([]string, len(roles))
@@ -108,8 +142,10 @@ func decode(raw []byte, into *Operator) error {
 		return err
 	}
 	switch {
-	case into.Schema < 1 || into.Schema > schemaVersion:
-		return fmt.Errorf("an operator of version %d cannot be read by this one, which knows those up to %d", into.Schema, schemaVersion)
+	case into.Schema < 1 || into.Schema > schemaLimited:
+		return fmt.Errorf("an operator of version %d cannot be read by this one, which knows those up to %d", into.Schema, schemaLimited)
+	case into.Schema == schemaLimited && !into.Limited():
+		return errors.New("an operator who is limited to some projects has none")
 	case !into.Role.Known():
 		return fmt.Errorf("there is no role %q", into.Role)
 	}

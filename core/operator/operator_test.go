@@ -3,11 +3,13 @@ package operator_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/operator"
 )
 
@@ -30,7 +32,9 @@ func TestARoleMayDoWhatTheOnesBeforeItMay(t *testing.T) {
 
 func TestATokenSaysWhoseItIsAndItsHashMatchesItAlone(t *testing.T) {
 	t.Parallel()
-	o, text, err := operator.New("Ada", operator.Author, time.Hour, "keyward operator create", now)
+	o, text, err := operator.New(
+		operator.Wanted{Name: "Ada", Role: operator.Author, Lifetime: time.Hour, By: "keyward operator create"}, now,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +52,8 @@ func TestATokenSaysWhoseItIsAndItsHashMatchesItAlone(t *testing.T) {
 	if err != nil || strings.Contains(string(stored), token.Secret) || strings.Contains(fmt.Sprint(o), token.Secret) {
 		t.Errorf("the secret is stored or printed: %s", stored)
 	}
-	if forever, _, err := operator.New("Ada", operator.Viewer, 0, "", now); err != nil || forever.Expired(now.AddDate(100, 0, 0)) {
+	forever, _, err := operator.New(operator.Wanted{Name: "Ada", Role: operator.Viewer}, now)
+	if err != nil || forever.Expired(now.AddDate(100, 0, 0)) {
 		t.Errorf("%v, %v", forever, err)
 	}
 }
@@ -60,25 +65,44 @@ func TestAnOperatorThatCouldNotBeOneIsNotMade(t *testing.T) {
 		role     operator.Role
 		lifetime time.Duration
 		field    string
+		projects []ident.ProjectID
 	}{
-		"without a name":                {"  ", operator.Viewer, 0, "name"},
-		"with a long name":              {strings.Repeat("ä", 101), operator.Viewer, 0, "name"},
-		"with a name of two lines":      {"a\nb", operator.Viewer, 0, "name"},
-		"with a name that is no text":   {"a\xff", operator.Viewer, 0, "name"},
-		"without a role":                {"a", "", 0, "role"},
-		"with a role that there is not": {"a", "owner", 0, "role"},
-		"that has expired":              {"a", operator.Viewer, -time.Second, "expires"},
+		"without a name":                {"  ", operator.Viewer, 0, "name", nil},
+		"with a long name":              {strings.Repeat("ä", 101), operator.Viewer, 0, "name", nil},
+		"with a name of two lines":      {"a\nb", operator.Viewer, 0, "name", nil},
+		"with a name that is no text":   {"a\xff", operator.Viewer, 0, "name", nil},
+		"without a role":                {"a", "", 0, "role", nil},
+		"with a role that there is not": {"a", "owner", 0, "role", nil},
+		"limited to what is no project": {"a", operator.Viewer, 0, "projects", []ident.ProjectID{"pro-1", "x"}},
+		"limited to too many projects":  {"a", operator.Viewer, 0, "projects", slices.Repeat([]ident.ProjectID{"pro-1"}, 101)},
+		"that has expired":              {"a", operator.Viewer, -time.Second, "expires", nil},
 	} {
-		_, _, err := operator.New(c.name, c.role, c.lifetime, "", now)
+		_, _, err := operator.New(operator.Wanted{Name: c.name, Role: c.role, Lifetime: c.lifetime, Projects: c.projects}, now)
 		if err == nil || len(fault.As(err).Validation) != 1 || fault.As(err).Validation[0].Field != c.field {
 			t.Errorf("one %s: %v", name, err)
 		}
 	}
 }
 
+func TestALimitedOperatorSeesItsProjectsAlone(t *testing.T) {
+	t.Parallel()
+	limited, _, err := operator.New(operator.Wanted{Name: "Ada", Role: operator.Admin, Projects: []ident.ProjectID{"pro-1", "pro-2"}}, now)
+	if err != nil || !limited.Limited() || !limited.Sees("pro-1") || !limited.Sees("pro-2") || limited.Sees("pro-3") || limited.Sees("") {
+		t.Errorf("%v, %v", limited, err)
+	}
+	// A version that does not know of limits would let it see all.
+	if limited.Schema != 2 {
+		t.Errorf("it is stored as version %d", limited.Schema)
+	}
+	all, _, err := operator.New(operator.Wanted{Name: "Ada", Role: operator.Viewer}, now)
+	if err != nil || all.Limited() || !all.Sees("pro-3") || all.Schema != 1 {
+		t.Errorf("%v of version %d, %v", all, all.Schema, err)
+	}
+}
+
 func TestWhatIsNoTokenIsNotTakenForOne(t *testing.T) {
 	t.Parallel()
-	_, good, err := operator.New("Ada", operator.Viewer, 0, "", now)
+	_, good, err := operator.New(operator.Wanted{Name: "Ada", Role: operator.Viewer}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

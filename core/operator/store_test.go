@@ -63,7 +63,9 @@ func open(t *testing.T, bucket jetstream.KeyValue) *operator.Store {
 
 func made(t *testing.T, name string, lifetime time.Duration) (operator.Operator, string) {
 	t.Helper()
-	o, text, err := operator.New(name, operator.Author, lifetime, "keyward operator create", now)
+	o, text, err := operator.New(
+		operator.Wanted{Name: name, Role: operator.Author, Lifetime: lifetime, By: "keyward operator create"}, now,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -172,6 +173,10 @@ func (c *Client) message(ctx context.Context, method string, req any) (*nats.Msg
 	}
 	if key := reqctx.CallerKey(ctx); key != "" {
 		msg.Header.Set(callerKeyHeader, key)
+	}
+	if by, ok := reqctx.OperatorOf(ctx); ok {
+		msg.Header.Set(operatorHeader, string(by.ID))
+		msg.Header.Set(operatorNameHeader, url.QueryEscape(by.Name))
 	}
 	seed := reqctx.Seed(ctx)
 	if seed == "" && c.seeded[method] {

@@ -18,6 +18,9 @@ const (
 	requestIDHeader = "Keyward-Request-Id"
 	callerKeyHeader = "Keyward-Caller-Key"
 	seedHeader      = "Keyward-Seed"
+	// The operator whose call it is of; the name is percent-encoded, since it may have any letters
+	operatorHeader     = "Keyward-Operator"
+	operatorNameHeader = "Keyward-Operator-Name"
 
 	scope = "github.com/keyward/keyward/core/rpc"
 )

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,6 +169,10 @@ func (s *Server) context(header nats.Header) (context.Context, context.CancelFun
 	}
 	if key := header.Get(callerKeyHeader); key != "" {
 		ctx = reqctx.WithCallerKey(ctx, key)
+	}
+	if by := header.Get(operatorHeader); by != "" {
+		name, _ := url.QueryUnescape(header.Get(operatorNameHeader)) // the ID is enough
+		ctx = reqctx.WithOperator(ctx, reqctx.Operator{ID: ident.OperatorID(by), Name: name})
 	}
 	if seed := header.Get(seedHeader); seed != "" {
 		ctx = reqctx.WithSeed(ctx, ident.Seed(seed))

@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/place"
 )
 
@@ -50,12 +51,6 @@ type List = listing.List
 type EventList struct {
 	List
 	IncludeEngine bool `json:"includeEngine,omitempty"`
-}
-
-// ChallengePatch changes the status of one challenge.
-type ChallengePatch struct {
-	ID     ident.ChallengeID           `json:"id"`
-	Status rest.PasskeyChallengeStatus `json:"status"`
 }
 
 // Users is the part of the ceremony service that keeps accounts.
@@ -96,7 +91,7 @@ type Users interface {
 	ListChallenges(context.Context, ForUser[List]) (rest.PasskeyChallengeList, error)
 	// UpdateChallenge moves the status of a challenge forward, from pending to completed to consumed; away from pending it cannot be
 	// finished any more. 400 userID, passkeyChallengeID, status.
-	UpdateChallenge(context.Context, ForUser[ChallengePatch]) (rest.PasskeyChallenge, error)
+	UpdateChallenge(context.Context, ForUser[patch.Challenge]) (rest.PasskeyChallenge, error)
 }
 
 // Passkeys is the part of the ceremony service that runs WebAuthn ceremonies. In the requests the user ID is part of the body, as on the
@@ -129,19 +124,13 @@ type Passkeys interface {
 	MediationFinish(context.Context, ForProject[rest.PasskeyMediationFinishReq]) (Finished[rest.PasskeyMediationFinishRsp], error)
 }
 
-// IdentifierPatch changes the status of one identifier.
-type IdentifierPatch struct {
-	ID     ident.IdentifierID    `json:"id"`
-	Status rest.IdentifierStatus `json:"status"`
-}
-
 // Directory is the part of the ceremony service that keeps what users are known by and seen with.
 type Directory interface {
 	// CreateIdentifier gives a user an identifier. 409 identifierValue if any user of the project has it, this one included. 400
 	// userID, identifierType, identifierValue (also if the user has too many), status.
 	CreateIdentifier(context.Context, ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error)
 	// UpdateIdentifier changes the status of an identifier; of each type one at most is primary. 400 userID, identifierID, status.
-	UpdateIdentifier(context.Context, ForUser[IdentifierPatch]) (rest.Identifier, error)
+	UpdateIdentifier(context.Context, ForUser[patch.Identifier]) (rest.Identifier, error)
 	// DeleteIdentifier takes an identifier from a user. The value is free when it has returned. 400 userID, identifierID.
 	DeleteIdentifier(context.Context, ForUser[ident.IdentifierID]) (Empty, error)
 	// ListIdentifiers returns a page of the identifiers of the project. 400 and 503 as ListUsers.
@@ -215,12 +204,6 @@ type StepUps interface {
 	RedeemStepUp(context.Context, ForProject[ident.StepUpID]) (rest.StepUpRedeemRsp, error)
 }
 
-// SessionPatch changes the status of one session.
-type SessionPatch struct {
-	ID     ident.SessionID    `json:"id"`
-	Status rest.SessionStatus `json:"status"`
-}
-
 // ShortSession asks for a token of one session.
 type ShortSession struct {
 	ID      ident.SessionID            `json:"id"`
@@ -247,7 +230,7 @@ type Sessions interface {
 	//keyward:repeatable
 	GetLongSession(context.Context, ForProject[ident.SessionID]) (rest.LongSession, error)
 	// UpdateLongSession ends a session; how a session has ended stays. 400 longSessionID, status.
-	UpdateLongSession(context.Context, ForUser[SessionPatch]) (rest.LongSession, error)
+	UpdateLongSession(context.Context, ForUser[patch.Session]) (rest.LongSession, error)
 	// CreateShortSession returns a token of a session that is active, which counts as an action of the user. 400 userID (also if the
 	// user is disabled), longSessionID (also if the session has ended), appType, issuer.
 	CreateShortSession(context.Context, ForUser[ShortSession]) (rest.ShortSession, error)
@@ -263,12 +246,6 @@ type Sessions interface {
 	Keys(context.Context, ForProject[Empty]) (json.RawMessage, error)
 }
 
-// TokenPatch changes the status of one connect token.
-type TokenPatch struct {
-	ID     ident.ConnectTokenID    `json:"id"`
-	Status rest.ConnectTokenStatus `json:"status"`
-}
-
 // ConnectTokens is the part of the ceremony service that keeps connect tokens.
 type ConnectTokens interface {
 	// CreateConnectToken makes a token. Its secret is in this answer and nowhere else. 400 type, data.identifier, data.displayName,
@@ -279,7 +256,7 @@ type ConnectTokens interface {
 	//keyward:repeatable
 	ListConnectTokens(context.Context, ForProject[List]) (rest.ConnectTokenList, error)
 	// UpdateConnectToken changes the status; a consumed token stays consumed. 400 connectTokenID, status.
-	UpdateConnectToken(context.Context, ForProject[TokenPatch]) (Empty, error)
+	UpdateConnectToken(context.Context, ForProject[patch.Token]) (Empty, error)
 	// DeleteConnectToken deletes a token. 400 connectTokenID.
 	DeleteConnectToken(context.Context, ForProject[ident.ConnectTokenID]) (Empty, error)
 }
@@ -364,12 +341,6 @@ type Events interface {
 	Erase(context.Context, ForUser[Empty]) (Empty, error)
 }
 
-// WebhookPatch changes an endpoint.
-type WebhookPatch struct {
-	ID      ident.WebhookID               `json:"id"`
-	Changes rest.WebhookEndpointUpdateReq `json:"changes"`
-}
-
 // ForWebhook is a call about one endpoint of a project.
 type ForWebhook[T any] struct {
 	Project ident.ProjectID `json:"project"`
@@ -390,7 +361,7 @@ type Webhooks interface {
 	ListWebhooks(context.Context, ForProject[Empty]) (rest.WebhookEndpointList, error)
 	// UpdateWebhook changes an endpoint; what the request does not name stays as it is, and so does a password of stars. 400
 	// webhookEndpointID and for each field at fault.
-	UpdateWebhook(context.Context, ForProject[WebhookPatch]) (rest.WebhookEndpoint, error)
+	UpdateWebhook(context.Context, ForProject[patch.Webhook]) (rest.WebhookEndpoint, error)
 	// DeleteWebhook removes an endpoint and what is queued for it. 400 webhookEndpointID.
 	DeleteWebhook(context.Context, ForProject[ident.WebhookID]) (Empty, error)
 	// CreateWebhookSecret adds a secret that deliveries are signed with. It is in this answer and nowhere else. 400

@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/challenges"
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/connect"
+	"github.com/keyward/keyward/services/ceremony/desk"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/evaluation"
@@ -150,6 +151,10 @@ func assemble(cfg Config, d Deps, m metrics.Metrics) *Service {
 	s.meRoom = me.New(me.Deps{
 		Projects: d.Projects, Accounts: d.Accounts, Passkeys: s.passkeysRoom, Directory: s.directoryRoom,
 		Sessions: s.sessionsRoom, Codes: s.codesRoom, Sent: st.codes,
+	})
+	s.deskRoom = desk.New(desk.Deps{
+		Projects: d.Projects, Accounts: d.Accounts, Index: st.index, Users: s.directoryRoom, Sessions: s.sessionsRoom,
+		Labels: s.labellingRoom, Passkeys: s.passkeysRoom, Events: d.Events, Standings: d.Standings, Audit: d.Acts, Now: d.Now,
 	})
 	s.outbox = st.outbox
 	s.recheck = recheck.New(recheck.Deps{

@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/services/ceremony/challenges"
 	"github.com/keyward/keyward/services/ceremony/codes"
 	"github.com/keyward/keyward/services/ceremony/connect"
+	"github.com/keyward/keyward/services/ceremony/desk"
 	"github.com/keyward/keyward/services/ceremony/directory"
 	"github.com/keyward/keyward/services/ceremony/environments"
 	"github.com/keyward/keyward/services/ceremony/evaluation"
@@ -258,6 +259,8 @@ type Deps struct {
 	DNS        directory.DNS
 	Decision   service.Decision
 	Records    evaluation.Records   // of decisions
+	Standings  service.Standings    // nil: operators are not told what histories come to
+	Acts       desk.Audit           // nil: nobody is told what operators do to users
 	Audit      codes.Audit          // nil: nobody is told of guessed codes
 	AAGUIDs    AAGUIDs              // nil: no names
 	Unfinished directory.Unfinished // nil: what Lists finds
@@ -284,6 +287,7 @@ func (d Deps) validate() error {
 type (
 	environmentsRoom  = environments.Service
 	codesRoom         = codes.Service
+	deskRoom          = desk.Service
 	sessionsRoom      = sessions.Service
 	directoryRoom     = directory.Service
 	labellingRoom     = labelling.Service
@@ -301,6 +305,7 @@ type (
 type Service struct {
 	*environmentsRoom
 	*codesRoom
+	*deskRoom
 	*sessionsRoom
 	*directoryRoom
 	*labellingRoom
@@ -319,6 +324,7 @@ type Service struct {
 
 var (
 	_ service.Ceremony     = (*Service)(nil)
+	_ service.Desk         = (*Service)(nil)
 	_ service.UserImporter = (*Service)(nil)
 )
 

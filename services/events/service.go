@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/sighting"
+	"github.com/keyward/keyward/services/events/internal/admissible"
 	"github.com/keyward/keyward/services/events/internal/turn"
 )
 
@@ -100,7 +101,7 @@ func (s *Service) Run(ctx context.Context) {
 // is told without a proof so much is recorded of a user, and the rest refused: see budget.
 func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEventCreateReq]) (rest.PasskeyEvent, error) {
 	now := s.deps.Clock()
-	if err := validate(req.Body, now); err != nil {
+	if err := admissible.Check(req.Body, now); err != nil {
 		return rest.PasskeyEvent{}, err
 	}
 	a, err := s.deps.Accounts.Present(ctx, req.Project, req.User)
@@ -116,7 +117,7 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 		Type:        event.Type(req.Body.EventType),
 		CreatedMs:   now.UnixMilli(),
 		Expires:     value(req.Body.Expires),
-		Proven:      unproven(req.Body),
+		Proven:      admissible.Unproven(req.Body),
 		Process:     value(req.Body.ProcessID),
 		Environment: ident.EnvironmentID(value(req.Body.ClientEnvID)),
 		Credential:  value(req.Body.CredentialID),
@@ -139,40 +140,6 @@ func (s *Service) Create(ctx context.Context, req service.ForUser[rest.PasskeyEv
 		return rest.PasskeyEvent{}, err
 	}
 	return onWire(e), nil
-}
-
-func validate(body rest.PasskeyEventCreateReq, now time.Time) error {
-	var faults []fault.FieldError
-	if !event.Type(body.EventType).OnWire() {
-		faults = append(faults, fault.FieldError{Field: "eventType", Message: "is no type that callers may send"})
-	}
-	if body.Expires != nil {
-		end := time.Unix(*body.Expires, 0) // times the factor to milliseconds what is far below zero would be above it
-		if *body.Expires > 0 {
-			end = time.UnixMilli(event.Event{Expires: *body.Expires}.ExpiresMs())
-		}
-		switch {
-		case !end.After(now):
-			faults = append(faults, fault.FieldError{Field: "expires", Message: past(*body.Expires, end)})
-		case end.UTC().Year() > lastYear:
-			faults = append(faults, fault.FieldError{Field: "expires", Message: "must be before the year 10000; what has no end has no expires"})
-		}
-	}
-	if unproven(body) != nil && !event.Type(body.EventType).AnswersLogin() {
-		faults = append(faults, fault.FieldError{Field: "proven", Message: "only a type that begins with login- can be without a proof"})
-	}
-	if len(faults) > 0 {
-		return fault.Fields(faults...)
-	}
-	return nil
-}
-
-// lastYear is the last that can be written as a time of RFC 3339.
-const lastYear = 9999
-
-// past says of an end that is over what it was read as: most are durations that were taken for one.
-func past(said int64, at time.Time) string {
-	return fmt.Sprintf("must be a Unix time in the future, in seconds or milliseconds; %d is %s", said, at.UTC().Format(time.RFC3339))
 }
 
 // checkEnvironment refuses an environment that is none of the user's: an event would have an effect in it and nowhere else, so in none.
@@ -201,14 +168,6 @@ func (s *Service) checkEnvironment(ctx context.Context, a account.Account, e eve
 		return nil
 	}
 	return fault.Field("clientEnvID", "the user has no client environment %s", e.Environment)
-}
-
-// unproven returns what an event says of its proof: false, or nothing.
-func unproven(body rest.PasskeyEventCreateReq) *bool {
-	if body.Proven == nil || *body.Proven {
-		return nil
-	}
-	return body.Proven
 }
 
 // join reads only what an event of the type can belong to.

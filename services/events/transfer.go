@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/transfer"
 )
 
 var _ service.EventImporter = (*Service)(nil)
@@ -22,13 +23,13 @@ const importedAtOnce = 64
 
 // ImportEvents implements service.EventImporter. Events of one user are appended in the order given. Subscribers receive them like any
 // others: createdMs tells their age.
-func (s *Service) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
-	results := make([]service.Imported, len(req.Body.Events))
+func (s *Service) ImportEvents(ctx context.Context, req service.ForProject[transfer.EventImport]) ([]transfer.Imported, error) {
+	results := make([]transfer.Imported, len(req.Body.Events))
 	byUser := map[ident.UserID][]int{}
 	latest := s.deps.Clock().Add(aheadAtMost)
 	for i, e := range req.Body.Events {
 		if faults := importFaults(e, latest); len(faults) > 0 {
-			results[i] = service.Imported{Outcome: service.ImportRefused, Faults: faults}
+			results[i] = transfer.Imported{Outcome: transfer.ImportRefused, Faults: faults}
 			continue
 		}
 		byUser[e.User] = append(byUser[e.User], i)
@@ -46,7 +47,7 @@ func (s *Service) ImportEvents(ctx context.Context, req service.ForProject[servi
 
 // importOf appends what the log does not hold yet of one user's events.
 func (s *Service) importOf(
-	ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID, indexes []int, results []service.Imported,
+	ctx context.Context, req service.ForProject[transfer.EventImport], user ident.UserID, indexes []int, results []transfer.Imported,
 ) error {
 	known, refusal, err := s.known(ctx, req, user)
 	if err != nil {
@@ -57,10 +58,10 @@ func (s *Service) importOf(
 		e.Project = req.Project
 		switch {
 		case refusal != nil:
-			results[i] = service.Imported{Outcome: service.ImportRefused, Faults: refusal}
+			results[i] = transfer.Imported{Outcome: transfer.ImportRefused, Faults: refusal}
 			continue
 		case known[e.ID]:
-			results[i] = service.Imported{Outcome: service.ImportUnchanged}
+			results[i] = transfer.Imported{Outcome: transfer.ImportUnchanged}
 			continue
 		}
 		if !req.Body.DryRun {
@@ -69,14 +70,14 @@ func (s *Service) importOf(
 			}
 		}
 		known[e.ID] = true
-		results[i] = service.Imported{Outcome: service.ImportCreated}
+		results[i] = transfer.Imported{Outcome: transfer.ImportCreated}
 	}
 	return nil
 }
 
 // known returns the IDs of the user's events, or why none can be imported.
 func (s *Service) known(
-	ctx context.Context, req service.ForProject[service.EventImport], user ident.UserID,
+	ctx context.Context, req service.ForProject[transfer.EventImport], user ident.UserID,
 ) (map[ident.EventID]bool, []fault.FieldError, error) {
 	if _, err := s.deps.Accounts.Present(ctx, req.Project, user); err != nil {
 		if !errors.Is(err, account.ErrUnknown) {

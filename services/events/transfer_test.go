@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/transfer"
 )
 
 func TestAnImportTakesNoEventsThatAreToCome(t *testing.T) {
@@ -18,26 +19,26 @@ func TestAnImportTakesNoEventsThatAreToCome(t *testing.T) {
 		expires time.Time
 		want    string
 	}{
-		"of now":                                 {start, time.Time{}, service.ImportCreated},
-		"of long ago":                            {start.AddDate(-3, 0, 0), time.Time{}, service.ImportCreated},
-		"of a clock that is five minutes ahead":  {start.Add(5 * time.Minute), time.Time{}, service.ImportCreated},
-		"of a clock that is further ahead":       {start.Add(10 * time.Minute), time.Time{}, service.ImportRefused},
-		"of next year":                           {start.AddDate(1, 0, 0), time.Time{}, service.ImportRefused},
-		"a bar that is over, which is history":   {start.AddDate(0, -2, 0), start.AddDate(0, -1, 0), service.ImportCreated},
-		"of 1970, which is seconds for a moment": {time.UnixMilli(start.Unix()), time.Time{}, service.ImportRefused},
+		"of now":                                 {start, time.Time{}, transfer.ImportCreated},
+		"of long ago":                            {start.AddDate(-3, 0, 0), time.Time{}, transfer.ImportCreated},
+		"of a clock that is five minutes ahead":  {start.Add(5 * time.Minute), time.Time{}, transfer.ImportCreated},
+		"of a clock that is further ahead":       {start.Add(10 * time.Minute), time.Time{}, transfer.ImportRefused},
+		"of next year":                           {start.AddDate(1, 0, 0), time.Time{}, transfer.ImportRefused},
+		"a bar that is over, which is history":   {start.AddDate(0, -2, 0), start.AddDate(0, -1, 0), transfer.ImportCreated},
+		"of 1970, which is seconds for a moment": {time.UnixMilli(start.Unix()), time.Time{}, transfer.ImportRefused},
 	} {
 		e := event.Event{ID: "pke-1", User: "usr-1", Type: event.UserLoginBlacklisted, CreatedMs: c.at.UnixMilli()}
 		if !c.expires.IsZero() {
 			e.Expires = c.expires.Unix()
 		}
-		got, err := w.ImportEvents(t.Context(), service.ForProject[service.EventImport]{
-			Project: project, Body: service.EventImport{Events: []event.Event{e}, DryRun: true},
+		got, err := w.ImportEvents(t.Context(), service.ForProject[transfer.EventImport]{
+			Project: project, Body: transfer.EventImport{Events: []event.Event{e}, DryRun: true},
 		})
 		if err != nil || len(got) != 1 || got[0].Outcome != c.want {
 			t.Errorf("an event %s: got %+v, %v, want %s", name, got, err, c.want)
 			continue
 		}
-		if c.want == service.ImportRefused && (len(got[0].Faults) != 1 || got[0].Faults[0].Field != "createdMs") {
+		if c.want == transfer.ImportRefused && (len(got[0].Faults) != 1 || got[0].Faults[0].Field != "createdMs") {
 			t.Errorf("an event %s: refused for %+v", name, got[0].Faults)
 		}
 	}
@@ -62,10 +63,10 @@ func TestAnImportTakesNoEventsThatMeanNothing(t *testing.T) {
 		"an environment of before":       {event.Event{Type: event.LoginError, Environment: "laptop"}, ""},
 	} {
 		c.event.ID, c.event.User, c.event.CreatedMs = "pke-1", "usr-1", start.UnixMilli()
-		got, err := w.ImportEvents(t.Context(), service.ForProject[service.EventImport]{
-			Project: project, Body: service.EventImport{Events: []event.Event{c.event}, DryRun: true},
+		got, err := w.ImportEvents(t.Context(), service.ForProject[transfer.EventImport]{
+			Project: project, Body: transfer.EventImport{Events: []event.Event{c.event}, DryRun: true},
 		})
-		refused := len(got) == 1 && got[0].Outcome == service.ImportRefused
+		refused := len(got) == 1 && got[0].Outcome == transfer.ImportRefused
 		if err != nil || len(got) != 1 || refused != (c.want != "") {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 			continue

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/secret"
 	"github.com/keyward/keyward/core/service"
@@ -226,7 +227,7 @@ func (w *Webhooks) update(
 }
 
 // UpdateWebhook implements service.Webhooks. A password of stars, as lists show it, is left as it is.
-func (w *Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (rest.WebhookEndpoint, error) {
+func (w *Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[patch.Webhook]) (rest.WebhookEndpoint, error) {
 	c := req.Body.Changes
 	var names []string
 	changed, err := w.update(ctx, req.Project, req.Body.ID, func(e *webhook.Endpoint) error {

@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/sdk/webhook"
 )
@@ -319,8 +320,8 @@ func TestAnEndpointThatIsGoneIsLeftAloneUntilItIsChangedAndThenGetsWhatWaited(t 
 		t.Errorf("it is told %d times that it ended", n)
 	}
 	gone.Store(false)
-	changed, err := d.UpdateWebhook(t.Context(), service.ForProject[service.WebhookPatch]{
-		Project: project, Body: service.WebhookPatch{ID: ident.WebhookID(made.ID), Changes: rest.WebhookEndpointUpdateReq{URL: &r.URL}},
+	changed, err := d.UpdateWebhook(t.Context(), service.ForProject[patch.Webhook]{
+		Project: project, Body: patch.Webhook{ID: ident.WebhookID(made.ID), Changes: rest.WebhookEndpointUpdateReq{URL: &r.URL}},
 	})
 	if err != nil || changed.GoneMs != nil || changed.URL != r.URL || changed.Secret != nil {
 		t.Errorf("the changed endpoint is %+v, %v", changed, err)

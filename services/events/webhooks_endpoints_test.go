@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events/internal/webhook"
 	"github.com/keyward/keyward/services/events/internal/webhook/queue"
@@ -75,15 +76,15 @@ func TestAnEndpointIsKeptAndItsSecretsAreShownOnce(t *testing.T) {
 	if err != nil || len(other.WebhookEndpoints) != 0 {
 		t.Errorf("another project sees %v, %v", other, err)
 	}
-	patch := func(changes rest.WebhookEndpointUpdateReq) error {
+	change := func(changes rest.WebhookEndpointUpdateReq) error {
 		_, err := d.UpdateWebhook(
 			t.Context(),
-			service.ForProject[service.WebhookPatch]{Project: project, Body: service.WebhookPatch{ID: ident.WebhookID(made.ID), Changes: changes}},
+			service.ForProject[patch.Webhook]{Project: project, Body: patch.Webhook{ID: ident.WebhookID(made.ID), Changes: changes}},
 		)
 		return err
 	}
 	// The password comes back as it was shown.
-	if err := patch(rest.WebhookEndpointUpdateReq{URL: new("https://example.org/"), BasicAuthPassword: new("********")}); err != nil {
+	if err := change(rest.WebhookEndpointUpdateReq{URL: new("https://example.org/"), BasicAuthPassword: new("********")}); err != nil {
 		t.Fatal(err)
 	}
 	if list, err = d.ListWebhooks(t.Context(), service.ForProject[service.Empty]{Project: project}); err != nil {
@@ -96,9 +97,9 @@ func TestAnEndpointIsKeptAndItsSecretsAreShownOnce(t *testing.T) {
 	); diff != "" {
 		t.Error(diff)
 	}
-	expectFault(t, patch(rest.WebhookEndpointUpdateReq{URL: new("ftp://x"), SubscribedEvents: &[]string{"x"}}), "url", "subscribedEvents")
-	expectFault(t, patch(rest.WebhookEndpointUpdateReq{CustomHeaders: &map[string]string{"Authorization": "x"}}), "customHeaders")
-	if err := patch(rest.WebhookEndpointUpdateReq{BasicAuthUsername: new(""), BasicAuthPassword: new("")}); err != nil {
+	expectFault(t, change(rest.WebhookEndpointUpdateReq{URL: new("ftp://x"), SubscribedEvents: &[]string{"x"}}), "url", "subscribedEvents")
+	expectFault(t, change(rest.WebhookEndpointUpdateReq{CustomHeaders: &map[string]string{"Authorization": "x"}}), "customHeaders")
+	if err := change(rest.WebhookEndpointUpdateReq{BasicAuthUsername: new(""), BasicAuthPassword: new("")}); err != nil {
 		t.Fatal(err)
 	}
 	if list, err = d.ListWebhooks(
@@ -374,8 +375,8 @@ func TestWhatIsDoneToAnEndpointIsToldAndWhatFailsOrChangesNothingIsNot(t *testin
 		{URL: new("https://example.com/")}, {URL: new("ftp://example.com/")},
 		{URL: new("https://example.com/new"), SubscribedEvents: &[]string{"*"}, BasicAuthPassword: new("********")},
 	} {
-		patch := service.WebhookPatch{ID: id, Changes: changes}
-		_, err := d.UpdateWebhook(t.Context(), service.ForProject[service.WebhookPatch]{Project: project, Body: patch})
+		change := patch.Webhook{ID: id, Changes: changes}
+		_, err := d.UpdateWebhook(t.Context(), service.ForProject[patch.Webhook]{Project: project, Body: change})
 		if refused := *changes.URL == "ftp://example.com/"; (err != nil) != refused {
 			t.Fatal(err)
 		}

@@ -6,9 +6,11 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/events/internal/webhook"
 	"github.com/keyward/keyward/services/events/internal/webhook/queue"
@@ -136,6 +138,12 @@ func (w *Webhooks) ReplayWebhookDeadLetters(
 	}
 	if err := w.lists.Replay(ctx, e, letters); err != nil {
 		return rest.WebhookReplayRsp{}, unavailable(err)
+	}
+	if _, byOperator := reqctx.OperatorOf(ctx); byOperator && w.deps.Audit != nil {
+		const act = "dead-letters-replayed"
+		w.deps.Audit.Add(ctx, audit.Event{
+			Type: audit.OperatorActed, Project: req.Project, Webhook: req.Webhook, Act: act, Count: len(letters),
+		})
 	}
 	return rest.WebhookReplayRsp{Queued: int32(len(letters))}, nil
 }

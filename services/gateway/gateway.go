@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +33,7 @@ import (
 	"github.com/keyward/keyward/services/gateway/internal/eventstream"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 	"github.com/keyward/keyward/services/gateway/internal/issuer"
+	"github.com/keyward/keyward/services/gateway/internal/operating"
 	"github.com/keyward/keyward/services/gateway/internal/operation"
 	"github.com/keyward/keyward/services/gateway/internal/userapi"
 )
@@ -44,6 +44,8 @@ type (
 	Projects = admission.Projects
 	// Operators knows who runs the installation. operator.Store is one.
 	Operators = admission.Operators
+	// Operating are what the operations of the Operator API are of.
+	Operating = operating.Services
 	// Limits counts calls. ratelimit.Limiter is one.
 	Limits = admission.Limits
 	// Feed is the stream of events that clients follow. feed.Feed is one.
@@ -63,12 +65,9 @@ type Deps struct {
 	Webhooks service.Webhooks
 	// Explanations say why decisions were made; needed only with the page for trying things out.
 	Explanations service.Explanations
-	// Policies and Operators are needed only with the Operator API.
-	Policies  service.Policies
-	Decisions service.Decisions // of the same
-	Adoption  service.Adoption  // of the same
-	Studies   service.Studies   // of the same
+	// Operators and what Operating has of services are needed only with the Operator API; the gateway itself fills in the rest of it.
 	Operators Operators
+	Operating Operating
 	Projects  Projects
 	Issuers   Issuers
 	// Idempotency keeps the answers of calls with an Idempotency-Key.
@@ -87,6 +86,7 @@ type Gateway struct {
 	cfg         Config
 	ceremony    service.Ceremony
 	services    operation.Services
+	operating   Operating
 	projects    Projects
 	idempotency Idempotency
 	log         *slog.Logger
@@ -131,9 +131,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if deps.Explanations == nil && cfg.TryingPage {
 		return nil, errors.New("gateway: explanations are needed for the page to try passkeys with")
 	}
-	operating := []any{deps.Policies, deps.Decisions, deps.Adoption, deps.Studies, deps.Operators}
-	if cfg.OperatorAPI && slices.Contains(operating, nil) {
-		return nil, errors.New("gateway: policies, decisions, adoption, studies and operators are needed for the Operator API")
+	if cfg.OperatorAPI && (deps.Operators == nil || !deps.Operating.Whole()) {
+		return nil, errors.New("gateway: operators, and the services that they work with, are needed for the Operator API")
 	}
 	if deps.Limits == nil && cfg.limits() {
 		return nil, errors.New("gateway: limits are needed where there is a rate limit")
@@ -156,9 +155,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		cfg: cfg, ceremony: deps.Ceremony, operator: operated,
 		services: operation.Services{
 			Ceremony: deps.Ceremony, Events: deps.Events, Webhooks: deps.Webhooks, Explanations: deps.Explanations,
-			Policies: deps.Policies, Decisions: deps.Decisions, Adoption: deps.Adoption, Studies: deps.Studies,
 		},
-		projects: deps.Projects, idempotency: deps.Idempotency, log: deps.Log, now: deps.Now, document: document, frontend: visited,
+		operating: deps.Operating,
+		projects:  deps.Projects, idempotency: deps.Idempotency, log: deps.Log, now: deps.Now, document: document, frontend: visited,
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service/servicetest"
+	"github.com/keyward/keyward/core/telemetry"
 	"github.com/keyward/keyward/services/gateway"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 )
@@ -81,6 +83,10 @@ func (t tenants) Issuers(url string) (all []project.Candidate) {
 		}
 	}
 	return all
+}
+
+func (t tenants) All() []project.Project {
+	return slices.SortedFunc(maps.Values(t), func(a, b project.Project) int { return strings.Compare(string(a.ID), string(b.ID)) })
 }
 
 func (t tenants) OriginAllowed(origin string) bool {
@@ -158,19 +164,24 @@ func serve(t testing.TB, s setup) *server {
 		Events:       servicetest.Events{Recording: srv.services},
 		Webhooks:     servicetest.Webhooks{Recording: srv.services},
 		Explanations: servicetest.Explanations{Recording: srv.services},
-		Policies:     servicetest.Policies{Recording: srv.services},
-		Decisions:    servicetest.Decisions{Recording: srv.services},
-		Adoption:     servicetest.Adoption{Recording: srv.services},
-		Studies:      servicetest.Studies{Recording: srv.services},
-		Operators:    s.staff,
-		Projects:     s.projects,
-		Issuers:      s.projects,
-		Tracer:       s.tracer,
-		Limits:       limits,
-		Idempotency:  idempotency.NewStore(&bucket{}, time.Minute, s.now),
-		Now:          s.now,
-		Log:          slog.New(slog.NewJSONHandler(srv.log, nil)),
-		Metrics:      srv.metrics,
+		Operating: gateway.Operating{
+			Policies:  servicetest.Policies{Recording: srv.services},
+			Decisions: servicetest.Decisions{Recording: srv.services},
+			Adoption:  servicetest.Adoption{Recording: srv.services},
+			Studies:   servicetest.Studies{Recording: srv.services},
+			Desk:      servicetest.Desk{Recording: srv.services},
+			Timelines: servicetest.Timelines{Recording: srv.services},
+			Staff:     s.staff, Trail: trail(nil), Health: &telemetry.Health{},
+		},
+		Operators:   s.staff,
+		Projects:    s.projects,
+		Issuers:     s.projects,
+		Tracer:      s.tracer,
+		Limits:      limits,
+		Idempotency: idempotency.NewStore(&bucket{}, time.Minute, s.now),
+		Now:         s.now,
+		Log:         slog.New(slog.NewJSONHandler(srv.log, nil)),
+		Metrics:     srv.metrics,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,13 +5,18 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	api "github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/inquiry"
@@ -19,15 +24,19 @@ import (
 	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/service/servicetest"
 	"github.com/keyward/keyward/services/gateway"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
+	"github.com/keyward/keyward/services/gateway/internal/scope"
 )
 
 // staff are operators by their tokens, here words.
 type staff map[string]operator.Operator
 
 func newStaff() staff {
-	all := staff{"expired": {ID: "opr-9", Name: "Eve", Role: operator.Admin, ExpiresMs: 1}}
+	limited := operator.Operator{ID: "opr-8", Name: "Lou", Role: operator.Admin, Projects: []ident.ProjectID{"pro-2"}}
+	ofTwo := operator.Operator{ID: "opr-7", Name: "Kim", Role: operator.Admin, Projects: []ident.ProjectID{"pro-2", "pro-3"}}
+	all := staff{"expired": {ID: "opr-9", Name: "Eve", Role: operator.Admin, ExpiresMs: 1}, "limited": limited, "of two": ofTwo}
 	for i, role := range operator.Roles() {
 		all[string(role)] = operator.Operator{ID: ident.OperatorID(fmt.Sprintf("opr-%d", i+1)), Name: "the " + string(role), Role: role}
 	}
@@ -45,6 +54,33 @@ func (s staff) Authenticate(_ context.Context, token string, now time.Time) (ope
 		return operator.Operator{}, operator.ErrExpired
 	}
 	return o, nil
+}
+
+func (s staff) List() []operator.Operator {
+	return slices.SortedFunc(maps.Values(s), func(a, b operator.Operator) int { return strings.Compare(string(a.ID), string(b.ID)) })
+}
+
+func (s staff) Create(context.Context, operator.Operator) error { return nil }
+
+func (s staff) Revoke(_ context.Context, id ident.OperatorID) (operator.Operator, error) {
+	for _, o := range s {
+		if o.ID == id {
+			return o, nil
+		}
+	}
+	return operator.Operator{ID: id}, nil
+}
+
+// trail is what was done, here the same for every test.
+type trail []audit.Entry
+
+func (t trail) Page(_ context.Context, w audit.Wanted) (found []audit.Entry, _ uint64, _ error) {
+	for _, e := range t {
+		if w.Sees == nil || w.Sees(e.Project) {
+			found = append(found, e)
+		}
+	}
+	return found, 0, nil
 }
 
 func operating(t *testing.T, cfg gateway.Config) (*server, *contract.Document) {
@@ -84,8 +120,11 @@ func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T
 		for _, role := range operator.Roles() {
 			t.Run(op.ID+"/"+string(role), func(t *testing.T) {
 				request := goodCall(t, nil, op)
+				if op.ID == "eraseUser" {
+					request = erasing(request)
+				}
 				before := len(s.services.Calls())
-				a := s.call(methodOf(op), request.path, request.body, as(string(role)))
+				a := s.call(methodOf(op), ofProject(request.path, "pro-1"), request.body, as(string(role)))
 				calls := s.services.Calls()[before:]
 				if !role.Covers(op.Role) {
 					if a.status != 403 || a.error.Error.Type != rest.ErrorTypeLoginError || len(calls) != 0 ||
@@ -101,7 +140,11 @@ func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T
 				if err := op.CheckResponse("200", a.body); err != nil && !slices.Contains(noJSON, op.ID) {
 					t.Errorf("the answer does not fit the contract: %v\n%s", err, a.body)
 				}
-				if op.ID == "getOperator" {
+				if slices.Contains(unasked(), op.ID) {
+					return
+				}
+				if op.Projects.Kind == scope.ByPath {
+					named(t, role, calls)
 					return
 				}
 				raw, err := json.Marshal(calls)
@@ -109,6 +152,196 @@ func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T
 					t.Errorf("the service saw %s, %v", raw, err)
 				}
 			})
+		}
+	}
+}
+
+// unasked are the operations that the gateway answers from what it holds.
+func unasked() []string {
+	return []string{
+		"getOperator", "listProjects", "getProject", "listOperators", "createOperator", "revokeOperator", "listAudit", "getHealth",
+	}
+}
+
+// named holds calls of services to what they are told of who calls: the context says it, and what is done is told with it.
+func named(t *testing.T, role operator.Role, calls []servicetest.Call) {
+	t.Helper()
+	if len(calls) == 0 {
+		t.Error("no service was asked")
+	}
+	for _, c := range calls {
+		if c.Operator.Name != "the "+string(role) {
+			t.Errorf("%s was asked by %+v", c.Method, c.Operator)
+		}
+	}
+}
+
+// Whoever is limited to some projects gets nothing of another, by whatever operation.
+func TestAnOperatorOfAnotherProjectGetsNothing(t *testing.T) {
+	t.Parallel()
+	s, document := operating(t, gateway.Config{})
+	decided := func(of string) {
+		servicetest.Answer(s.services, service.Decisions.GetDecision, func(service.ForOperator[ident.DecisionID]) api.Decision {
+			return api.Decision{Record: map[string]any{"project": of}, Outcome: []api.DecisionStep{}}
+		})
+		servicetest.Answer(s.services, service.Studies.Judge, func(service.ForOperator[inquiry.Judge]) api.DecisionExplanation {
+			return api.DecisionExplanation{ProjectID: of, Action: "login"}
+		})
+	}
+	for _, op := range document.Operations {
+		t.Run(op.ID, func(t *testing.T) {
+			request := goodCall(t, nil, op)
+			decided("pro-1")
+			before := len(s.services.Calls())
+			if op.ID == "turnSwitch" {
+				request.body = `{"on":true}`
+			}
+			// The project that samples name is another one than the operator's.
+			a := s.call(methodOf(op), ofProject(request.path, "pro-1"), request.body, as("limited"))
+			asked := s.services.Calls()[before:]
+			switch kind := op.Projects.Kind; {
+			case kind == scope.ByPath:
+				if a.status != 404 || len(asked) != 0 || string(a.error.Error.Type) != "not_found" {
+					t.Errorf("%d %s, services saw %+v", a.status, a.body, asked)
+				}
+			case kind == scope.Installation:
+				if a.status != 403 || len(asked) != 0 {
+					t.Errorf("%d %s, services saw %+v", a.status, a.body, asked)
+				}
+			case kind == scope.ByFilter:
+				raw, err := json.Marshal(asked)
+				if a.status != 200 || err != nil || !strings.Contains(string(raw), op.Projects.Field+":eq:pro-2") {
+					t.Errorf("%d %s, services saw %s", a.status, a.body, raw)
+				}
+				before = len(s.services.Calls())
+				for _, foreign := range []string{":eq:pro-1", ":gt:pro-2", ":lt:pro-9", ":eq:"} {
+					path := request.path + "?filter[]=" + op.Projects.Field + foreign + "&filter[]=" + op.Projects.Field + ":eq:pro-2"
+					if a := s.call(methodOf(op), path, "", as("limited")); a.status != 403 {
+						t.Errorf("%s: %d %s", foreign, a.status, a.body)
+					}
+				}
+				if a := s.call(methodOf(op), request.path, "", as("of two")); a.status != 403 {
+					t.Errorf("without a project, of two: %d %s", a.status, a.body)
+				}
+				if more := s.services.Calls()[before:]; len(more) != 0 {
+					t.Errorf("services saw %+v", more)
+				}
+			case kind == scope.OfAll:
+				if a.status != 200 {
+					t.Errorf("%d %s", a.status, a.body)
+				}
+			case strings.HasPrefix(op.ID, "list"), strings.HasPrefix(op.ID, "getPolicy"):
+				if a.status != 200 || strings.Contains(string(a.body), "pro-1") || strings.Contains(string(a.body), "usr-") {
+					t.Errorf("%d %s", a.status, a.body)
+				}
+			case op.ID == "turnSwitch":
+				if a.status != 403 {
+					t.Errorf("%d %s", a.status, a.body)
+				}
+			default: // of a decision
+				if a.status != 404 || strings.Contains(string(a.body), "pro-1") {
+					t.Errorf("%d %s", a.status, a.body)
+				}
+				decided("pro-2")
+				if a := s.call(methodOf(op), request.path, request.body, as("limited")); a.status != 200 {
+					t.Errorf("of its own: %d %s", a.status, a.body)
+				}
+			}
+		})
+	}
+}
+
+// ofProject is a path about another project.
+func ofProject(path, project string) string {
+	return regexp.MustCompile(`/projects/pro-[0-9]+`).ReplaceAllString(path, "/projects/"+project)
+}
+
+// erasing confirms in the body whom the path names.
+func erasing(request example) example {
+	user := regexp.MustCompile(`usr-[0-9]+`).FindString(request.path)
+	return example{request.path, `{"userID":"` + user + `"}`}
+}
+
+func TestALimitedOperatorActsOnItsOwnProjects(t *testing.T) {
+	t.Parallel()
+	s, document := operating(t, gateway.Config{})
+	for _, op := range document.Operations {
+		if op.Projects.Kind != scope.ByPath {
+			continue
+		}
+		request := goodCall(t, nil, op)
+		if op.ID == "eraseUser" {
+			request = erasing(request)
+		}
+		if a := s.call(op.Method, ofProject(request.path, "pro-2"), request.body, as("limited")); a.status != 200 {
+			t.Errorf("%s: %d %s", op.ID, a.status, a.body)
+		}
+		if a := s.call(op.Method, ofProject(request.path, "pro-404"), request.body, as("admin")); a.status != 404 {
+			t.Errorf("%s of a project that there is not: %d %s", op.ID, a.status, a.body)
+		}
+	}
+	servicetest.Answer(s.services, service.Policies.ListSwitches, func(service.ForOperator[service.Empty]) api.SwitchList {
+		return api.SwitchList{Switches: []api.Switch{
+			{Name: "all"}, {Name: "foreign", About: api.SwitchAbout{ProjectID: new("pro-1")}},
+			{Name: "own", About: api.SwitchAbout{ProjectID: new("pro-2")}},
+		}}
+	})
+	for name, c := range map[string]struct {
+		path, body string
+		status     int
+	}{
+		"on, of its own":                      {"new", `{"on":true,"about":{"projectID":"pro-2"}}`, 200},
+		"on, of another":                      {"new", `{"on":true,"about":{"projectID":"pro-1"}}`, 403},
+		"on, of all":                          {"new", `{"on":true}`, 403},
+		"on, of all, where there was its own": {"own", `{"on":true}`, 403},
+		"off, of its own":                     {"own", `{"on":false}`, 200},
+		"off, of another":                     {"foreign", `{"on":false}`, 403},
+		"off, of all":                         {"all", `{"on":false}`, 403},
+		"another's turned into its own":       {"foreign", `{"on":true,"about":{"projectID":"pro-2"}}`, 403},
+	} {
+		if a := s.call("POST", "/operator/v1/switches/"+c.path, c.body, as("limited")); a.status != c.status {
+			t.Errorf("a switch turned %s: %d %s", name, a.status, a.body)
+		}
+	}
+	if a := s.call("GET", "/operator/v1/switches", "", as("limited")); strings.Contains(string(a.body), "foreign") {
+		t.Errorf("it sees %s", a.body)
+	}
+}
+
+func TestAUserIsErasedByWhoRepeatsTheID(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{})
+	const path = "/operator/v1/projects/pro-1/users/usr-1/erase"
+	for body, status := range map[string]int{`{"userID":"usr-2"}`: 400, `{}`: 400, `{"userID":"usr-1"}`: 200} {
+		a := s.call("POST", path, body, as("admin"))
+		if a.status != status || status == 400 && a.fields()["userID"] == "" {
+			t.Errorf("%s: %d %s", body, a.status, a.body)
+		}
+	}
+	if calls := s.services.Calls(); len(calls) != 1 {
+		t.Errorf("services saw %+v", calls)
+	}
+}
+
+func TestWhatThePathNamesAndNobodyKnowsIsNotFound(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{})
+	for name, c := range map[string]struct {
+		field, method, path, body string
+		status                    int
+	}{
+		"a user":                   {"userID", "GET", "/users/usr-1", "", 404},
+		"a user of a timeline":     {"userID", "GET", "/users/usr-1/timeline", "", 404},
+		"a bar":                    {"eventID", "DELETE", "/users/usr-1/bars/pke-1", "", 404},
+		"a passkey":                {"credentialID", "DELETE", "/users/usr-1/passkeys/cre-1", "", 404},
+		"an endpoint":              {"webhookEndpointID", "GET", "/webhooks/whe-1/deliveries", "", 404},
+		"a key":                    {"keyID", "DELETE", "/keys/abc", "", 404},
+		"a label that is not one":  {"labels", "PUT", "/users/usr-1/labels", `{"labels":["a"]}`, 400},
+		"a session that is not it": {"sessionID", "POST", "/users/usr-1/sessions/revoke", `{"sessionID":"ses-1"}`, 400},
+	} {
+		s.services.Before(always(fault.Unknown(c.field).Named("x").Because(account.ErrUnknown)))
+		if a := s.call(c.method, "/operator/v1/projects/pro-1"+c.path, c.body, as("admin")); a.status != c.status {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
 }
@@ -223,7 +456,10 @@ func TestNoPageOfAnotherOriginReadsOrChangesAnythingOfTheOperatorAPI(t *testing.
 			"none that could be named":  {"null", false},
 			"what cannot be read as it": {"http://%zz", false},
 		} {
-			a := s.call(methodOf(op), request.path, request.body, as("admin", "Origin", c.origin))
+			if op.ID == "eraseUser" {
+				request = erasing(request)
+			}
+			a := s.call(methodOf(op), ofProject(request.path, "pro-1"), request.body, as("admin", "Origin", c.origin))
 			if want := c.good || op.Method == http.MethodGet; (a.status == 200) != want ||
 				!want && (a.status != 403 || a.error.Error.Type != rest.ErrorTypeInvalidOrigin) {
 				t.Errorf("%s from %s: %d %s", op.ID, name, a.status, a.body)

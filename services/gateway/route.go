@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/idempotency"
 	"github.com/keyward/keyward/services/gateway/internal/admission"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
+	"github.com/keyward/keyward/services/gateway/internal/operating"
 	"github.com/keyward/keyward/services/gateway/internal/operation"
 	"github.com/keyward/keyward/services/gateway/internal/page"
 	"github.com/keyward/keyward/services/gateway/internal/wellknown"
@@ -24,12 +25,9 @@ func (g *Gateway) mount() error {
 	documents := wellknown.Documents{Visited: g.door.Visited, Keys: g.ceremony.Keys}
 	services := g.services
 	services.Keys, services.Stream, services.WellKnown = documents.ServeKeys, g.streams.Serve, documents.Serve
-	if services.Decisions != nil {
-		services.DecisionStream = g.streams.ServeDecisions(services.Decisions.FollowDecisions)
-	}
 	backend, err := operation.Join(g.document, operation.Backend(services))
 	visited, visitedErr := operation.Join(g.frontend, operation.Frontend(services))
-	if err := errors.Join(named("Backend API", err), named("Frontend API", visitedErr), g.mountOperator(services)); err != nil {
+	if err := errors.Join(named("Backend API", err), named("Frontend API", visitedErr), g.mountOperator()); err != nil {
 		return err
 	}
 	for _, op := range backend {
@@ -44,11 +42,14 @@ func (g *Gateway) mount() error {
 }
 
 // mountOperator registers the Operator API, if it is on.
-func (g *Gateway) mountOperator(services operation.Services) error {
+func (g *Gateway) mountOperator() error {
 	if g.operator == nil {
 		return nil
 	}
-	operated, err := operation.Join(g.operator, operation.Operator(services))
+	s := g.operating
+	s.DecisionStream = g.streams.ServeDecisions(s.Decisions.FollowDecisions)
+	s.Webhooks, s.Sessions, s.Projects, s.Permissions, s.Now = g.services.Webhooks, g.ceremony, g.projects, g.document.Permissions(), g.now
+	operated, err := operation.Join(g.operator, operating.Table(s))
 	for _, op := range operated {
 		g.route(op, func(c *fiber.Ctx) error {
 			x := exchange.Of(c.UserContext())

@@ -69,10 +69,6 @@ func (a *App) openGateway(ctx context.Context) error {
 		Events:       a.parts.events,
 		Webhooks:     a.parts.webhooks,
 		Explanations: a.parts.explanations,
-		Policies:     a.parts.policies,
-		Decisions:    a.parts.decisions,
-		Adoption:     a.parts.adoption,
-		Studies:      a.parts.studies,
 		Projects:     a.projects,
 		Issuers:      a.projects,
 		Idempotency:  idempotency.NewStore(bucket, cfg.RequestTimeout+gateway.HoldMargin, a.opts.Now),
@@ -84,8 +80,8 @@ func (a *App) openGateway(ctx context.Context) error {
 		Tracer:       a.tracer,
 		Now:          a.opts.Now,
 	}
-	if a.operators != nil {
-		deps.Operators = a.operators
+	if err := a.operate(ctx, &deps); err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
 	}
 	made, err := gateway.New(cfg, deps)
 	if err != nil {

@@ -3,15 +3,16 @@ package app
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/keyward/keyward/cmd/keyward/app/firstoperator"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
+	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/rpc"
+	"github.com/keyward/keyward/services/gateway"
 )
 
 // openOperators loads who may call the Operator API, where that is served, and follows it.
@@ -31,47 +32,35 @@ func (a *App) openOperators(ctx context.Context) error {
 	return nil
 }
 
-// localOperator is the name of the operator that the machine itself is.
-const localOperator = "local"
+// operate gives the gateway what the Operator API is of, if it is on.
+func (a *App) operate(ctx context.Context, deps *gateway.Deps) error {
+	if a.operators == nil {
+		return nil
+	}
+	trail, err := audit.OpenTrail(ctx, a.bus.JS)
+	if err != nil {
+		return err
+	}
+	deps.Operators = a.operators
+	deps.Operating = gateway.Operating{
+		Policies: a.parts.policies, Decisions: a.parts.decisions, Studies: a.parts.studies, Adoption: a.parts.adoption, Desk: a.parts.desk,
+		Timelines: a.parts.timelines, Staff: a.operators, Trail: trail, Health: a.health,
+	}
+	return nil
+}
 
-// firstOperator makes an operator with every right where there is none, for whoever may read the data directory: with the embedded NATS
-// that is who has all rights anyway. The token is there before the operator is, so that no operator is left whose token nobody has.
+// firstOperator makes an operator where there is none, for whoever may read the data directory: with the embedded NATS that is who has all
+// rights anyway.
 func (a *App) firstOperator(ctx context.Context) error {
 	if a.operators == nil || a.cfg.NATS.URL != "" || len(a.operators.List()) > 0 {
 		return nil
 	}
-	made, token, err := operator.New(localOperator, operator.Admin, 0, "keyward serve", a.opts.Now())
+	made, path, err := firstoperator.Make(ctx, a.operators, a.cfg.NATS.DataDir, a.opts.Now())
 	if err != nil {
 		return fmt.Errorf("create the first operator: %w", err)
 	}
-	path := filepath.Join(a.cfg.NATS.DataDir, operator.TokenFile)
-	if err := writeOwnerOnly(path, token); err != nil {
-		return fmt.Errorf("create the first operator: %w", err)
-	}
-	if err := a.operators.Create(ctx, made); err != nil {
-		return fmt.Errorf("create the first operator: %w", err)
-	}
-	a.log.InfoContext(ctx, "created the first operator, for commands on this machine", "operator", made.ID, "token_file", path)
+	a.log.InfoContext(ctx, "created the first operator, for commands on this machine", "operator", made, "token_file", path)
 	return nil
-}
-
-// writeOwnerOnly writes a file that its owner alone can read, whatever was there.
-func writeOwnerOnly(path, text string) error {
-	draft, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = draft.WriteString(text + "\n")
-	if closed := draft.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(draft.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(draft.Name())
-	}
-	return err
 }
 
 // policyTimeout is how long a call of an operator may take: a bundle that is pushed is checked meanwhile, and another may be before it.

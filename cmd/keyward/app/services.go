@@ -43,6 +43,7 @@ import (
 	"github.com/keyward/keyward/services/decision/trial"
 	"github.com/keyward/keyward/services/decision/workbench"
 	"github.com/keyward/keyward/services/events"
+	"github.com/keyward/keyward/services/events/timeline"
 )
 
 // parts are the services as this process sees them: its own, or clients of others'.
@@ -53,6 +54,9 @@ type parts struct {
 	webhooks service.Webhooks
 
 	explanations service.Explanations
+	standings    service.Standings
+	timelines    service.Timelines
+	desk         service.Desk
 	policies     service.Policies
 	decisions    service.Decisions
 	adoption     service.Adoption
@@ -93,6 +97,7 @@ func (a *App) usesLog() bool {
 func (a *App) startServices(ctx context.Context) error {
 	remoteEvents := remote.NewEventsClient(a.bus.Conn, a.cfg.Calls)
 	remoteDecision := remote.NewDecisionClient(a.bus.Conn, a.cfg.Calls)
+	remoteCeremony := remote.NewCeremonyClient(a.bus.Conn, a.cfg.Calls)
 	a.parts = parts{
 		events:       remoteEvents,
 		webhooks:     remoteEvents,
@@ -102,7 +107,10 @@ func (a *App) startServices(ctx context.Context) error {
 		decisions:    remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		adoption:     remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
 		studies:      remote.NewPolicyClient(a.bus.Conn, a.policyCalls()),
-		ceremony:     remote.NewCeremonyClient(a.bus.Conn, a.cfg.Calls),
+		ceremony:     remoteCeremony,
+		standings:    remoteDecision,
+		timelines:    remoteEvents,
+		desk:         remoteCeremony,
 	}
 	for _, name := range a.needed() {
 		a.health.Register(name, a.remote(name))
@@ -183,7 +191,12 @@ func (a *App) startEvents(ctx context.Context, store *eventlog.Store, accounts *
 	if err != nil {
 		return err
 	}
-	return a.serve(remote.EventsMethods(svc, svc, hooks))
+	timelines, err := timeline.Open(ctx, a.bus.JS, accounts, store)
+	if err != nil {
+		return err
+	}
+	a.parts.timelines = timelines
+	return a.serve(remote.EventsMethods(svc, svc, timelines, hooks))
 }
 
 // startWebhooks delivers events while the process runs. One process at a time has a data directory, so with the embedded NATS it goes on
@@ -248,11 +261,11 @@ func (a *App) startDecision(ctx context.Context, store *eventlog.Store, _ *accou
 		a.health.Register("authenticators", func(context.Context) telemetry.Status { return readiness.Metadata(svc.Metadata()) })
 	}
 	explanations := trial.New(a.bus.JS)
-	a.parts.decision, a.parts.explanations = svc, explanations
+	a.parts.decision, a.parts.explanations, a.parts.standings = svc, explanations, svc
 	if err := a.startWorkbench(ctx); err != nil {
 		return err
 	}
-	return a.serve(remote.DecisionMethods(svc, explanations))
+	return a.serve(remote.DecisionMethods(svc, explanations, svc))
 }
 
 // program names what runs, for what it answers for.
@@ -310,8 +323,8 @@ func (a *App) startCeremony(ctx context.Context, store *eventlog.Store, accounts
 		return fmt.Errorf("start the ceremony service: %w", err)
 	}
 	a.run(settings.Ceremony, svc.Run)
-	a.parts.ceremony = svc
-	return a.serve(remote.CeremonyMethods(svc, svc))
+	a.parts.ceremony, a.parts.desk = svc, svc
+	return a.serve(remote.CeremonyMethods(svc, svc, svc))
 }
 
 func (a *App) openCeremony(ctx context.Context, store *eventlog.Store, accounts *account.Store) (*ceremony.Service, error) {
@@ -380,6 +393,8 @@ func (a *App) openCeremony(ctx context.Context, store *eventlog.Store, accounts 
 		DNS:             net.DefaultResolver,
 		Decision:        a.parts.decision,
 		Records:         a.parts.explanations,
+		Standings:       a.parts.standings,
+		Acts:            a.audit.By(audit.Actor{Kind: audit.Service, Name: settings.Ceremony}),
 		Audit:           a.audit,
 		AAGUIDs:         names,
 		Lists:           lists,

@@ -12,8 +12,10 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/inquiry"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/rpc"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/transfer"
 	"github.com/nats-io/nats.go"
 )
 
@@ -163,7 +165,7 @@ func (c PolicyClient) ReplayPolicy(ctx context.Context, req service.ForOperator[
 }
 
 // CeremonyMethods is the method table of the ceremony service, for rpc.Serve.
-func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporter) rpc.Service {
+func CeremonyMethods(ceremony service.Ceremony, desk service.Desk, userImporter service.UserImporter) rpc.Service {
 	return rpc.Service{Name: "ceremony", Methods: []rpc.Method{
 		rpc.Bind("create-user", ceremony.CreateUser),
 		rpc.Bind("list-users", ceremony.ListUsers),
@@ -270,6 +272,12 @@ func CeremonyMethods(ceremony service.Ceremony, userImporter service.UserImporte
 		rpc.Bind("social-verify-start", ceremony.SocialVerifyStart),
 		rpc.Bind("social-verify-finish", ceremony.SocialVerifyFinish),
 		rpc.Bind("auth-event-create", ceremony.AuthEventCreate),
+		rpc.Bind("list-users-found", desk.ListUsersFound),
+		rpc.Bind("get-user-profile", desk.GetUserProfile),
+		rpc.Bind("act-on-user", desk.ActOnUser),
+		rpc.Bind("list-project-keys", desk.ListProjectKeys),
+		rpc.Bind("create-project-key", desk.CreateProjectKey),
+		rpc.Bind("revoke-project-key", desk.RevokeProjectKey),
 		rpc.Bind("import-users", userImporter.ImportUsers),
 	}}
 }
@@ -279,6 +287,7 @@ type CeremonyClient struct{ calls *rpc.Client }
 
 var (
 	_ service.Ceremony     = CeremonyClient{}
+	_ service.Desk         = CeremonyClient{}
 	_ service.UserImporter = CeremonyClient{}
 )
 
@@ -304,6 +313,9 @@ func NewCeremonyClient(conn *nats.Conn, limits rpc.Limits) CeremonyClient {
 		"get-session-config",
 		"get-process-config",
 		"get-user-details-config",
+		"list-users-found",
+		"get-user-profile",
+		"list-project-keys",
 	).Seeding("append-start", "login-start", "mediation-start", "report-auth-event")}
 }
 
@@ -337,7 +349,7 @@ func (c CeremonyClient) DeleteCredential(ctx context.Context, req service.ForUse
 func (c CeremonyClient) ListChallenges(ctx context.Context, req service.ForUser[service.List]) (rest.PasskeyChallengeList, error) {
 	return rpc.Call[rest.PasskeyChallengeList](ctx, c.calls, "list-challenges", req)
 }
-func (c CeremonyClient) UpdateChallenge(ctx context.Context, req service.ForUser[service.ChallengePatch]) (rest.PasskeyChallenge, error) {
+func (c CeremonyClient) UpdateChallenge(ctx context.Context, req service.ForUser[patch.Challenge]) (rest.PasskeyChallenge, error) {
 	return rpc.Call[rest.PasskeyChallenge](ctx, c.calls, "update-challenge", req)
 }
 func (c CeremonyClient) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (service.Judged[rest.PasskeyAppendStartRsp], error) {
@@ -361,7 +373,7 @@ func (c CeremonyClient) MediationFinish(ctx context.Context, req service.ForProj
 func (c CeremonyClient) CreateIdentifier(ctx context.Context, req service.ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error) {
 	return rpc.Call[rest.Identifier](ctx, c.calls, "create-identifier", req)
 }
-func (c CeremonyClient) UpdateIdentifier(ctx context.Context, req service.ForUser[service.IdentifierPatch]) (rest.Identifier, error) {
+func (c CeremonyClient) UpdateIdentifier(ctx context.Context, req service.ForUser[patch.Identifier]) (rest.Identifier, error) {
 	return rpc.Call[rest.Identifier](ctx, c.calls, "update-identifier", req)
 }
 func (c CeremonyClient) DeleteIdentifier(ctx context.Context, req service.ForUser[ident.IdentifierID]) (service.Empty, error) {
@@ -430,7 +442,7 @@ func (c CeremonyClient) GetUserLongSession(ctx context.Context, req service.ForU
 func (c CeremonyClient) GetLongSession(ctx context.Context, req service.ForProject[ident.SessionID]) (rest.LongSession, error) {
 	return rpc.Call[rest.LongSession](ctx, c.calls, "get-long-session", req)
 }
-func (c CeremonyClient) UpdateLongSession(ctx context.Context, req service.ForUser[service.SessionPatch]) (rest.LongSession, error) {
+func (c CeremonyClient) UpdateLongSession(ctx context.Context, req service.ForUser[patch.Session]) (rest.LongSession, error) {
 	return rpc.Call[rest.LongSession](ctx, c.calls, "update-long-session", req)
 }
 func (c CeremonyClient) CreateShortSession(ctx context.Context, req service.ForUser[service.ShortSession]) (rest.ShortSession, error) {
@@ -451,7 +463,7 @@ func (c CeremonyClient) CreateConnectToken(ctx context.Context, req service.ForP
 func (c CeremonyClient) ListConnectTokens(ctx context.Context, req service.ForProject[service.List]) (rest.ConnectTokenList, error) {
 	return rpc.Call[rest.ConnectTokenList](ctx, c.calls, "list-connect-tokens", req)
 }
-func (c CeremonyClient) UpdateConnectToken(ctx context.Context, req service.ForProject[service.TokenPatch]) (service.Empty, error) {
+func (c CeremonyClient) UpdateConnectToken(ctx context.Context, req service.ForProject[patch.Token]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "update-connect-token", req)
 }
 func (c CeremonyClient) DeleteConnectToken(ctx context.Context, req service.ForProject[ident.ConnectTokenID]) (service.Empty, error) {
@@ -622,12 +634,30 @@ func (c CeremonyClient) SocialVerifyFinish(ctx context.Context, req service.ForV
 func (c CeremonyClient) AuthEventCreate(ctx context.Context, req service.ForVisit[frontend.EventCreateReq]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "auth-event-create", req)
 }
-func (c CeremonyClient) ImportUsers(ctx context.Context, req service.ForProject[service.UserImport]) ([]service.Imported, error) {
-	return rpc.Call[[]service.Imported](ctx, c.calls, "import-users", req)
+func (c CeremonyClient) ListUsersFound(ctx context.Context, req service.ForProject[inquiry.Users]) (operator.OperatorUserList, error) {
+	return rpc.Call[operator.OperatorUserList](ctx, c.calls, "list-users-found", req)
+}
+func (c CeremonyClient) GetUserProfile(ctx context.Context, req service.ForUser[service.Empty]) (operator.UserProfile, error) {
+	return rpc.Call[operator.UserProfile](ctx, c.calls, "get-user-profile", req)
+}
+func (c CeremonyClient) ActOnUser(ctx context.Context, req service.ForUser[inquiry.UserAct]) (operator.UserActed, error) {
+	return rpc.Call[operator.UserActed](ctx, c.calls, "act-on-user", req)
+}
+func (c CeremonyClient) ListProjectKeys(ctx context.Context, req service.ForProject[service.Empty]) (operator.ProjectKeyList, error) {
+	return rpc.Call[operator.ProjectKeyList](ctx, c.calls, "list-project-keys", req)
+}
+func (c CeremonyClient) CreateProjectKey(ctx context.Context, req service.ForProject[operator.ProjectKeyCreateReq]) (operator.ProjectKeyCreated, error) {
+	return rpc.Call[operator.ProjectKeyCreated](ctx, c.calls, "create-project-key", req)
+}
+func (c CeremonyClient) RevokeProjectKey(ctx context.Context, req service.ForProject[string]) (service.Empty, error) {
+	return rpc.Call[service.Empty](ctx, c.calls, "revoke-project-key", req)
+}
+func (c CeremonyClient) ImportUsers(ctx context.Context, req service.ForProject[transfer.UserImport]) ([]transfer.Imported, error) {
+	return rpc.Call[[]transfer.Imported](ctx, c.calls, "import-users", req)
 }
 
 // DecisionMethods is the method table of the decision service, for rpc.Serve.
-func DecisionMethods(decision service.Decision, explanations service.Explanations) rpc.Service {
+func DecisionMethods(decision service.Decision, explanations service.Explanations, standings service.Standings) rpc.Service {
 	return rpc.Service{Name: "decision", Methods: []rpc.Method{
 		rpc.Bind("login", decision.Login),
 		rpc.Bind("append", decision.Append),
@@ -640,6 +670,7 @@ func DecisionMethods(decision service.Decision, explanations service.Explanation
 		rpc.Bind("labels", decision.Labels),
 		rpc.Bind("explain-decision", explanations.ExplainDecision),
 		rpc.Bind("recorded-risk", explanations.RecordedRisk),
+		rpc.Bind("get-standing", standings.GetStanding),
 	}}
 }
 
@@ -649,6 +680,7 @@ type DecisionClient struct{ calls *rpc.Client }
 var (
 	_ service.Decision     = DecisionClient{}
 	_ service.Explanations = DecisionClient{}
+	_ service.Standings    = DecisionClient{}
 )
 
 // NewDecisionClient returns a client whose calls end after the timeout of the limits at the latest.
@@ -665,6 +697,7 @@ func NewDecisionClient(conn *nats.Conn, limits rpc.Limits) DecisionClient {
 		"labels",
 		"explain-decision",
 		"recorded-risk",
+		"get-standing",
 	)}
 }
 
@@ -701,9 +734,12 @@ func (c DecisionClient) ExplainDecision(ctx context.Context, req service.ForProj
 func (c DecisionClient) RecordedRisk(ctx context.Context, req service.ForProject[ident.DecisionID]) (service.RecordedRisk, error) {
 	return rpc.Call[service.RecordedRisk](ctx, c.calls, "recorded-risk", req)
 }
+func (c DecisionClient) GetStanding(ctx context.Context, req service.Question) (inquiry.Standing, error) {
+	return rpc.Call[inquiry.Standing](ctx, c.calls, "get-standing", req)
+}
 
 // EventsMethods is the method table of the events service, for rpc.Serve.
-func EventsMethods(events service.Events, eventImporter service.EventImporter, webhooks service.Webhooks) rpc.Service {
+func EventsMethods(events service.Events, eventImporter service.EventImporter, timelines service.Timelines, webhooks service.Webhooks) rpc.Service {
 	return rpc.Service{Name: "events", Methods: []rpc.Method{
 		rpc.Bind("create", events.Create),
 		rpc.Bind("list", events.List),
@@ -713,6 +749,7 @@ func EventsMethods(events service.Events, eventImporter service.EventImporter, w
 		rpc.Bind("create-auth-event", events.CreateAuthEvent),
 		rpc.Bind("erase", events.Erase),
 		rpc.Bind("import-events", eventImporter.ImportEvents),
+		rpc.Bind("list-user-events", timelines.ListUserEvents),
 		rpc.Bind("create-webhook", webhooks.CreateWebhook),
 		rpc.Bind("list-webhooks", webhooks.ListWebhooks),
 		rpc.Bind("update-webhook", webhooks.UpdateWebhook),
@@ -732,6 +769,7 @@ type EventsClient struct{ calls *rpc.Client }
 var (
 	_ service.Events        = EventsClient{}
 	_ service.EventImporter = EventsClient{}
+	_ service.Timelines     = EventsClient{}
 	_ service.Webhooks      = EventsClient{}
 )
 
@@ -740,6 +778,7 @@ func NewEventsClient(conn *nats.Conn, limits rpc.Limits) EventsClient {
 	return EventsClient{rpc.NewClient(conn, "events", limits,
 		"list",
 		"conclude",
+		"list-user-events",
 		"list-webhooks",
 		"list-webhook-secrets",
 		"list-webhook-deliveries",
@@ -768,8 +807,11 @@ func (c EventsClient) CreateAuthEvent(ctx context.Context, req service.ForUser[s
 func (c EventsClient) Erase(ctx context.Context, req service.ForUser[service.Empty]) (service.Empty, error) {
 	return rpc.Call[service.Empty](ctx, c.calls, "erase", req)
 }
-func (c EventsClient) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
-	return rpc.Call[[]service.Imported](ctx, c.calls, "import-events", req)
+func (c EventsClient) ImportEvents(ctx context.Context, req service.ForProject[transfer.EventImport]) ([]transfer.Imported, error) {
+	return rpc.Call[[]transfer.Imported](ctx, c.calls, "import-events", req)
+}
+func (c EventsClient) ListUserEvents(ctx context.Context, req service.ForUser[inquiry.Before]) ([]operator.TimelineEntry, error) {
+	return rpc.Call[[]operator.TimelineEntry](ctx, c.calls, "list-user-events", req)
 }
 func (c EventsClient) CreateWebhook(ctx context.Context, req service.ForProject[rest.WebhookEndpointCreateReq]) (rest.WebhookEndpoint, error) {
 	return rpc.Call[rest.WebhookEndpoint](ctx, c.calls, "create-webhook", req)
@@ -777,7 +819,7 @@ func (c EventsClient) CreateWebhook(ctx context.Context, req service.ForProject[
 func (c EventsClient) ListWebhooks(ctx context.Context, req service.ForProject[service.Empty]) (rest.WebhookEndpointList, error) {
 	return rpc.Call[rest.WebhookEndpointList](ctx, c.calls, "list-webhooks", req)
 }
-func (c EventsClient) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (rest.WebhookEndpoint, error) {
+func (c EventsClient) UpdateWebhook(ctx context.Context, req service.ForProject[patch.Webhook]) (rest.WebhookEndpoint, error) {
 	return rpc.Call[rest.WebhookEndpoint](ctx, c.calls, "update-webhook", req)
 }
 func (c EventsClient) DeleteWebhook(ctx context.Context, req service.ForProject[ident.WebhookID]) (service.Empty, error) {

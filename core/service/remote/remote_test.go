@@ -34,10 +34,15 @@ func serveAll(t *testing.T) (*nats.Conn, *servicetest.Recording) {
 	t.Cleanup(b.Close)
 	fake := &servicetest.Recording{}
 	for _, svc := range []rpc.Service{
-		remote.CeremonyMethods(servicetest.Ceremony{Recording: fake}, servicetest.UserImporter{Recording: fake}),
-		remote.DecisionMethods(servicetest.Decision{Recording: fake}, servicetest.Explanations{Recording: fake}),
+		remote.CeremonyMethods(
+			servicetest.Ceremony{Recording: fake}, servicetest.Desk{Recording: fake}, servicetest.UserImporter{Recording: fake},
+		),
+		remote.DecisionMethods(
+			servicetest.Decision{Recording: fake}, servicetest.Explanations{Recording: fake}, servicetest.Standings{Recording: fake},
+		),
 		remote.EventsMethods(
-			servicetest.Events{Recording: fake}, servicetest.EventImporter{Recording: fake}, servicetest.Webhooks{Recording: fake},
+			servicetest.Events{Recording: fake}, servicetest.EventImporter{Recording: fake}, servicetest.Timelines{Recording: fake},
+			servicetest.Webhooks{Recording: fake},
 		),
 		remote.PolicyMethods(
 			servicetest.Adoption{Recording: fake}, servicetest.Decisions{Recording: fake}, servicetest.Policies{Recording: fake},

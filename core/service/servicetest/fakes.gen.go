@@ -12,7 +12,9 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/inquiry"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/transfer"
 )
 
 // Adoption is a service.Adoption that records.
@@ -152,7 +154,7 @@ func (f Ceremony) DeleteCredential(ctx context.Context, req service.ForUser[iden
 func (f Ceremony) ListChallenges(ctx context.Context, req service.ForUser[service.List]) (rest.PasskeyChallengeList, error) {
 	return answer[rest.PasskeyChallengeList](ctx, f.Recording, "Ceremony.ListChallenges", req)
 }
-func (f Ceremony) UpdateChallenge(ctx context.Context, req service.ForUser[service.ChallengePatch]) (rest.PasskeyChallenge, error) {
+func (f Ceremony) UpdateChallenge(ctx context.Context, req service.ForUser[patch.Challenge]) (rest.PasskeyChallenge, error) {
 	return answer[rest.PasskeyChallenge](ctx, f.Recording, "Ceremony.UpdateChallenge", req)
 }
 func (f Ceremony) AppendStart(ctx context.Context, req service.ForProject[rest.PasskeyAppendStartReq]) (service.Judged[rest.PasskeyAppendStartRsp], error) {
@@ -176,7 +178,7 @@ func (f Ceremony) MediationFinish(ctx context.Context, req service.ForProject[re
 func (f Ceremony) CreateIdentifier(ctx context.Context, req service.ForUser[rest.IdentifierCreateReq]) (rest.Identifier, error) {
 	return answer[rest.Identifier](ctx, f.Recording, "Ceremony.CreateIdentifier", req)
 }
-func (f Ceremony) UpdateIdentifier(ctx context.Context, req service.ForUser[service.IdentifierPatch]) (rest.Identifier, error) {
+func (f Ceremony) UpdateIdentifier(ctx context.Context, req service.ForUser[patch.Identifier]) (rest.Identifier, error) {
 	return answer[rest.Identifier](ctx, f.Recording, "Ceremony.UpdateIdentifier", req)
 }
 func (f Ceremony) DeleteIdentifier(ctx context.Context, req service.ForUser[ident.IdentifierID]) (service.Empty, error) {
@@ -245,7 +247,7 @@ func (f Ceremony) GetUserLongSession(ctx context.Context, req service.ForUser[id
 func (f Ceremony) GetLongSession(ctx context.Context, req service.ForProject[ident.SessionID]) (rest.LongSession, error) {
 	return answer[rest.LongSession](ctx, f.Recording, "Ceremony.GetLongSession", req)
 }
-func (f Ceremony) UpdateLongSession(ctx context.Context, req service.ForUser[service.SessionPatch]) (rest.LongSession, error) {
+func (f Ceremony) UpdateLongSession(ctx context.Context, req service.ForUser[patch.Session]) (rest.LongSession, error) {
 	return answer[rest.LongSession](ctx, f.Recording, "Ceremony.UpdateLongSession", req)
 }
 func (f Ceremony) CreateShortSession(ctx context.Context, req service.ForUser[service.ShortSession]) (rest.ShortSession, error) {
@@ -266,7 +268,7 @@ func (f Ceremony) CreateConnectToken(ctx context.Context, req service.ForProject
 func (f Ceremony) ListConnectTokens(ctx context.Context, req service.ForProject[service.List]) (rest.ConnectTokenList, error) {
 	return answer[rest.ConnectTokenList](ctx, f.Recording, "Ceremony.ListConnectTokens", req)
 }
-func (f Ceremony) UpdateConnectToken(ctx context.Context, req service.ForProject[service.TokenPatch]) (service.Empty, error) {
+func (f Ceremony) UpdateConnectToken(ctx context.Context, req service.ForProject[patch.Token]) (service.Empty, error) {
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.UpdateConnectToken", req)
 }
 func (f Ceremony) DeleteConnectToken(ctx context.Context, req service.ForProject[ident.ConnectTokenID]) (service.Empty, error) {
@@ -438,13 +440,37 @@ func (f Ceremony) AuthEventCreate(ctx context.Context, req service.ForVisit[fron
 	return answer[service.Empty](ctx, f.Recording, "Ceremony.AuthEventCreate", req)
 }
 
+// Desk is a service.Desk that records.
+type Desk struct{ *Recording }
+
+var _ service.Desk = Desk{}
+
+func (f Desk) ListUsersFound(ctx context.Context, req service.ForProject[inquiry.Users]) (operator.OperatorUserList, error) {
+	return answer[operator.OperatorUserList](ctx, f.Recording, "Desk.ListUsersFound", req)
+}
+func (f Desk) GetUserProfile(ctx context.Context, req service.ForUser[service.Empty]) (operator.UserProfile, error) {
+	return answer[operator.UserProfile](ctx, f.Recording, "Desk.GetUserProfile", req)
+}
+func (f Desk) ActOnUser(ctx context.Context, req service.ForUser[inquiry.UserAct]) (operator.UserActed, error) {
+	return answer[operator.UserActed](ctx, f.Recording, "Desk.ActOnUser", req)
+}
+func (f Desk) ListProjectKeys(ctx context.Context, req service.ForProject[service.Empty]) (operator.ProjectKeyList, error) {
+	return answer[operator.ProjectKeyList](ctx, f.Recording, "Desk.ListProjectKeys", req)
+}
+func (f Desk) CreateProjectKey(ctx context.Context, req service.ForProject[operator.ProjectKeyCreateReq]) (operator.ProjectKeyCreated, error) {
+	return answer[operator.ProjectKeyCreated](ctx, f.Recording, "Desk.CreateProjectKey", req)
+}
+func (f Desk) RevokeProjectKey(ctx context.Context, req service.ForProject[string]) (service.Empty, error) {
+	return answer[service.Empty](ctx, f.Recording, "Desk.RevokeProjectKey", req)
+}
+
 // UserImporter is a service.UserImporter that records.
 type UserImporter struct{ *Recording }
 
 var _ service.UserImporter = UserImporter{}
 
-func (f UserImporter) ImportUsers(ctx context.Context, req service.ForProject[service.UserImport]) ([]service.Imported, error) {
-	return answer[[]service.Imported](ctx, f.Recording, "UserImporter.ImportUsers", req)
+func (f UserImporter) ImportUsers(ctx context.Context, req service.ForProject[transfer.UserImport]) ([]transfer.Imported, error) {
+	return answer[[]transfer.Imported](ctx, f.Recording, "UserImporter.ImportUsers", req)
 }
 
 // Decision is a service.Decision that records.
@@ -492,6 +518,15 @@ func (f Explanations) RecordedRisk(ctx context.Context, req service.ForProject[i
 	return answer[service.RecordedRisk](ctx, f.Recording, "Explanations.RecordedRisk", req)
 }
 
+// Standings is a service.Standings that records.
+type Standings struct{ *Recording }
+
+var _ service.Standings = Standings{}
+
+func (f Standings) GetStanding(ctx context.Context, req service.Question) (inquiry.Standing, error) {
+	return answer[inquiry.Standing](ctx, f.Recording, "Standings.GetStanding", req)
+}
+
 // Events is a service.Events that records.
 type Events struct{ *Recording }
 
@@ -524,8 +559,17 @@ type EventImporter struct{ *Recording }
 
 var _ service.EventImporter = EventImporter{}
 
-func (f EventImporter) ImportEvents(ctx context.Context, req service.ForProject[service.EventImport]) ([]service.Imported, error) {
-	return answer[[]service.Imported](ctx, f.Recording, "EventImporter.ImportEvents", req)
+func (f EventImporter) ImportEvents(ctx context.Context, req service.ForProject[transfer.EventImport]) ([]transfer.Imported, error) {
+	return answer[[]transfer.Imported](ctx, f.Recording, "EventImporter.ImportEvents", req)
+}
+
+// Timelines is a service.Timelines that records.
+type Timelines struct{ *Recording }
+
+var _ service.Timelines = Timelines{}
+
+func (f Timelines) ListUserEvents(ctx context.Context, req service.ForUser[inquiry.Before]) ([]operator.TimelineEntry, error) {
+	return answer[[]operator.TimelineEntry](ctx, f.Recording, "Timelines.ListUserEvents", req)
 }
 
 // Webhooks is a service.Webhooks that records.
@@ -539,7 +583,7 @@ func (f Webhooks) CreateWebhook(ctx context.Context, req service.ForProject[rest
 func (f Webhooks) ListWebhooks(ctx context.Context, req service.ForProject[service.Empty]) (rest.WebhookEndpointList, error) {
 	return answer[rest.WebhookEndpointList](ctx, f.Recording, "Webhooks.ListWebhooks", req)
 }
-func (f Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[service.WebhookPatch]) (rest.WebhookEndpoint, error) {
+func (f Webhooks) UpdateWebhook(ctx context.Context, req service.ForProject[patch.Webhook]) (rest.WebhookEndpoint, error) {
 	return answer[rest.WebhookEndpoint](ctx, f.Recording, "Webhooks.UpdateWebhook", req)
 }
 func (f Webhooks) DeleteWebhook(ctx context.Context, req service.ForProject[ident.WebhookID]) (service.Empty, error) {

@@ -21,6 +21,7 @@ type Call struct {
 	RequestID ident.RequestID
 	Seed      ident.Seed
 	Request   any
+	Operator  reqctx.Operator // whose call it was of; zero = nobody's
 }
 
 // Recording is what was asked of fakes, in order, and how they answer. The zero value is ready to use, by several goroutines at once.
@@ -68,7 +69,8 @@ func (r *Recording) take(ctx context.Context, method string, req any) func(conte
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.calls = append(r.calls, Call{method, reqctx.RequestID(ctx), reqctx.Seed(ctx), req})
+	by, _ := reqctx.OperatorOf(ctx)
+	r.calls = append(r.calls, Call{method, reqctx.RequestID(ctx), reqctx.Seed(ctx), req, by})
 	return r.before
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/listing"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/challenge"
 	"github.com/keyward/keyward/services/ceremony/passkeys/reply"
@@ -63,7 +64,7 @@ func challengeFields() map[string]listing.Field[challenge.Record] {
 
 // UpdateChallenge implements service.Users. A status only moves forward, from pending to completed to consumed; away from pending, the
 // challenge cannot be finished any more.
-func (s *Service) UpdateChallenge(ctx context.Context, req service.ForUser[service.ChallengePatch]) (rest.PasskeyChallenge, error) {
+func (s *Service) UpdateChallenge(ctx context.Context, req service.ForUser[patch.Challenge]) (rest.PasskeyChallenge, error) {
 	if !req.Body.Status.Valid() {
 		return rest.PasskeyChallenge{}, fault.Field("status", "must be a valid value")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
@@ -113,7 +114,7 @@ func (s *Service) checkContext(ctx context.Context, req service.ForProject[rest.
 }
 
 // UpdateConnectToken implements service.ConnectTokens. A consumed token stays consumed.
-func (s *Service) UpdateConnectToken(ctx context.Context, req service.ForProject[service.TokenPatch]) (service.Empty, error) {
+func (s *Service) UpdateConnectToken(ctx context.Context, req service.ForProject[patch.Token]) (service.Empty, error) {
 	if !req.Body.Status.Valid() {
 		return service.Empty{}, fault.Field("status", "must be a valid value")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
@@ -39,8 +40,8 @@ func connectToken(tb testing.TB, st *ceremonytest.Stack, kind rest.ConnectTokenT
 }
 
 func patchToken(st *ceremonytest.Stack, id string, status rest.ConnectTokenStatus) error {
-	_, err := st.UpdateConnectToken(context.Background(), service.ForProject[service.TokenPatch]{
-		Project: st.Project.ID, Body: service.TokenPatch{ID: ident.ConnectTokenID(id), Status: status},
+	_, err := st.UpdateConnectToken(context.Background(), service.ForProject[patch.Token]{
+		Project: st.Project.ID, Body: patch.Token{ID: ident.ConnectTokenID(id), Status: status},
 	})
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/internal/identindex"
@@ -131,7 +132,7 @@ func keepOnePrimary(a *account.Account, chosen account.Identifier) {
 }
 
 // UpdateIdentifier implements service.Directory.
-func (s *Service) UpdateIdentifier(ctx context.Context, req service.ForUser[service.IdentifierPatch]) (rest.Identifier, error) {
+func (s *Service) UpdateIdentifier(ctx context.Context, req service.ForUser[patch.Identifier]) (rest.Identifier, error) {
 	if err := checkIdentifierStatus(req.Body.Status); err != nil {
 		return rest.Identifier{}, err
 	}

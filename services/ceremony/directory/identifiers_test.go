@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 )
@@ -26,8 +27,8 @@ func setStatus(
 	tb testing.TB, st *ceremonytest.Stack, user ident.UserID, id string, status account.IdentifierStatus,
 ) (rest.Identifier, error) {
 	tb.Helper()
-	return st.UpdateIdentifier(tb.Context(), service.ForUser[service.IdentifierPatch]{
-		Project: st.Project.ID, User: user, Body: service.IdentifierPatch{ID: ident.IdentifierID(id), Status: rest.IdentifierStatus(status)},
+	return st.UpdateIdentifier(tb.Context(), service.ForUser[patch.Identifier]{
+		Project: st.Project.ID, User: user, Body: patch.Identifier{ID: ident.IdentifierID(id), Status: rest.IdentifierStatus(status)},
 	})
 }
 

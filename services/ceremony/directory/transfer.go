@@ -22,12 +22,12 @@ import (
 const importedAtOnce = 16
 
 // ImportUsers implements service.UserImporter. No event tells of an imported user.
-func (s *Service) ImportUsers(ctx context.Context, req service.ForProject[service.UserImport]) ([]service.Imported, error) {
+func (s *Service) ImportUsers(ctx context.Context, req service.ForProject[transfer.UserImport]) ([]transfer.Imported, error) {
 	p, err := tenant.Of(ctx, s.projects, req.Project)
 	if err != nil {
 		return nil, err
 	}
-	results := make([]service.Imported, len(req.Body.Users))
+	results := make([]transfer.Imported, len(req.Body.Users))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(importedAtOnce)
 	for i, u := range req.Body.Users {
@@ -35,7 +35,7 @@ func (s *Service) ImportUsers(ctx context.Context, req service.ForProject[servic
 			a, faults := u.Account(p.ID, p.RPID, s.now().UnixMilli())
 			faults = append(faults, keyFaults(u)...)
 			if len(faults) > 0 {
-				results[i] = service.Imported{Outcome: service.ImportRefused, Faults: faults}
+				results[i] = transfer.Imported{Outcome: transfer.ImportRefused, Faults: faults}
 				return nil
 			}
 			var err error
@@ -68,7 +68,7 @@ func keyFaults(u transfer.User) []fault.FieldError {
 
 // importUser stores one user. The account goes last: until it is there, what was reserved for it means nothing, and another attempt takes
 // it over.
-func (s *Service) importUser(ctx context.Context, u transfer.User, a account.Account, dryRun bool) (service.Imported, error) {
+func (s *Service) importUser(ctx context.Context, u transfer.User, a account.Account, dryRun bool) (transfer.Imported, error) {
 	ctx, cancel := context.WithTimeout(ctx, nameLimit)
 	defer cancel()
 	known, _, err := s.accounts.Inspect(ctx, a.Project, a.ID)
@@ -76,9 +76,9 @@ func (s *Service) importUser(ctx context.Context, u transfer.User, a account.Acc
 	case err == nil && known.Erasing:
 		return refusedImport(fault.FieldError{Field: "userID", Message: "is being deleted"}), nil
 	case err == nil:
-		return service.Imported{Outcome: service.ImportUnchanged}, nil
+		return transfer.Imported{Outcome: transfer.ImportUnchanged}, nil
 	case !errors.Is(err, account.ErrUnknown):
-		return service.Imported{}, err
+		return transfer.Imported{}, err
 	}
 	m := move{s: s, account: a}
 	if err := m.check(ctx); err != nil || len(m.faults) > 0 || dryRun {
@@ -88,17 +88,17 @@ func (s *Service) importUser(ctx context.Context, u transfer.User, a account.Acc
 		return m.outcome(), errors.Join(err, m.giveBack(ctx))
 	}
 	if err := s.statements.Import(ctx, u, &a); err != nil {
-		return service.Imported{}, errors.Join(err, m.giveBack(ctx))
+		return transfer.Imported{}, errors.Join(err, m.giveBack(ctx))
 	}
 	err = s.accounts.Create(ctx, a)
 	if errors.Is(err, account.ErrExists) {
-		return service.Imported{Outcome: service.ImportUnchanged}, nil
+		return transfer.Imported{Outcome: transfer.ImportUnchanged}, nil
 	}
 	return m.outcome(), err
 }
 
-func refusedImport(faults ...fault.FieldError) service.Imported {
-	return service.Imported{Outcome: service.ImportRefused, Faults: faults}
+func refusedImport(faults ...fault.FieldError) transfer.Imported {
+	return transfer.Imported{Outcome: transfer.ImportRefused, Faults: faults}
 }
 
 // move is the import of one user.
@@ -109,11 +109,11 @@ type move struct {
 	undo    []func(context.Context) error
 }
 
-func (m *move) outcome() service.Imported {
+func (m *move) outcome() transfer.Imported {
 	if len(m.faults) > 0 {
 		return refusedImport(m.faults...)
 	}
-	return service.Imported{Outcome: service.ImportCreated}
+	return transfer.Imported{Outcome: transfer.ImportCreated}
 }
 
 func (m *move) taken(field string) {

@@ -20,14 +20,14 @@ func TestUsersWhoseDeletedPasskeysHaveNoCredentialIDAreImportedAndDeletedBesideE
 			{ID: "cre-1000000000000000003", CredentialID: []byte{}},
 		}},
 	}
-	results, err := st.ImportUsers(t.Context(), service.ForProject[service.UserImport]{
-		Project: st.Project.ID, Body: service.UserImport{Users: users},
+	results, err := st.ImportUsers(t.Context(), service.ForProject[transfer.UserImport]{
+		Project: st.Project.ID, Body: transfer.UserImport{Users: users},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, r := range results {
-		if r.Outcome != service.ImportCreated {
+		if r.Outcome != transfer.ImportCreated {
 			t.Errorf("%s: %+v", users[i].ID, r)
 		}
 	}

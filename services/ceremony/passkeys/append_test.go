@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
@@ -235,8 +236,8 @@ func TestAStartOfACreationThatIsAskedAgainIsOneChallengeAndNoneOfItsAnswersIsGoo
 			st := ceremonytest.New(t)
 			user, d := st.NewUser(t), authenticator.Phone()
 			options := startTwice(t, st, user, d)
-			_, err := st.UpdateChallenge(t.Context(), service.ForUser[service.ChallengePatch]{
-				Project: st.Project.ID, User: user, Body: service.ChallengePatch{
+			_, err := st.UpdateChallenge(t.Context(), service.ForUser[patch.Challenge]{
+				Project: st.Project.ID, User: user, Body: patch.Challenge{
 					ID: ident.ChallengeID(listed(t, st, user).ChallengeID), Status: rest.PasskeyChallengeStatusConsumed,
 				},
 			})

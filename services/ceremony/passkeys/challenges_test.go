@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/keyring"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
@@ -326,8 +327,8 @@ func TestChallengesAreListedAndMoveForward(t *testing.T) {
 	}
 
 	patch := func(user ident.UserID, id string, status rest.PasskeyChallengeStatus) (rest.PasskeyChallenge, error) {
-		return st.UpdateChallenge(t.Context(), service.ForUser[service.ChallengePatch]{
-			Project: st.Project.ID, User: user, Body: service.ChallengePatch{ID: ident.ChallengeID(id), Status: status},
+		return st.UpdateChallenge(t.Context(), service.ForUser[patch.Challenge]{
+			Project: st.Project.ID, User: user, Body: patch.Challenge{ID: ident.ChallengeID(id), Status: status},
 		})
 	}
 	for _, status := range []rest.PasskeyChallengeStatus{"pending", "completed", "completed", "consumed"} {

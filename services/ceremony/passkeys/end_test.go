@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
@@ -262,8 +263,8 @@ func TestAStatusThatSomebodyHasSetStands(t *testing.T) {
 	}
 	for _, kind := range []string{"authenticate", "register"} {
 		set := func(to rest.PasskeyChallengeStatus) error {
-			_, err := st.UpdateChallenge(t.Context(), service.ForUser[service.ChallengePatch]{
-				Project: st.Project.ID, User: user, Body: service.ChallengePatch{
+			_, err := st.UpdateChallenge(t.Context(), service.ForUser[patch.Challenge]{
+				Project: st.Project.ID, User: user, Body: patch.Challenge{
 					ID: ident.ChallengeID(st.Challenges(t, user, "type:eq:"+kind)[0].ChallengeID), Status: to,
 				},
 			})

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest/authenticator"
@@ -144,8 +145,8 @@ func refusals() []refusal {
 		},
 		{"a challenge that was consumed by hand", func(t *testing.T, l *attempt) {
 			id := ident.ChallengeID(l.st.Challenges(t, l.user, "status:eq:pending")[0].ChallengeID)
-			if _, err := l.st.UpdateChallenge(t.Context(), service.ForUser[service.ChallengePatch]{
-				Project: l.st.Project.ID, User: l.user, Body: service.ChallengePatch{ID: id, Status: rest.PasskeyChallengeStatusConsumed},
+			if _, err := l.st.UpdateChallenge(t.Context(), service.ForUser[patch.Challenge]{
+				Project: l.st.Project.ID, User: l.user, Body: patch.Challenge{ID: id, Status: rest.PasskeyChallengeStatusConsumed},
 			}); err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/directory"
@@ -197,7 +198,7 @@ func (s *Service) GetLongSession(ctx context.Context, req service.ForProject[ide
 }
 
 // UpdateLongSession implements service.Sessions. Only a session that is active can be ended; how it ended stays.
-func (s *Service) UpdateLongSession(ctx context.Context, req service.ForUser[service.SessionPatch]) (rest.LongSession, error) {
+func (s *Service) UpdateLongSession(ctx context.Context, req service.ForUser[patch.Session]) (rest.LongSession, error) {
 	if !req.Body.Status.Valid() {
 		return rest.LongSession{}, fault.Field("status", "must be a valid value")
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
@@ -52,8 +53,8 @@ func shortSession(tb testing.TB, st *ceremonytest.Stack, user ident.UserID, id i
 }
 
 func patchSession(st *ceremonytest.Stack, user ident.UserID, id ident.SessionID, status rest.SessionStatus) (rest.LongSession, error) {
-	return st.UpdateLongSession(context.Background(), service.ForUser[service.SessionPatch]{
-		Project: st.Project.ID, User: user, Body: service.SessionPatch{ID: id, Status: status},
+	return st.UpdateLongSession(context.Background(), service.ForUser[patch.Session]{
+		Project: st.Project.ID, User: user, Body: patch.Session{ID: id, Status: status},
 	})
 }
 

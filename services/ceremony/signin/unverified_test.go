@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/ceremony/ceremonytest"
@@ -226,9 +227,9 @@ func TestABackendThatVouchesEndsTheWaiting(t *testing.T) {
 	t.Parallel()
 	for name, vouch := range map[string]func(*testing.T, *ceremonytest.Stack, account.Account){
 		"for the address": func(t *testing.T, st *ceremonytest.Stack, a account.Account) {
-			_, err := st.UpdateIdentifier(t.Context(), service.ForUser[service.IdentifierPatch]{
+			_, err := st.UpdateIdentifier(t.Context(), service.ForUser[patch.Identifier]{
 				Project: st.Project.ID, User: a.ID,
-				Body: service.IdentifierPatch{ID: a.Identifiers[0].ID, Status: rest.IdentifierStatusVerified},
+				Body: patch.Identifier{ID: a.Identifiers[0].ID, Status: rest.IdentifierStatusVerified},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -139,7 +139,7 @@ func TestADecisionIsExplainedByItsRecordAlsoOverTheBus(t *testing.T) {
 	t.Parallel()
 	b := openBus(t)
 	svc := running(t, b, nil)
-	table := remote.DecisionMethods(svc, trial.New(b.JS))
+	table := remote.DecisionMethods(svc, trial.New(b.JS), svc)
 	server, err := rpc.Serve(b.Conn, table, rpc.Options{Version: "0.0.0", Concurrency: 8}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -50,11 +50,10 @@ func OpenOperators(ctx context.Context, server Server, command string) (*Operato
 	return o, nil
 }
 
-// Create makes an operator and returns the token, which nobody can read again. lifetime 0 = for ever.
-func (o *Operators) Create(
-	ctx context.Context, name string, role operator.Role, lifetime time.Duration, now time.Time,
-) (operator.Operator, secret.Text, error) {
-	made, token, err := operator.New(name, role, lifetime, o.command, now)
+// Create makes an operator and returns the token, which nobody can read again.
+func (o *Operators) Create(ctx context.Context, w operator.Wanted, now time.Time) (operator.Operator, secret.Text, error) {
+	w.By = o.command
+	made, token, err := operator.New(w, now)
 	if err == nil {
 		err = o.store.Create(ctx, made)
 	}

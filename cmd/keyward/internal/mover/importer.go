@@ -70,7 +70,7 @@ type Count struct {
 type line struct {
 	number  int
 	record  transfer.Record
-	outcome service.Imported
+	outcome transfer.Imported
 	skipped bool
 }
 
@@ -149,7 +149,7 @@ func readLine(reader *bufio.Reader) (kept []byte, length int64, err error) {
 }
 
 func (l *line) refuse(field, message string) {
-	l.outcome = service.Imported{Outcome: service.ImportRefused, Faults: []fault.FieldError{{Field: field, Message: message}}}
+	l.outcome = transfer.Imported{Outcome: transfer.ImportRefused, Faults: []fault.FieldError{{Field: field, Message: message}}}
 }
 
 // open reports whether the line still waits for an answer.
@@ -211,24 +211,24 @@ func (im Import) each(ctx context.Context, calls [][]*line, do func(context.Cont
 }
 
 func (im Import) storeUsers(ctx context.Context, lines []*line) error {
-	request := service.UserImport{DryRun: im.DryRun}
+	request := transfer.UserImport{DryRun: im.DryRun}
 	for _, l := range lines {
 		request.Users = append(request.Users, *l.record.User)
 	}
-	return settle(ctx, lines, func() ([]service.Imported, error) {
-		return im.Users.ImportUsers(ctx, service.ForProject[service.UserImport]{Project: im.Project, Body: request})
+	return settle(ctx, lines, func() ([]transfer.Imported, error) {
+		return im.Users.ImportUsers(ctx, service.ForProject[transfer.UserImport]{Project: im.Project, Body: request})
 	})
 }
 
 func (im Import) storeEvents(ctx context.Context, lines []*line) error {
 	for len(lines) > 0 {
 		n := min(len(lines), callBytes/1024)
-		request := service.EventImport{DryRun: im.DryRun}
+		request := transfer.EventImport{DryRun: im.DryRun}
 		for _, l := range lines[:n] {
 			request.Events = append(request.Events, *l.record.Event)
 		}
-		err := settle(ctx, lines[:n], func() ([]service.Imported, error) {
-			return im.Events.ImportEvents(ctx, service.ForProject[service.EventImport]{Project: im.Project, Body: request})
+		err := settle(ctx, lines[:n], func() ([]transfer.Imported, error) {
+			return im.Events.ImportEvents(ctx, service.ForProject[transfer.EventImport]{Project: im.Project, Body: request})
 		})
 		if err != nil {
 			return err
@@ -239,8 +239,8 @@ func (im Import) storeEvents(ctx context.Context, lines []*line) error {
 }
 
 // settle makes a call until it is answered. Calls can be repeated: a record that was stored already is there once.
-func settle(ctx context.Context, lines []*line, call func() ([]service.Imported, error)) error {
-	answers, err := backoff.Retry(ctx, func() ([]service.Imported, error) {
+func settle(ctx context.Context, lines []*line, call func() ([]transfer.Imported, error)) error {
+	answers, err := backoff.Retry(ctx, func() ([]transfer.Imported, error) {
 		answers, err := call()
 		if err != nil && !errors.Is(fault.As(err), fault.TypeUnavailable) {
 			return nil, backoff.Permanent(err)
@@ -267,12 +267,12 @@ func (im Import) account(progress *Progress, lines []*line) error {
 		switch {
 		case l.skipped:
 			progress.Skipped++
-		case l.outcome.Outcome == service.ImportRefused:
+		case l.outcome.Outcome == transfer.ImportRefused:
 			progress.Counts.Refused++
 			if err := im.Refused(BadLine{Line: l.number, Faults: l.outcome.Faults}); err != nil {
 				return err
 			}
-		case l.outcome.Outcome == service.ImportUnchanged:
+		case l.outcome.Outcome == transfer.ImportUnchanged:
 			progress.Counts.Unchanged++
 		case l.record.User != nil:
 			progress.Counts.Users++

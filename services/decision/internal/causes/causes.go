@@ -95,6 +95,12 @@ func Find(ctx context.Context, by *engine.Engine, r *engine.Recorded) (*Found, e
 	return found, err
 }
 
+// Counts returns what the history of a question comes to, as of its moment, and until when each part decides. The policy is not asked.
+func Counts(by *engine.Engine, r *engine.Recorded) []Count {
+	i := &inquiry{by: by, recorded: r, told: by.Tell(r, r.Made)}
+	return i.counts()
+}
+
 // placed returns the record with an address of its network that is barred if the client was, where a part of the network is barred.
 func placed(by *engine.Engine, r *engine.Recorded) (*engine.Recorded, error) {
 	clients, network := &by.Knowledge(r.Project).Clients, r.Question.Network()

@@ -26,6 +26,8 @@ import (
 // project is project.ErrUnknown; any other error says nothing about it.
 type Projects interface {
 	Find(context.Context, ident.ProjectID) (project.Project, error)
+	// All returns every project, ordered by ID.
+	All() []project.Project
 	// OriginAllowed reports whether any project lists origin.
 	OriginAllowed(origin string) bool
 	// Visited returns the project that a call of the Frontend API is about, by the ID that it names or by the host that it came to.

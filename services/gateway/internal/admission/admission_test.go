@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -60,6 +61,10 @@ func (t tenants) Find(_ context.Context, id ident.ProjectID) (project.Project, e
 	}
 	return project.Project{}, project.ErrUnknown
 }
+func (t tenants) All() []project.Project {
+	return slices.SortedFunc(maps.Values(t), func(a, b project.Project) int { return strings.Compare(string(a.ID), string(b.ID)) })
+}
+
 func (t tenants) OriginAllowed(origin string) bool { return origin == page }
 func (t tenants) First() (project.Project, bool)   { return project.Project{}, false }
 func (t tenants) Visited(ctx context.Context, id ident.ProjectID, _ string) (project.Project, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/ratelimit"
+	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
@@ -24,7 +25,7 @@ type Operators interface {
 }
 
 // Operator admits a call of the Operator API: from where comes first, then who calls, then whether the role is enough, then whether the
-// call fits the contract. What it may have of a body the document says alone.
+// call is about projects that the caller sees, then whether it fits the contract. What it may have of a body the document says alone.
 func (d *Door) Operator(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operation) error {
 	if err := checkForeign(x, string(c.Context().Host())); err != nil {
 		return err
@@ -40,6 +41,10 @@ func (d *Door) Operator(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operati
 			Details: "it takes the role " + string(op.Role) + ", and the operator has " + string(caller.Role),
 		}
 	}
+	if err := within(c, &caller, op.Projects); err != nil {
+		return err
+	}
+	c.SetUserContext(reqctx.WithOperator(c.UserContext(), reqctx.Operator{ID: caller.ID, Name: caller.Name}))
 	return d.validateUpTo(c, op, op.BodyLimit)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/yamljson"
 	"github.com/keyward/keyward/services/gateway/internal/contract/internal/format"
+	"github.com/keyward/keyward/services/gateway/internal/scope"
 )
 
 // resource names the document for the schema compiler; nothing is fetched from it.
@@ -39,7 +40,8 @@ type Operation struct {
 	// Permission is what an API key must have to call it, x-permission in the document; empty if the operation is public.
 	Permission string
 	// Role is the least that an operator must have to call it, x-role in the document; empty of an operation that is not for operators.
-	Role operator.Role
+	Role     operator.Role
+	Projects scope.Scope // what it is to an operator who is limited to some projects: x-projects in the document
 	// Public operations ask for no credentials: the document gives them an empty security.
 	Public bool
 	// Session operations are for users with a session, and process operations for whoever has the token of a process: security schemes
@@ -170,6 +172,7 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	op.Counts, _ = op.doc.at(at + "/x-counts").(string)
 	role, _ := op.doc.at(at + "/x-role").(string)
 	op.Role = operator.Role(role)
+	op.Projects = scope.Of(op.doc.at(at + "/x-projects"))
 	told, _ := op.doc.at(at + "/x-values").(bool)
 	op.Told = told || role != ""
 	op.BodyLimit = number(op.doc.at(at+"/x-body-limit"), defaultBodyLimit)
@@ -194,6 +197,9 @@ func (op *Operation) read(c *jsonschema.Compiler, item, at string) error {
 	}
 	if err := op.readBody(c, op.doc.resolve(at+"/requestBody")); err != nil {
 		return err
+	}
+	if err := op.Projects.Check(op.Role.Known(), op.PathParameters(), op.QueryParameters()); err != nil {
+		return fmt.Errorf("operation %s %w", op.ID, err)
 	}
 	return op.readResponses(c, at+"/responses")
 }

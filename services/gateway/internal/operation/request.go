@@ -39,27 +39,36 @@ type Exchange interface {
 	Done() rest.GenericRsp
 }
 
-// request is one request that has been admitted: it fits the document, but for its body, which nobody has read yet.
-type request struct {
+// Request is one request that has been admitted: it fits the document, but for its body, which nobody has read yet.
+type Request struct {
 	fiber    *fiber.Ctx
 	exchange Exchange
 	joined   *Joined
 }
 
-// path returns a path parameter. That it can be read has been checked.
-func (r *request) path(name string) string {
+// Path returns a path parameter. That it can be read has been checked.
+func (r *Request) Path(name string) string {
 	value, _ := url.PathUnescape(r.fiber.Params(name))
 	return value
 }
 
-// query returns the query. That it can be read has been checked.
-func (r *request) query() url.Values {
+// Query returns the query. That it can be read has been checked.
+func (r *Request) Query() url.Values {
 	values, _ := contract.Query(string(r.fiber.Request().URI().QueryString()))
 	return values
 }
 
+// Exchange is what admission knows of it.
+func (r *Request) Exchange() Exchange { return r.exchange }
+
+// Fiber is where an answer is written that is no JSON.
+func (r *Request) Fiber() *fiber.Ctx { return r.fiber }
+
+// Names are those of its path parameters.
+func (r *Request) Names() []string { return r.joined.PathParameters() }
+
 // decode reads the body and holds it to the contract.
-func (r *request) decode(into any) error {
+func (r *Request) decode(into any) error {
 	err := r.joined.decoder.Decode(r.fiber.Request().Body(), into) // not a copy; nothing of it is kept
 	var misfit *contract.Misfit
 	switch {
@@ -106,7 +115,7 @@ type (
 )
 
 // write answers with what a method returned; out points to it.
-func (r *request) write(out any) error {
+func (r *Request) write(out any) error {
 	if told, ok := out.(doubted); ok && told.Judgement() != nil && r.exchange.Judge(told.Judgement()) {
 		r.includeRisk(out)
 	}
@@ -130,8 +139,8 @@ func (r *request) write(out any) error {
 
 // includeRisk puts into a body how the request was judged, if the caller asks for that: strict clients throw on members that they do
 // not know.
-func (r *request) includeRisk(out any) {
-	if len(r.fiber.Request().URI().QueryString()) == 0 || r.query().Get(include) != string(rest.PasskeyLoginStartParamsIncludeRisk) {
+func (r *Request) includeRisk(out any) {
+	if len(r.fiber.Request().URI().QueryString()) == 0 || r.Query().Get(include) != string(rest.PasskeyLoginStartParamsIncludeRisk) {
 		return
 	}
 	switch told := out.(type) {
@@ -179,7 +188,7 @@ func risk(decision ident.DecisionID, r *service.Risk) *rest.Risk {
 	return told
 }
 
-func (r *request) writeJSON(value any) error {
+func (r *Request) writeJSON(value any) error {
 	body, err := Encode(value)
 	if err != nil {
 		return err
@@ -210,22 +219,49 @@ func reflected(value any) ([]byte, error) {
 	return json.Marshal(value, jsontext.AllowInvalidUTF8(true), jsonv1.OmitEmptyWithLegacySemantics(true))
 }
 
-// form is how a request becomes what a method takes.
-type form[T any] struct {
+// Form is how a request becomes what a method takes.
+type Form[T any] struct {
 	body  reflect.Type // that the body is decoded into; nil: there is none
 	own   bool         // it reads one path parameter, r.joined.own
 	query []string     // names of the query parameters that it reads
-	value func(*request) (T, error)
+	value func(*Request) (T, error)
 }
 
-// nothing is read.
-func nothing() form[service.Empty] {
-	return form[service.Empty]{value: func(*request) (service.Empty, error) { return service.Empty{}, nil }}
+// Asked reads what is in the query, of which it names the parameters.
+func Asked[T any](query []string, read func(*Request) (T, error)) Form[T] {
+	return Form[T]{query: query, value: read}
 }
 
-// body reads the body.
-func body[T any]() form[T] {
-	return form[T]{body: reflect.TypeFor[T](), value: func(r *request) (T, error) {
+// Named reads the path parameter that says what the operation is about.
+func Named[T any](read func(name string) T) func() Form[T] {
+	return func() Form[T] {
+		return Form[T]{own: true, value: func(r *Request) (T, error) { return read(r.Path(r.joined.own)), nil }}
+	}
+}
+
+// Told reads the body, and makes of it what a method takes.
+func Told[B, T any](into func(B) T) func() Form[T] {
+	return func() Form[T] {
+		read := Body[B]()
+		return Form[T]{body: read.body, value: func(r *Request) (T, error) {
+			given, err := read.value(r)
+			if err != nil {
+				var none T
+				return none, err
+			}
+			return into(given), nil
+		}}
+	}
+}
+
+// Nothing is read.
+func Nothing() Form[service.Empty] {
+	return Form[service.Empty]{value: func(*Request) (service.Empty, error) { return service.Empty{}, nil }}
+}
+
+// Body reads the body.
+func Body[T any]() Form[T] {
+	return Form[T]{body: reflect.TypeFor[T](), value: func(r *Request) (T, error) {
 		into := new(T)
 		err := r.decode(into)
 		return *into, err
@@ -236,52 +272,53 @@ func body[T any]() form[T] {
 const include = "include"
 
 // judgedBody reads the body of a call that is judged.
-func judgedBody[T any]() form[T] {
-	f := body[T]()
+func judgedBody[T any]() Form[T] {
+	f := Body[T]()
 	f.query = []string{include}
 	return f
 }
 
-// id reads the path parameter that says what the operation is about, beside the user or the webhook.
-func id[T ~string]() form[T] {
-	return form[T]{own: true, value: func(r *request) (T, error) { return T(r.path(r.joined.own)), nil }}
+// ID reads the path parameter that says what the operation is about, beside the user or the webhook.
+func ID[T ~string]() Form[T] {
+	return Form[T]{own: true, value: func(r *Request) (T, error) { return T(r.Path(r.joined.own)), nil }}
 }
 
-// index reads a path parameter that is a number.
-func index() form[int] {
-	return form[int]{own: true, value: func(r *request) (int, error) { return strconv.Atoi(r.path(r.joined.own)) }}
+// Index reads a path parameter that is a number.
+func Index() Form[int] {
+	return Form[int]{own: true, value: func(r *Request) (int, error) { return strconv.Atoi(r.Path(r.joined.own)) }}
 }
 
-// change reads the path parameter that says what is changed, and the body that says how.
-func change[B, T any](into func(id string, body B) T) func() form[T] {
-	return func() form[T] {
-		return form[T]{own: true, body: reflect.TypeFor[B](), value: func(r *request) (T, error) {
+// Change reads the path parameter that says what is changed, and the body that says how.
+func Change[B, T any](into func(id string, body B) T) func() Form[T] {
+	return func() Form[T] {
+		return Form[T]{own: true, body: reflect.TypeFor[B](), value: func(r *Request) (T, error) {
 			how := new(B)
 			if err := r.decode(how); err != nil {
 				var none T
 				return none, err
 			}
-			return into(r.path(r.joined.own), *how), nil
+			return into(r.Path(r.joined.own), *how), nil
 		}}
 	}
 }
 
-// list reads the parameters of lists; the defaults are the contract's.
-func list() form[service.List] {
-	return form[service.List]{query: listQuery(), value: func(r *request) (service.List, error) { return listIn(r.query()), nil }}
+// List reads the parameters of lists; the defaults are the contract's.
+func List() Form[service.List] {
+	return Form[service.List]{query: ListQuery(), value: func(r *Request) (service.List, error) { return ListIn(r.Query()), nil }}
 }
 
-// listQuery are the names that listIn reads.
-func listQuery() []string { return []string{"sort", "filter[]", "page", "pageSize"} }
+// ListQuery are the names that ListIn reads.
+func ListQuery() []string { return []string{"sort", "filter[]", "page", "pageSize"} }
 
-func listIn(query url.Values) service.List {
+// ListIn reads the parameters of a list that are in a query.
+func ListIn(query url.Values) service.List {
 	return service.List{
-		Sort: query.Get("sort"), Filter: query["filter[]"], Page: numberIn(query, "page", 1), PageSize: numberIn(query, "pageSize", 10),
+		Sort: query.Get("sort"), Filter: query["filter[]"], Page: NumberIn(query, "page", 1), PageSize: NumberIn(query, "pageSize", 10),
 	}
 }
 
-// numberIn returns a number that has been checked, or what the contract takes for one that is not there.
-func numberIn(query url.Values, name string, otherwise int) int {
+// NumberIn returns a number that has been checked, or what the contract takes for one that is not there.
+func NumberIn(query url.Values, name string, otherwise int) int {
 	number, err := strconv.Atoi(query.Get(name))
 	if err != nil {
 		return otherwise
@@ -290,18 +327,18 @@ func numberIn(query url.Values, name string, otherwise int) int {
 }
 
 // eventList reads the parameters of a list of events.
-func eventList() form[service.EventList] {
-	return form[service.EventList]{query: append(listQuery(), "include"), value: func(r *request) (service.EventList, error) {
-		query := r.query()
+func eventList() Form[service.EventList] {
+	return Form[service.EventList]{query: append(ListQuery(), "include"), value: func(r *Request) (service.EventList, error) {
+		query := r.Query()
 		engine := query.Get(include) == string(rest.ListPasskeyEventsParamsIncludeEngine)
-		return service.EventList{List: listIn(query), IncludeEngine: engine}, nil
+		return service.EventList{List: ListIn(query), IncludeEngine: engine}, nil
 	}}
 }
 
 // preferredBlock reads which block a visitor would like to see; nil: any.
-func preferredBlock() form[*frontend.BlockType] {
-	return form[*frontend.BlockType]{query: []string{"preferredBlock"}, value: func(r *request) (*frontend.BlockType, error) {
-		query := r.query()
+func preferredBlock() Form[*frontend.BlockType] {
+	return Form[*frontend.BlockType]{query: []string{"preferredBlock"}, value: func(r *Request) (*frontend.BlockType, error) {
+		query := r.Query()
 		if !query.Has("preferredBlock") {
 			return nil, nil
 		}

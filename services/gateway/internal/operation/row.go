@@ -33,15 +33,20 @@ type Row struct {
 	own    bool          // it reads one more path parameter
 	query  []string      // names of the query parameters that it reads
 	body   reflect.Type  // nil: takes none
-	answer func(context.Context, *request) error
+	answer func(context.Context, *Request) error
 }
 
 // Plain is an operation that is no call of a service, or whose answer is not JSON: serve answers it.
 func Plain(id string, serve fiber.Handler) Row { return Row{ID: id, plain: serve} }
 
-// bind makes a row of a function. It reads the request as the form says, calls, and writes what is answered.
-func bind[T, Out any](id string, scope []string, read form[T], call func(context.Context, *request, T) (Out, error)) Row {
-	return Row{ID: id, scope: scope, own: read.own, query: read.query, body: read.body, answer: func(ctx context.Context, r *request) error {
+// Answered is an operation that a function answers, which reads the named parameters of the query and writes what is no JSON.
+func Answered(id string, query []string, answer func(context.Context, *Request) error) Row {
+	return Row{ID: id, query: query, answer: answer}
+}
+
+// Bind makes a row of a function. It reads the request as the form says, calls, and writes what is answered.
+func Bind[T, Out any](id string, scope []string, read Form[T], call func(context.Context, *Request, T) (Out, error)) Row {
+	answer := func(ctx context.Context, r *Request) error {
 		given, err := read.value(r)
 		if err != nil {
 			return err
@@ -51,35 +56,36 @@ func bind[T, Out any](id string, scope []string, read form[T], call func(context
 			return err
 		}
 		return r.write(&out)
-	}}
+	}
+	return Row{ID: id, scope: scope, own: read.own, query: read.query, body: read.body, answer: answer}
 }
 
 // ofProject is an operation on a project.
-func ofProject[T, Out any](id string, call func(context.Context, service.ForProject[T]) (Out, error), read func() form[T]) Row {
-	return bind(id, nil, read(), func(ctx context.Context, r *request, given T) (Out, error) {
+func ofProject[T, Out any](id string, call func(context.Context, service.ForProject[T]) (Out, error), read func() Form[T]) Row {
+	return Bind(id, nil, read(), func(ctx context.Context, r *Request, given T) (Out, error) {
 		return call(ctx, service.ForProject[T]{Project: r.exchange.Caller(), Body: given})
 	})
 }
 
 // ofUser is an operation on a user of a project.
-func ofUser[T, Out any](id string, call func(context.Context, service.ForUser[T]) (Out, error), read func() form[T]) Row {
-	return bind(id, []string{"userID"}, read(), func(ctx context.Context, r *request, given T) (Out, error) {
-		user := ident.UserID(r.path("userID"))
+func ofUser[T, Out any](id string, call func(context.Context, service.ForUser[T]) (Out, error), read func() Form[T]) Row {
+	return Bind(id, []string{"userID"}, read(), func(ctx context.Context, r *Request, given T) (Out, error) {
+		user := ident.UserID(r.Path("userID"))
 		return call(ctx, service.ForUser[T]{Project: r.exchange.Caller(), User: user, Body: given})
 	})
 }
 
 // ofWebhook is an operation on a webhook endpoint of a project.
-func ofWebhook[T, Out any](id string, call func(context.Context, service.ForWebhook[T]) (Out, error), read func() form[T]) Row {
-	return bind(id, []string{"webhookEndpointID"}, read(), func(ctx context.Context, r *request, given T) (Out, error) {
-		webhook := ident.WebhookID(r.path("webhookEndpointID"))
+func ofWebhook[T, Out any](id string, call func(context.Context, service.ForWebhook[T]) (Out, error), read func() Form[T]) Row {
+	return Bind(id, []string{"webhookEndpointID"}, read(), func(ctx context.Context, r *Request, given T) (Out, error) {
+		webhook := ident.WebhookID(r.Path("webhookEndpointID"))
 		return call(ctx, service.ForWebhook[T]{Project: r.exchange.Caller(), Webhook: webhook, Body: given})
 	})
 }
 
 // ofVisit is an operation of the Frontend API.
-func ofVisit[T, Out any](id string, call func(context.Context, service.ForVisit[T]) (Out, error), read func() form[T]) Row {
-	return bind(id, nil, read(), func(ctx context.Context, r *request, given T) (Out, error) {
+func ofVisit[T, Out any](id string, call func(context.Context, service.ForVisit[T]) (Out, error), read func() Form[T]) Row {
+	return Bind(id, nil, read(), func(ctx context.Context, r *Request, given T) (Out, error) {
 		return call(ctx, service.ForVisit[T]{Visit: r.exchange.Visitor(), Body: given})
 	})
 }
@@ -180,5 +186,5 @@ func (j *Joined) Serve(c *fiber.Ctx, x Exchange) error {
 	if j.row.plain != nil {
 		return j.row.plain(c)
 	}
-	return j.row.answer(c.UserContext(), &request{fiber: c, exchange: x, joined: j})
+	return j.row.answer(c.UserContext(), &Request{fiber: c, exchange: x, joined: j})
 }

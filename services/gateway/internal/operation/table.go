@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 )
@@ -17,12 +18,6 @@ type Services struct {
 	Ceremony service.Ceremony
 	Events   service.Events
 	Webhooks service.Webhooks
-	Policies service.Policies
-	// Decisions are looked through with the Operator API alone, and DecisionStream answers by itself.
-	Decisions      service.Decisions
-	DecisionStream fiber.Handler
-	Adoption       service.Adoption
-	Studies        service.Studies
 	// Explanations may be nil if no operation of the page to try passkeys with is ever called.
 	Explanations service.Explanations
 	// Keys and Stream answer by themselves.
@@ -34,71 +29,71 @@ type Services struct {
 // Backend is the table of the operations of the Backend API.
 func Backend(s Services) []Row {
 	return []Row{
-		ofProject("createUser", s.Ceremony.CreateUser, body),
-		ofProject("listUsers", s.Ceremony.ListUsers, list),
-		ofUser("getUser", s.Ceremony.GetUser, nothing),
-		ofUser("updateUser", s.Ceremony.UpdateUser, body),
-		ofUser("getUserLabels", s.Ceremony.GetUserLabels, nothing),
-		ofUser("setUserLabels", s.Ceremony.SetUserLabels, body),
-		ofUser("deleteUser", s.Ceremony.DeleteUser, nothing),
-		ofUser("listCredentials", s.Ceremony.ListCredentials, list),
-		ofUser("deleteCredential", s.Ceremony.DeleteCredential, id),
-		ofUser("listPasskeyChallenges", s.Ceremony.ListChallenges, list),
-		ofUser("updatePasskeyChallenge", s.Ceremony.UpdateChallenge, change(challengePatch)),
-		ofUser("createPasskeyEvent", s.Events.Create, body),
+		ofProject("createUser", s.Ceremony.CreateUser, Body),
+		ofProject("listUsers", s.Ceremony.ListUsers, List),
+		ofUser("getUser", s.Ceremony.GetUser, Nothing),
+		ofUser("updateUser", s.Ceremony.UpdateUser, Body),
+		ofUser("getUserLabels", s.Ceremony.GetUserLabels, Nothing),
+		ofUser("setUserLabels", s.Ceremony.SetUserLabels, Body),
+		ofUser("deleteUser", s.Ceremony.DeleteUser, Nothing),
+		ofUser("listCredentials", s.Ceremony.ListCredentials, List),
+		ofUser("deleteCredential", s.Ceremony.DeleteCredential, ID),
+		ofUser("listPasskeyChallenges", s.Ceremony.ListChallenges, List),
+		ofUser("updatePasskeyChallenge", s.Ceremony.UpdateChallenge, Change(challengePatch)),
+		ofUser("createPasskeyEvent", s.Events.Create, Body),
 		ofUser("listPasskeyEvents", s.Events.List, eventList),
-		ofUser("deletePasskeyEvent", s.Events.Delete, id),
+		ofUser("deletePasskeyEvent", s.Events.Delete, ID),
 		ofProject("passkeyAppendStart", s.Ceremony.AppendStart, judgedBody),
 		ofProject("passkeyAppendFinish", s.Ceremony.AppendFinish, judgedBody),
 		ofProject("passkeyLoginStart", s.Ceremony.LoginStart, judgedBody),
 		ofProject("passkeyLoginFinish", s.Ceremony.LoginFinish, judgedBody),
 		ofProject("passkeyMediationStart", s.Ceremony.MediationStart, judgedBody),
 		ofProject("passkeyMediationFinish", s.Ceremony.MediationFinish, judgedBody),
-		ofProject("evaluateRisk", s.evaluate, body),
-		ofProject("evaluateAccess", s.evaluateAccess, body),
-		ofProject("evaluateAccesses", s.evaluateAccesses, body),
-		ofProject("tellRiskOutcome", s.Ceremony.TellRiskOutcome, change(riskFeedback)),
-		ofProject("reportStepUp", s.Ceremony.ReportStepUp, change(stepUpReport)),
-		ofProject("redeemStepUp", s.Ceremony.RedeemStepUp, id),
-		ofUser("createSocialAccount", s.Ceremony.CreateSocialAccount, body),
-		ofUser("listUserSocialAccounts", s.Ceremony.ListUserSocialAccounts, list),
-		ofProject("listSocialAccounts", s.Ceremony.ListSocialAccounts, list),
-		ofUser("createIdentifier", s.Ceremony.CreateIdentifier, body),
-		ofUser("updateIdentifier", s.Ceremony.UpdateIdentifier, change(identifierPatch)),
-		ofUser("deleteIdentifier", s.Ceremony.DeleteIdentifier, id),
-		ofProject("listIdentifiers", s.Ceremony.ListIdentifiers, list),
-		ofUser("createChallenge", s.Ceremony.CreateCode, body),
-		ofUser("updateChallenge", s.Ceremony.CheckCode, change(codeCheck)),
-		ofUser("createAuthEvent", s.Ceremony.ReportAuthEvent, body),
-		ofUser("listPasswordManagers", s.Ceremony.ListPasswordManagers, nothing),
-		ofUser("listClientEnvs", s.Ceremony.ListClientEnvs, nothing),
-		ofUser("deleteClientEnv", s.Ceremony.DeleteClientEnv, id),
-		ofProject("updateProjectConfig", s.Ceremony.UpdateProjectConfig, body),
-		ofProject("updateCname", s.Ceremony.UpdateCname, body),
-		ofProject("createConnectToken", s.Ceremony.CreateConnectToken, body),
-		ofProject("listConnectTokens", s.Ceremony.ListConnectTokens, list),
-		ofProject("updateConnectToken", s.Ceremony.UpdateConnectToken, change(tokenPatch)),
-		ofProject("deleteConnectToken", s.Ceremony.DeleteConnectToken, id),
-		ofProject("listSessions", s.Ceremony.ListSessions, list),
-		ofProject("revokeSession", s.Ceremony.RevokeSession, id),
-		ofUser("createLongSession", s.Ceremony.CreateLongSession, body),
-		ofUser("getUserLongSession", s.Ceremony.GetUserLongSession, id),
-		ofProject("getLongSession", s.Ceremony.GetLongSession, id),
-		ofUser("updateLongSession", s.Ceremony.UpdateLongSession, change(sessionPatch)),
-		ofUser("createShortSession", s.Ceremony.CreateShortSession, change(shortSession)),
-		ofProject("passkeyVerifySignedData", s.Ceremony.VerifySignedData, body),
-		ofProject("passkeysVerifySignedData", s.Ceremony.VerifySignedData, body),
-		ofProject("passkeyPostLogin", s.Ceremony.PostLogin, body),
-		ofProject("createWebhookEndpoint", s.Webhooks.CreateWebhook, body),
-		ofProject("listWebhookEndpoints", s.Webhooks.ListWebhooks, nothing),
-		ofProject("updateWebhookEndpoint", s.Webhooks.UpdateWebhook, change(webhookPatch)),
-		ofProject("deleteWebhookEndpoint", s.Webhooks.DeleteWebhook, id),
-		ofWebhook("createWebhookSecret", s.Webhooks.CreateWebhookSecret, body),
-		ofWebhook("listWebhookSecrets", s.Webhooks.ListWebhookSecrets, nothing),
-		ofWebhook("deleteWebhookSecret", s.Webhooks.DeleteWebhookSecret, id),
-		ofWebhook("listWebhookDeliveries", s.Webhooks.ListWebhookDeliveries, list),
-		ofWebhook("listWebhookDeadLetters", s.Webhooks.ListWebhookDeadLetters, list),
-		ofWebhook("replayWebhookDeadLetters", s.Webhooks.ReplayWebhookDeadLetters, body),
+		ofProject("evaluateRisk", s.evaluate, Body),
+		ofProject("evaluateAccess", s.evaluateAccess, Body),
+		ofProject("evaluateAccesses", s.evaluateAccesses, Body),
+		ofProject("tellRiskOutcome", s.Ceremony.TellRiskOutcome, Change(riskFeedback)),
+		ofProject("reportStepUp", s.Ceremony.ReportStepUp, Change(stepUpReport)),
+		ofProject("redeemStepUp", s.Ceremony.RedeemStepUp, ID),
+		ofUser("createSocialAccount", s.Ceremony.CreateSocialAccount, Body),
+		ofUser("listUserSocialAccounts", s.Ceremony.ListUserSocialAccounts, List),
+		ofProject("listSocialAccounts", s.Ceremony.ListSocialAccounts, List),
+		ofUser("createIdentifier", s.Ceremony.CreateIdentifier, Body),
+		ofUser("updateIdentifier", s.Ceremony.UpdateIdentifier, Change(identifierPatch)),
+		ofUser("deleteIdentifier", s.Ceremony.DeleteIdentifier, ID),
+		ofProject("listIdentifiers", s.Ceremony.ListIdentifiers, List),
+		ofUser("createChallenge", s.Ceremony.CreateCode, Body),
+		ofUser("updateChallenge", s.Ceremony.CheckCode, Change(codeCheck)),
+		ofUser("createAuthEvent", s.Ceremony.ReportAuthEvent, Body),
+		ofUser("listPasswordManagers", s.Ceremony.ListPasswordManagers, Nothing),
+		ofUser("listClientEnvs", s.Ceremony.ListClientEnvs, Nothing),
+		ofUser("deleteClientEnv", s.Ceremony.DeleteClientEnv, ID),
+		ofProject("updateProjectConfig", s.Ceremony.UpdateProjectConfig, Body),
+		ofProject("updateCname", s.Ceremony.UpdateCname, Body),
+		ofProject("createConnectToken", s.Ceremony.CreateConnectToken, Body),
+		ofProject("listConnectTokens", s.Ceremony.ListConnectTokens, List),
+		ofProject("updateConnectToken", s.Ceremony.UpdateConnectToken, Change(tokenPatch)),
+		ofProject("deleteConnectToken", s.Ceremony.DeleteConnectToken, ID),
+		ofProject("listSessions", s.Ceremony.ListSessions, List),
+		ofProject("revokeSession", s.Ceremony.RevokeSession, ID),
+		ofUser("createLongSession", s.Ceremony.CreateLongSession, Body),
+		ofUser("getUserLongSession", s.Ceremony.GetUserLongSession, ID),
+		ofProject("getLongSession", s.Ceremony.GetLongSession, ID),
+		ofUser("updateLongSession", s.Ceremony.UpdateLongSession, Change(sessionPatch)),
+		ofUser("createShortSession", s.Ceremony.CreateShortSession, Change(shortSession)),
+		ofProject("passkeyVerifySignedData", s.Ceremony.VerifySignedData, Body),
+		ofProject("passkeysVerifySignedData", s.Ceremony.VerifySignedData, Body),
+		ofProject("passkeyPostLogin", s.Ceremony.PostLogin, Body),
+		ofProject("createWebhookEndpoint", s.Webhooks.CreateWebhook, Body),
+		ofProject("listWebhookEndpoints", s.Webhooks.ListWebhooks, Nothing),
+		ofProject("updateWebhookEndpoint", s.Webhooks.UpdateWebhook, Change(webhookPatch)),
+		ofProject("deleteWebhookEndpoint", s.Webhooks.DeleteWebhook, ID),
+		ofWebhook("createWebhookSecret", s.Webhooks.CreateWebhookSecret, Body),
+		ofWebhook("listWebhookSecrets", s.Webhooks.ListWebhookSecrets, Nothing),
+		ofWebhook("deleteWebhookSecret", s.Webhooks.DeleteWebhookSecret, ID),
+		ofWebhook("listWebhookDeliveries", s.Webhooks.ListWebhookDeliveries, List),
+		ofWebhook("listWebhookDeadLetters", s.Webhooks.ListWebhookDeadLetters, List),
+		ofWebhook("replayWebhookDeadLetters", s.Webhooks.ReplayWebhookDeadLetters, Body),
 		Plain("getKeys", s.Keys),
 		Plain("getAccessConfiguration", accessConfiguration),
 		Plain("streamEvents", s.Stream),
@@ -111,58 +106,58 @@ func Frontend(s Services) []Row {
 		return s.Explanations.ExplainDecision(ctx, q) // there may be none
 	}
 	return []Row{
-		ofVisit("getSessionConfig", s.Ceremony.GetSessionConfig, nothing),
-		ofVisit("getProcessConfig", s.Ceremony.GetProcessConfig, nothing),
-		ofVisit("getUserDetailsConfig", s.Ceremony.GetUserDetailsConfig, nothing),
-		ofVisit("currentUserGet", s.Ceremony.CurrentUserGet, nothing),
-		ofVisit("currentUserUpdate", s.Ceremony.CurrentUserUpdate, body),
-		ofVisit("currentUserDelete", s.Ceremony.CurrentUserDelete, nothing),
-		ofVisit("currentUserPasskeyGet", s.Ceremony.CurrentUserPasskeyGet, list),
-		ofVisit("currentUserPasskeyAppendStart", s.Ceremony.CurrentUserPasskeyAppendStart, body),
-		ofVisit("currentUserPasskeyAppendFinish", s.Ceremony.CurrentUserPasskeyAppendFinish, body),
-		ofVisit("currentUserPasskeyDelete", s.Ceremony.CurrentUserPasskeyDelete, id),
-		ofVisit("currentUserSessionRefresh", s.Ceremony.CurrentUserSessionRefresh, nothing),
-		ofVisit("currentUserSessionLogout", s.Ceremony.CurrentUserSessionLogout, nothing),
-		ofVisit("currentUserIdentifierCreate", s.Ceremony.CurrentUserIdentifierCreate, body),
-		ofVisit("currentUserIdentifierUpdate", s.Ceremony.CurrentUserIdentifierUpdate, body),
-		ofVisit("currentUserIdentifierDelete", s.Ceremony.CurrentUserIdentifierDelete, body),
-		ofVisit("currentUserIdentifierVerifyStart", s.Ceremony.CurrentUserIdentifierVerifyStart, body),
-		ofVisit("currentUserIdentifierVerifyFinish", s.Ceremony.CurrentUserIdentifierVerifyFinish, body),
-		ofVisit("oidcUserInfo", s.Ceremony.OidcUserInfo, nothing),
-		ofVisit("connectLoginInit", s.Ceremony.ConnectLoginInit, body),
-		ofVisit("connectLoginStart", s.Ceremony.ConnectLoginStart, body),
-		ofVisit("connectLoginFinish", s.Ceremony.ConnectLoginFinish, body),
-		ofVisit("connectAppendInit", s.Ceremony.ConnectAppendInit, body),
-		ofVisit("connectAppendStart", s.Ceremony.ConnectAppendStart, body),
-		ofVisit("connectAppendFinish", s.Ceremony.ConnectAppendFinish, body),
-		ofVisit("connectManageInit", s.Ceremony.ConnectManageInit, body),
-		ofVisit("connectManageList", s.Ceremony.ConnectManageList, body),
-		ofVisit("connectManageDelete", s.Ceremony.ConnectManageDelete, body),
-		ofVisit("connectEventCreate", s.Ceremony.ConnectEventCreate, body),
-		ofVisit("connectEventsLowCreate", s.Ceremony.ConnectEventsLowCreate, body),
-		ofVisit("connectProcessClear", s.Ceremony.ConnectProcessClear, body),
-		ofVisit("processInit", s.Ceremony.ProcessInit, body),
+		ofVisit("getSessionConfig", s.Ceremony.GetSessionConfig, Nothing),
+		ofVisit("getProcessConfig", s.Ceremony.GetProcessConfig, Nothing),
+		ofVisit("getUserDetailsConfig", s.Ceremony.GetUserDetailsConfig, Nothing),
+		ofVisit("currentUserGet", s.Ceremony.CurrentUserGet, Nothing),
+		ofVisit("currentUserUpdate", s.Ceremony.CurrentUserUpdate, Body),
+		ofVisit("currentUserDelete", s.Ceremony.CurrentUserDelete, Nothing),
+		ofVisit("currentUserPasskeyGet", s.Ceremony.CurrentUserPasskeyGet, List),
+		ofVisit("currentUserPasskeyAppendStart", s.Ceremony.CurrentUserPasskeyAppendStart, Body),
+		ofVisit("currentUserPasskeyAppendFinish", s.Ceremony.CurrentUserPasskeyAppendFinish, Body),
+		ofVisit("currentUserPasskeyDelete", s.Ceremony.CurrentUserPasskeyDelete, ID),
+		ofVisit("currentUserSessionRefresh", s.Ceremony.CurrentUserSessionRefresh, Nothing),
+		ofVisit("currentUserSessionLogout", s.Ceremony.CurrentUserSessionLogout, Nothing),
+		ofVisit("currentUserIdentifierCreate", s.Ceremony.CurrentUserIdentifierCreate, Body),
+		ofVisit("currentUserIdentifierUpdate", s.Ceremony.CurrentUserIdentifierUpdate, Body),
+		ofVisit("currentUserIdentifierDelete", s.Ceremony.CurrentUserIdentifierDelete, Body),
+		ofVisit("currentUserIdentifierVerifyStart", s.Ceremony.CurrentUserIdentifierVerifyStart, Body),
+		ofVisit("currentUserIdentifierVerifyFinish", s.Ceremony.CurrentUserIdentifierVerifyFinish, Body),
+		ofVisit("oidcUserInfo", s.Ceremony.OidcUserInfo, Nothing),
+		ofVisit("connectLoginInit", s.Ceremony.ConnectLoginInit, Body),
+		ofVisit("connectLoginStart", s.Ceremony.ConnectLoginStart, Body),
+		ofVisit("connectLoginFinish", s.Ceremony.ConnectLoginFinish, Body),
+		ofVisit("connectAppendInit", s.Ceremony.ConnectAppendInit, Body),
+		ofVisit("connectAppendStart", s.Ceremony.ConnectAppendStart, Body),
+		ofVisit("connectAppendFinish", s.Ceremony.ConnectAppendFinish, Body),
+		ofVisit("connectManageInit", s.Ceremony.ConnectManageInit, Body),
+		ofVisit("connectManageList", s.Ceremony.ConnectManageList, Body),
+		ofVisit("connectManageDelete", s.Ceremony.ConnectManageDelete, Body),
+		ofVisit("connectEventCreate", s.Ceremony.ConnectEventCreate, Body),
+		ofVisit("connectEventsLowCreate", s.Ceremony.ConnectEventsLowCreate, Body),
+		ofVisit("connectProcessClear", s.Ceremony.ConnectProcessClear, Body),
+		ofVisit("processInit", s.Ceremony.ProcessInit, Body),
 		ofVisit("processGet", s.Ceremony.ProcessGet, preferredBlock),
-		ofVisit("processComplete", s.Ceremony.ProcessComplete, nothing),
-		ofVisit("processReset", s.Ceremony.ProcessReset, nothing),
-		ofVisit("blockSkip", s.Ceremony.BlockSkip, nothing),
-		ofVisit("signupInit", s.Ceremony.SignupInit, body),
-		ofVisit("loginInit", s.Ceremony.LoginInit, body),
-		ofVisit("passkeyAppendStart", s.Ceremony.PasskeyAppendStart, body),
-		ofVisit("passkeyAppendFinish", s.Ceremony.PasskeyAppendFinish, body),
-		ofVisit("passkeyLoginStart", s.Ceremony.PasskeyLoginStart, body),
-		ofVisit("passkeyLoginFinish", s.Ceremony.PasskeyLoginFinish, body),
-		ofVisit("passkeyMediationFinish", s.Ceremony.PasskeyMediationFinish, body),
-		ofVisit("identifierVerifyStart", s.Ceremony.IdentifierVerifyStart, body),
-		ofVisit("identifierVerifyFinish", s.Ceremony.IdentifierVerifyFinish, body),
-		ofVisit("identifierVerifyStatus", s.Ceremony.IdentifierVerifyStatus, nothing),
-		ofVisit("identifierUpdate", s.Ceremony.IdentifierUpdate, body),
-		ofVisit("socialVerifyStart", s.Ceremony.SocialVerifyStart, body),
-		ofVisit("socialVerifyCallback", s.Ceremony.SocialVerifyFinish, nothing),
-		ofVisit("socialVerifyFinish", s.Ceremony.SocialVerifyFinish, nothing),
-		ofVisit("authEventCreate", s.Ceremony.AuthEventCreate, body),
-		ofProject("trialDecision", explain, id),
-		ofVisit("trialEvents", s.recentEvents, nothing),
+		ofVisit("processComplete", s.Ceremony.ProcessComplete, Nothing),
+		ofVisit("processReset", s.Ceremony.ProcessReset, Nothing),
+		ofVisit("blockSkip", s.Ceremony.BlockSkip, Nothing),
+		ofVisit("signupInit", s.Ceremony.SignupInit, Body),
+		ofVisit("loginInit", s.Ceremony.LoginInit, Body),
+		ofVisit("passkeyAppendStart", s.Ceremony.PasskeyAppendStart, Body),
+		ofVisit("passkeyAppendFinish", s.Ceremony.PasskeyAppendFinish, Body),
+		ofVisit("passkeyLoginStart", s.Ceremony.PasskeyLoginStart, Body),
+		ofVisit("passkeyLoginFinish", s.Ceremony.PasskeyLoginFinish, Body),
+		ofVisit("passkeyMediationFinish", s.Ceremony.PasskeyMediationFinish, Body),
+		ofVisit("identifierVerifyStart", s.Ceremony.IdentifierVerifyStart, Body),
+		ofVisit("identifierVerifyFinish", s.Ceremony.IdentifierVerifyFinish, Body),
+		ofVisit("identifierVerifyStatus", s.Ceremony.IdentifierVerifyStatus, Nothing),
+		ofVisit("identifierUpdate", s.Ceremony.IdentifierUpdate, Body),
+		ofVisit("socialVerifyStart", s.Ceremony.SocialVerifyStart, Body),
+		ofVisit("socialVerifyCallback", s.Ceremony.SocialVerifyFinish, Nothing),
+		ofVisit("socialVerifyFinish", s.Ceremony.SocialVerifyFinish, Nothing),
+		ofVisit("authEventCreate", s.Ceremony.AuthEventCreate, Body),
+		ofProject("trialDecision", explain, ID),
+		ofVisit("trialEvents", s.recentEvents, Nothing),
 		Plain("appleAppSiteAssociation", s.WellKnown(func(p project.Project) any { return appleAppSiteAssociation(p.Frontend) })),
 		Plain("assetLinks", s.WellKnown(func(p project.Project) any { return assetLinks(p.Frontend) })),
 		Plain("passkeyEndpoints", s.WellKnown(func(p project.Project) any { return passkeyEndpoints(p.Frontend) })),
@@ -170,12 +165,12 @@ func Frontend(s Services) []Row {
 	}
 }
 
-func challengePatch(id string, b rest.PasskeyChallengeUpdateReq) service.ChallengePatch {
-	return service.ChallengePatch{ID: ident.ChallengeID(id), Status: b.Status}
+func challengePatch(id string, b rest.PasskeyChallengeUpdateReq) patch.Challenge {
+	return patch.Challenge{ID: ident.ChallengeID(id), Status: b.Status}
 }
 
-func identifierPatch(id string, b rest.IdentifierUpdateReq) service.IdentifierPatch {
-	return service.IdentifierPatch{ID: ident.IdentifierID(id), Status: b.Status}
+func identifierPatch(id string, b rest.IdentifierUpdateReq) patch.Identifier {
+	return patch.Identifier{ID: ident.IdentifierID(id), Status: b.Status}
 }
 
 func codeCheck(id string, b rest.ChallengeUpdateReq) service.CodeCheck {
@@ -190,20 +185,20 @@ func stepUpReport(id string, b rest.StepUpOutcome) service.StepUpReport {
 	return service.StepUpReport{ID: ident.StepUpID(id), Outcome: b}
 }
 
-func tokenPatch(id string, b rest.ConnectTokenUpdateReq) service.TokenPatch {
-	return service.TokenPatch{ID: ident.ConnectTokenID(id), Status: b.Status}
+func tokenPatch(id string, b rest.ConnectTokenUpdateReq) patch.Token {
+	return patch.Token{ID: ident.ConnectTokenID(id), Status: b.Status}
 }
 
-func sessionPatch(id string, b rest.LongSessionUpdateReq) service.SessionPatch {
-	return service.SessionPatch{ID: ident.SessionID(id), Status: b.Status}
+func sessionPatch(id string, b rest.LongSessionUpdateReq) patch.Session {
+	return patch.Session{ID: ident.SessionID(id), Status: b.Status}
 }
 
 func shortSession(id string, b rest.ShortSessionCreateReq) service.ShortSession {
 	return service.ShortSession{ID: ident.SessionID(id), Request: b}
 }
 
-func webhookPatch(id string, b rest.WebhookEndpointUpdateReq) service.WebhookPatch {
-	return service.WebhookPatch{ID: ident.WebhookID(id), Changes: b}
+func webhookPatch(id string, b rest.WebhookEndpointUpdateReq) patch.Webhook {
+	return patch.Webhook{ID: ident.WebhookID(id), Changes: b}
 }
 
 // trialEvents is how many events the page for trying things out shows.

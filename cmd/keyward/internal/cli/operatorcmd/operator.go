@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/admin"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/secret"
 )
@@ -26,7 +28,8 @@ func New(terminal command.Terminal) *cobra.Command {
 		Long: `An operator calls the Operator API, and the commands that work over it, with a
 token of their own. What they may do follows from the role, each of which may do what
 the one before it may: viewer reads, author pushes revisions of the policy, approver
-makes them live and takes them back, admin manages operators.
+makes them live, takes them back and acts on users, admin manages operators and keys.
+With --project they see and act on some projects alone, and change nothing of all.
 
 These commands need a running server, and find its NATS through --data-dir or
 --nats-url. The server takes up changes at once. With the embedded NATS the first start
@@ -61,13 +64,14 @@ func withOperators(cmd *cobra.Command, terminal command.Terminal, do func(contex
 
 // shownOperator is an operator as the commands print it.
 type shownOperator struct {
-	ID        string `json:"id"`
-	Name      string `json:"name"`
-	Role      string `json:"role"`
-	Created   string `json:"created"`
-	CreatedBy string `json:"createdBy"`
-	Expires   string `json:"expires,omitempty"` // empty = never
-	Token     string `json:"token,omitempty"`   // only when it has just been made
+	ID        string   `json:"id"`
+	Name      string   `json:"name"`
+	Role      string   `json:"role"`
+	Projects  []string `json:"projects,omitempty"` // empty = all
+	Created   string   `json:"created"`
+	CreatedBy string   `json:"createdBy"`
+	Expires   string   `json:"expires,omitempty"` // empty = never
+	Token     string   `json:"token,omitempty"`   // only when it has just been made
 }
 
 func shown(o operator.Operator, token secret.Text) shownOperator {
@@ -75,14 +79,25 @@ func shown(o operator.Operator, token secret.Text) shownOperator {
 		ID: string(o.ID), Name: o.Name, Role: string(o.Role), Created: command.Timestamp(o.CreatedMs), CreatedBy: o.CreatedBy,
 		Token: token.Reveal(),
 	}
+	for _, one := range o.Projects {
+		s.Projects = append(s.Projects, string(one))
+	}
 	if o.ExpiresMs != 0 {
 		s.Expires = command.Timestamp(o.ExpiresMs)
 	}
 	return s
 }
 
+func orAll(projects []string) string {
+	if len(projects) == 0 {
+		return "all"
+	}
+	return strings.Join(projects, " ")
+}
+
 func newCreate(terminal command.Terminal) *cobra.Command {
 	var name, role, expires string
+	var projects []string
 	var out command.Output
 	cmd := &cobra.Command{
 		Use:     "create",
@@ -95,11 +110,15 @@ func newCreate(terminal command.Terminal) *cobra.Command {
 				return command.Usage(fmt.Errorf("--expires %w", err))
 			}
 			// What a name and a role must be is told before a server is looked for.
-			if _, _, err := operator.New(name, operator.Role(role), lifetime, "", time.Now()); err != nil {
+			wanted := operator.Wanted{Name: name, Role: operator.Role(role), Lifetime: lifetime}
+			for _, one := range projects {
+				wanted.Projects = append(wanted.Projects, ident.ProjectID(one))
+			}
+			if _, _, err := operator.New(wanted, time.Now()); err != nil {
 				return command.Usage(admin.Plain(err))
 			}
 			return withOperators(cmd, terminal, func(ctx context.Context, operators *admin.Operators) error {
-				made, token, err := operators.Create(ctx, name, operator.Role(role), lifetime, time.Now())
+				made, token, err := operators.Create(ctx, wanted, time.Now())
 				if err != nil {
 					return err
 				}
@@ -108,8 +127,9 @@ func newCreate(terminal command.Terminal) *cobra.Command {
 				}
 				s := shown(made, "")
 				_, err = fmt.Fprintf(
-					cmd.OutOrStdout(), "operator  %s\nname      %s\nrole      %s\nexpires   %s\n\nThe token itself is not shown again:\n%s\n",
-					s.ID, s.Name, s.Role, command.OrNever(s.Expires), token.Reveal(),
+					cmd.OutOrStdout(),
+					"operator  %s\nname      %s\nrole      %s\nprojects  %s\nexpires   %s\n\nThe token itself is not shown again:\n%s\n",
+					s.ID, s.Name, s.Role, orAll(s.Projects), command.OrNever(s.Expires), token.Reveal(),
 				)
 				return err
 			})
@@ -117,6 +137,7 @@ func newCreate(terminal command.Terminal) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&name, "name", "", "who it is, as revisions and security events will say")
 	cmd.Flags().StringVar(&role, "role", "", "what they may do: viewer, author, approver or admin")
+	cmd.Flags().StringSliceVar(&projects, "project", nil, "the only project that they are to see and act on; repeatable; without it all")
 	cmd.Flags().StringVar(&expires, "expires", "", "how long the token works, for example 90d or 12h; empty = until it is revoked")
 	out.Flag(cmd, "text")
 	return cmd
@@ -134,8 +155,8 @@ func newList(terminal command.Terminal) *cobra.Command {
 				for _, o := range operators.List() {
 					all = append(all, shown(o, ""))
 				}
-				return command.WriteRows(cmd, out, all, "ID\tNAME\tROLE\tCREATED\tEXPIRES", func(o shownOperator) string {
-					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", o.ID, o.Name, o.Role, o.Created, command.OrNever(o.Expires))
+				return command.WriteRows(cmd, out, all, "ID\tNAME\tROLE\tPROJECTS\tCREATED\tEXPIRES", func(o shownOperator) string {
+					return strings.Join([]string{o.ID, o.Name, o.Role, orAll(o.Projects), o.Created, command.OrNever(o.Expires)}, "\t")
 				})
 			})
 		},
