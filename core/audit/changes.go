@@ -87,6 +87,8 @@ func issuers(kind Type, of ident.ProjectID, in, notIn []project.Issuer) []Event 
 // OperatorChanges returns what became of an operator; nil is no operator.
 func OperatorChanges(before, after *operator.Operator) []Event {
 	switch {
+	case before == nil && after != nil && after.Session != nil:
+		return []Event{{Type: OperatorSignedIn, Operator: &OperatorAccount{ID: after.Session.Of, Name: after.Name, Role: string(after.Role)}}}
 	case before == nil && after != nil:
 		return []Event{{Type: OperatorCreated, Operator: shownOperator(after)}}
 	case before != nil && after == nil:

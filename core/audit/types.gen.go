@@ -46,6 +46,8 @@ const (
 	OperatorCreated Type = "operator-created"
 	// OperatorRevoked: An operator was revoked: the token has stopped working.
 	OperatorRevoked Type = "operator-revoked"
+	// OperatorSignedIn: An operator began a session of the console.
+	OperatorSignedIn Type = "operator-signed-in"
 	// OperatorActed: An operator did something to a user, or had dead letters of a webhook endpoint delivered again.
 	OperatorActed Type = "operator-acted"
 	// PolicyReplaced: Another policy answers in a process. Each process of the decision service tells of it, also when it starts: then there is none before.
@@ -92,6 +94,7 @@ func Types() []Type {
 		StartedUnencrypted,
 		OperatorCreated,
 		OperatorRevoked,
+		OperatorSignedIn,
 		OperatorActed,
 		PolicyReplaced,
 		PolicyRefused,

@@ -50,6 +50,7 @@ func (r Role) Covers(needed Role) bool {
 const (
 	schemaUnlimited = 1
 	schemaLimited   = 2
+	schemaSession   = 3
 )
 
 // maxName bounds names, in characters.
@@ -66,6 +67,7 @@ type Operator struct {
 	CreatedMs int64              `json:"createdMs"`
 	ExpiresMs int64              `json:"expiresMs,omitempty"` // 0 = never
 	CreatedBy string             `json:"createdBy"`           // the command, or the ID of an operator
+	Session   *Session           `json:"session,omitempty"`   // whose session it is; nil = it is an operator, and no session
 }
 
 // Wanted is an operator to make.
@@ -142,8 +144,10 @@ func decode(raw []byte, into *Operator) error {
 		return err
 	}
 	switch {
-	case into.Schema < 1 || into.Schema > schemaLimited:
-		return fmt.Errorf("an operator of version %d cannot be read by this one, which knows those up to %d", into.Schema, schemaLimited)
+	case into.Schema < 1 || into.Schema > schemaSession:
+		return fmt.Errorf("an operator of version %d cannot be read by this one, which knows those up to %d", into.Schema, schemaSession)
+	case (into.Schema == schemaSession) != (into.Session != nil):
+		return errors.New("a session is of somebody, and nothing else is")
 	case into.Schema == schemaLimited && !into.Limited():
 		return errors.New("an operator who is limited to some projects has none")
 	case !into.Role.Known():

@@ -141,6 +141,20 @@ func (s *Store) Find(ctx context.Context, id ident.OperatorID) (Operator, error)
 // Authenticate returns the operator whose token it is. A token that names nobody costs the same comparison as one that does. Its errors are
 // ErrWrong, also of what is no token, ErrExpired of a right one whose time is over, and kv.ErrUnavailable if nobody can say.
 func (s *Store) Authenticate(ctx context.Context, text string, now time.Time) (Operator, error) {
+	o, err := s.matching(ctx, text)
+	switch {
+	case err != nil:
+		return Operator{}, err
+	case o.Session != nil: // it is resumed by its cookie, with what guards that
+		return Operator{}, ErrWrong
+	case o.Expired(now):
+		return Operator{}, ErrExpired
+	}
+	return o, nil
+}
+
+// matching returns what is stored of a token, whether or not its time is over, or ErrWrong.
+func (s *Store) matching(ctx context.Context, text string) (Operator, error) {
 	token, ok := ParseToken(text)
 	if !ok {
 		return Operator{}, ErrWrong
@@ -154,18 +168,15 @@ func (s *Store) Authenticate(ctx context.Context, text string, now time.Time) (O
 	if !found {
 		kept = s.decoy
 	}
-	switch matches := kept.Matches(token.Secret); {
-	case !matches || !found:
+	if matches := kept.Matches(token.Secret); !matches || !found {
 		return Operator{}, ErrWrong
-	case o.Expired(now):
-		return Operator{}, ErrExpired
 	}
 	return o, nil
 }
 
-// List returns every operator, the oldest first.
+// List returns every operator, the oldest first, without sessions.
 func (s *Store) List() []Operator {
-	return slices.SortedFunc(maps.Values(s.snapshot.Load().operators), func(a, b Operator) int {
+	return slices.SortedFunc(slices.Values(s.snapshot.Load().people()), func(a, b Operator) int {
 		if a.CreatedMs != b.CreatedMs {
 			return int(min(max(a.CreatedMs-b.CreatedMs, -1), 1))
 		}
@@ -175,7 +186,7 @@ func (s *Store) List() []Operator {
 
 // Create stores a new operator. If there are as many as there may be, that is a fault.
 func (s *Store) Create(ctx context.Context, o Operator) error {
-	if len(s.snapshot.Load().operators) >= maxOperators {
+	if len(s.snapshot.Load().people()) >= maxOperators {
 		return fault.Field("name", "there are %d operators already; revoke one first", maxOperators)
 	}
 	revision, err := s.operators.Create(ctx, string(o.ID), o)

@@ -60,6 +60,21 @@ func (s staff) List() []operator.Operator {
 	return slices.SortedFunc(maps.Values(s), func(a, b operator.Operator) int { return strings.Compare(string(a.ID), string(b.ID)) })
 }
 
+func (s staff) Resume(ctx context.Context, text string, now time.Time) (operator.Operator, error) {
+	if of, ok := strings.CutPrefix(text, "session-of-"); ok {
+		return s.Authenticate(ctx, of, now)
+	}
+	return operator.Operator{}, operator.ErrSessionOver
+}
+
+func (s staff) Open(
+	_ context.Context, of operator.Operator, lifetime time.Duration, now time.Time,
+) (text string, until time.Time, _ error) {
+	return "session-of-" + string(of.Role), now.Add(lifetime), nil
+}
+
+func (s staff) End(context.Context, string) error { return nil }
+
 func (s staff) Create(context.Context, operator.Operator) error { return nil }
 
 func (s staff) Revoke(_ context.Context, id ident.OperatorID) (operator.Operator, error) {
@@ -160,6 +175,7 @@ func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T
 func unasked() []string {
 	return []string{
 		"getOperator", "listProjects", "getProject", "listOperators", "createOperator", "revokeOperator", "listAudit", "getHealth",
+		"createOperatorSession", "endOperatorSession",
 	}
 }
 
@@ -343,6 +359,52 @@ func TestWhatThePathNamesAndNobodyKnowsIsNotFound(t *testing.T) {
 		if a := s.call(c.method, "/operator/v1/projects/pro-1"+c.path, c.body, as("admin")); a.status != c.status {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
+	}
+}
+
+// What a session may do is what its operator may; what changes anything takes a header that no other site can have a browser send.
+func TestASessionTakesThePlaceOfAToken(t *testing.T) {
+	t.Parallel()
+	s, document := operating(t, gateway.Config{})
+	opened := s.call("POST", "/operator/v1/session", "", as("approver"))
+	cookie := opened.header.Get("Set-Cookie")
+	for _, part := range []string{"__Host-keyward-operator=", "; Path=/;", "HttpOnly", "Secure", "SameSite=Strict", "Max-Age=28800"} {
+		if !strings.Contains(cookie, part) {
+			t.Errorf("the cookie is %s", cookie)
+		}
+	}
+	sent, _, _ := strings.Cut(cookie, ";")
+	by := func(cookie string, more ...string) map[string]string {
+		h := as("", append([]string{"Cookie", cookie}, more...)...)
+		h["Authorization"] = ""
+		return h
+	}
+	for _, op := range document.Operations {
+		request := goodCall(t, nil, op)
+		path := ofProject(request.path, "pro-1")
+		if op.ID == "createOperatorSession" {
+			if a := s.call("POST", path, "", by(sent, "X-Keyward-Console", "1")); a.status != 401 {
+				t.Errorf("a session begins another: %d %s", a.status, a.body)
+			}
+			continue
+		}
+		want := 200
+		if !operator.Approver.Covers(op.Role) {
+			want = 403
+		}
+		if a := s.call(methodOf(op), path, request.body, by("a=b; "+sent, "X-Keyward-Console", "1")); a.status != want {
+			t.Errorf("%s: %d %s", op.ID, a.status, a.body)
+		}
+		if a := s.call(methodOf(op), path, request.body, by(sent)); (a.status == 200) != (want == 200 && op.Method == "GET") {
+			t.Errorf("%s without the header: %d %s", op.ID, a.status, a.body)
+		}
+		if a := s.call(methodOf(op), path, request.body, by("__Host-keyward-operator=other", "X-Keyward-Console", "1")); a.status != 401 {
+			t.Errorf("%s by a session that is over: %d %s", op.ID, a.status, a.body)
+		}
+	}
+	ended := s.call("DELETE", "/operator/v1/session", "", by(sent, "X-Keyward-Console", "1"))
+	if got := ended.header.Get("Set-Cookie"); !strings.Contains(got, "Max-Age=0") {
+		t.Errorf("the cookie is left: %s", got)
 	}
 }
 

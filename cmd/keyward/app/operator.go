@@ -45,6 +45,7 @@ func (a *App) operate(ctx context.Context, deps *gateway.Deps) error {
 	deps.Operating = gateway.Operating{
 		Policies: a.parts.policies, Decisions: a.parts.decisions, Studies: a.parts.studies, Adoption: a.parts.adoption, Desk: a.parts.desk,
 		Timelines: a.parts.timelines, Staff: a.operators, Trail: trail, Health: a.health,
+		SessionLifetime: a.cfg.OperatorSession,
 	}
 	return nil
 }

@@ -80,13 +80,15 @@ type Config struct {
 	Adoption    adoption.Config
 	AdoptionDir string // the same
 	Events      historycache.Config
-	FourEyes    bool            // whoever has pushed a revision of the policy may not make it live
-	Unproven    ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
-	Webhooks    events.WebhookConfig
-	Delivery    delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
-	NATS        NATS
-	Redis       Redis
-	Bootstrap   Bootstrap
+	// OperatorSession is how long a session of the console lasts
+	OperatorSession time.Duration
+	FourEyes        bool            // whoever has pushed a revision of the policy may not make it live
+	Unproven        ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
+	Webhooks        events.WebhookConfig
+	Delivery        delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
+	NATS            NATS
+	Redis           Redis
+	Bootstrap       Bootstrap
 }
 
 // NATS is the bus's configuration, with the URL kept as the secret that it may hold.
@@ -136,24 +138,25 @@ type Bootstrap struct {
 // DefaultConfig returns the configuration of a laptop: everything in one process, embedded and durable.
 func DefaultConfig() Config {
 	c := Config{
-		Services:      []string{allServices},
-		AccountsNear:  account.Auto,
-		Calls:         rpc.Within(5 * time.Second),
-		CallLimit:     512,
-		ShutdownGrace: 10 * time.Second,
-		MarkInterval:  10 * time.Second,
-		AdminAddr:     "127.0.0.1:9090",
-		LogLevel:      slog.LevelInfo,
-		HTTP:          gateway.DefaultConfig(),
-		Ceremony:      ceremony.DefaultConfig(),
-		Decision:      decision.DefaultConfig(),
-		Events:        historycache.DefaultConfig(),
-		Unproven:      events.DefaultUnproven(),
-		Webhooks:      events.DefaultWebhookConfig(),
-		Delivery:      delivery.DefaultConfig(),
-		NATS:          NATS{Config: bus.DefaultConfig()},
-		Redis:         Redis{Config: cache.DefaultConfig()},
-		Bootstrap:     Bootstrap{ProjectID: "pro-1", RPID: "localhost", Origins: []string{"http://localhost:8080"}},
+		Services:        []string{allServices},
+		AccountsNear:    account.Auto,
+		Calls:           rpc.Within(5 * time.Second),
+		CallLimit:       512,
+		ShutdownGrace:   10 * time.Second,
+		MarkInterval:    10 * time.Second,
+		AdminAddr:       "127.0.0.1:9090",
+		LogLevel:        slog.LevelInfo,
+		HTTP:            gateway.DefaultConfig(),
+		OperatorSession: 8 * time.Hour,
+		Ceremony:        ceremony.DefaultConfig(),
+		Decision:        decision.DefaultConfig(),
+		Events:          historycache.DefaultConfig(),
+		Unproven:        events.DefaultUnproven(),
+		Webhooks:        events.DefaultWebhookConfig(),
+		Delivery:        delivery.DefaultConfig(),
+		NATS:            NATS{Config: bus.DefaultConfig()},
+		Redis:           Redis{Config: cache.DefaultConfig()},
+		Bootstrap:       Bootstrap{ProjectID: "pro-1", RPID: "localhost", Origins: []string{"http://localhost:8080"}},
 	}
 	c.Delivery.Kind = ""
 	c.Index, c.Adoption = index.DefaultConfig(), adoption.DefaultConfig()
@@ -227,6 +230,9 @@ func (c Config) Validate() error {
 		if _, err := atrest.Parse(c.EncryptionKey.Reveal()); err != nil {
 			errs = append(errs, fmt.Errorf("encryption_key: %w", err))
 		}
+	}
+	if c.OperatorSession < time.Minute || c.OperatorSession > 7*24*time.Hour {
+		errs = append(errs, fmt.Errorf("operator_session: must be between 1m and 168h, not %s", c.OperatorSession))
 	}
 	errs = append(errs, c.validateDevelopment())
 	if certFile, _ := devtls.Server(devtls.Dir(c.NATS.DataDir)); c.TLSDev && c.HTTP.TLSCert != certFile {

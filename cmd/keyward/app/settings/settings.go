@@ -248,6 +248,10 @@ func (c *Config) operatorSettings() []Setting {
 			Note: "Without it, nobody changes the policy of the store over HTTP. Operators are made with keyward operator create.",
 		},
 		{
+			Section: "HTTP", Key: "operator_session", Value: value.Duration{P: &c.OperatorSession},
+			Doc: "How long somebody who has signed in to the console stays signed in.",
+		},
+		{
 			Section: "HTTP", Key: "console", Value: value.Bool{P: &c.HTTP.Console},
 			Doc:  "Whether the console is at /console: what is decided and why, what becomes of it, and how the policy changes.",
 			Note: "It asks the Operator API alone, with the token of whoever signs in, and is not there without it.",

@@ -40,6 +40,8 @@ type Services struct {
 	// Permissions are those that API keys can have
 	Permissions []string
 	Now         func() time.Time
+	// SessionLifetime is how long a session of the console lasts; 0 = eight hours
+	SessionLifetime time.Duration
 	// DecisionStream answers by itself
 	DecisionStream fiber.Handler
 }
@@ -56,6 +58,7 @@ type Sessions interface {
 
 // Table is that of the operations of the Operator API.
 func Table(s Services) []operation.Row {
+	s.SessionLifetime = cmp.Or(s.SessionLifetime, 8*time.Hour)
 	return slices.Concat(s.backoffice(), s.staff(), []operation.Row{
 		ofOperator("listPolicyRevisions", s.Policies.ListPolicies, operation.Nothing),
 		ofOperator("pushPolicyRevision", s.Policies.PushPolicy, operation.Body),

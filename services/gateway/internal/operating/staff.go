@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
+
 	api "github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/fault"
@@ -22,6 +24,8 @@ type Staff interface {
 	List() []operator.Operator
 	Create(context.Context, operator.Operator) error
 	Revoke(context.Context, ident.OperatorID) (operator.Operator, error)
+	Open(ctx context.Context, of operator.Operator, lifetime time.Duration, now time.Time) (text string, until time.Time, _ error)
+	End(ctx context.Context, text string) error
 }
 
 // Trail is what was done to the installation. audit.Trail is one.
@@ -41,6 +45,8 @@ func (s Services) staff() []operation.Row {
 		operation.Bind("listOperators", nil, operation.Nothing(), s.listOperators),
 		operation.Bind("createOperator", nil, operation.Body[api.OperatorCreateReq](), s.createOperator),
 		operation.Bind("revokeOperator", nil, operation.ID[ident.OperatorID](), s.revokeOperator),
+		operation.Bind("createOperatorSession", nil, operation.Nothing(), s.openSession),
+		operation.Bind("endOperatorSession", nil, operation.Nothing(), s.endSession),
 		operation.Bind("listAudit", nil, auditAsked(), s.listAudit),
 		operation.Bind("getHealth", nil, operation.Nothing(), s.getHealth),
 	}
@@ -122,6 +128,32 @@ func (s Services) revokeOperator(ctx context.Context, r *operation.Request, id i
 		return api.Done{}, absent(r, err)
 	}
 	return api.Done{OperatorID: new(string(gone.ID))}, nil
+}
+
+// openSession puts a session in the place of a token. A session begins none: it would have no end.
+func (s Services) openSession(ctx context.Context, r *operation.Request, _ service.Empty) (api.Operator, error) {
+	if r.Fiber().Get(fiber.HeaderAuthorization) == "" {
+		return api.Operator{}, fault.Login("send the token of an operator as Bearer; a session begins no other")
+	}
+	by := r.Exchange().Operator()
+	text, until, err := s.Staff.Open(ctx, by, s.SessionLifetime, s.Now())
+	if err != nil {
+		return api.Operator{}, err
+	}
+	r.Fiber().Append(fiber.HeaderSetCookie, operation.SessionCookie(text, until.Sub(s.Now())))
+	told, err := whoCalls(ctx, r, service.Empty{})
+	told.Expires = new(until.UTC())
+	return told, err
+}
+
+func (s Services) endSession(ctx context.Context, r *operation.Request, _ service.Empty) (api.Done, error) {
+	if session := operation.SessionIn(r.Fiber().Get(fiber.HeaderCookie)); session != "" {
+		if err := s.Staff.End(ctx, session); err != nil {
+			return api.Done{}, err
+		}
+	}
+	r.Fiber().Append(fiber.HeaderSetCookie, operation.SessionCookie("", 0))
+	return api.Done{}, nil
 }
 
 // auditAsked reads which part of the trail is asked for.
