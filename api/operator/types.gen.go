@@ -1991,6 +1991,12 @@ type ProjectWebhookList struct {
 // RequestData defines model for RequestData.
 type RequestData = rest.RequestData
 
+// SignIn defines model for SignIn.
+type SignIn struct {
+	// Oidc Whether by an identity provider too: GET /session/oidc.
+	Oidc bool `json:"oidc"`
+}
+
 // Switch defines model for Switch.
 type Switch struct {
 	// About Where no passkey is offered; without any member, anywhere in the installation.
@@ -2547,6 +2553,30 @@ type ListProjectWebhookDeliveriesParams struct {
 
 	// PageSize Most items of a page.
 	PageSize *PageSize `form:"pageSize,omitempty" json:"pageSize,omitempty"`
+}
+
+// FinishOperatorSignInParams defines parameters for FinishOperatorSignIn.
+type FinishOperatorSignInParams struct {
+	// Code Of the provider.
+	Code *string `form:"code,omitempty" json:"code,omitempty"`
+
+	// State As it was sent to the provider.
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// Error Why the provider refuses.
+	Error *string `form:"error,omitempty" json:"error,omitempty"`
+
+	// ErrorDescription The same in words.
+	ErrorDescription *string `form:"error_description,omitempty" json:"error_description,omitempty"`
+
+	// Iss The provider.
+	Iss *string `form:"iss,omitempty" json:"iss,omitempty"`
+
+	// SessionState Of the provider.
+	SessionState *string `form:"session_state,omitempty" json:"session_state,omitempty"`
+
+	// Scope What the provider granted.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
 }
 
 // JudgeDecisionJSONRequestBody defines body for JudgeDecision for application/json ContentType.

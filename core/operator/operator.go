@@ -67,6 +67,7 @@ type Operator struct {
 	CreatedMs int64              `json:"createdMs"`
 	ExpiresMs int64              `json:"expiresMs,omitempty"` // 0 = never
 	CreatedBy string             `json:"createdBy"`           // the command, or the ID of an operator
+	Outside   bool               `json:"-"`                   // an identity provider knows the operator, and nothing is stored
 	Session   *Session           `json:"session,omitempty"`   // whose session it is; nil = it is an operator, and no session
 }
 

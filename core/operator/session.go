@@ -17,6 +17,8 @@ import (
 // as that is told; versions that do not know of sessions cannot read it, and take it for nobody.
 type Session struct {
 	Of ident.OperatorID `json:"of"`
+	// Outside is of whom an identity provider knows: what they may do is what they might when they signed in
+	Outside bool `json:"outside,omitempty"`
 }
 
 // ErrSessionOver is of a session that has ended, or never was.
@@ -31,7 +33,8 @@ func (s *Store) Open(ctx context.Context, of Operator, lifetime time.Duration, n
 	token := newToken(ident.NewOperatorID())
 	opened := Operator{
 		Schema: schemaSession, ID: token.ID, Name: of.Name, Role: of.Role, Projects: of.Projects, Hash: project.HashSecret(token.Secret),
-		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(lifetime).UnixMilli(), CreatedBy: string(of.ID), Session: &Session{Of: of.ID},
+		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(lifetime).UnixMilli(), CreatedBy: string(of.ID),
+		Session: &Session{Of: of.ID, Outside: of.Outside},
 	}
 	if of.ExpiresMs != 0 {
 		opened.ExpiresMs = min(opened.ExpiresMs, of.ExpiresMs)
@@ -84,6 +87,12 @@ func (s *Store) Resume(ctx context.Context, text string, now time.Time) (Operato
 		return Operator{}, ErrSessionOver
 	case err != nil:
 		return Operator{}, err
+	}
+	if opened.Session.Outside {
+		return Operator{
+			ID: opened.Session.Of, Name: opened.Name, Role: opened.Role, Projects: opened.Projects, ExpiresMs: opened.ExpiresMs,
+			Outside: true,
+		}, nil
 	}
 	of, err := s.Find(ctx, opened.Session.Of)
 	switch {

@@ -98,14 +98,17 @@ func (t trail) Page(_ context.Context, w audit.Wanted) (found []audit.Entry, _ u
 	return found, 0, nil
 }
 
+// operating serves the Operator API. The document is that of what asks for credentials.
 func operating(t *testing.T, cfg gateway.Config) (*server, *contract.Document) {
 	t.Helper()
 	document, err := contract.Operator()
 	if err != nil {
 		t.Fatal(err)
 	}
+	guarded := *document
+	guarded.Operations = slices.DeleteFunc(slices.Clone(document.Operations), func(op *contract.Operation) bool { return op.Public })
 	cfg.OperatorAPI = true
-	return serve(t, setup{cfg: cfg, staff: newStaff()}), document
+	return serve(t, setup{cfg: cfg, staff: newStaff()}), &guarded
 }
 
 // as is the header of a call with a token.
@@ -405,6 +408,20 @@ func TestASessionTakesThePlaceOfAToken(t *testing.T) {
 	ended := s.call("DELETE", "/operator/v1/session", "", by(sent, "X-Keyward-Console", "1"))
 	if got := ended.header.Get("Set-Cookie"); !strings.Contains(got, "Max-Age=0") {
 		t.Errorf("the cookie is left: %s", got)
+	}
+}
+
+func TestWithoutAnIdentityProviderNobodyIsSentToOne(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{})
+	nobody := map[string]string{"Authorization": ""}
+	if a := s.call("GET", "/operator/v1/session/ways", "", nobody); a.status != 200 || string(a.body) != `{"oidc":false}` {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	for _, path := range []string{"/session/oidc", "/session/oidc/callback?code=a&state=b"} {
+		if a := s.call("GET", "/operator/v1"+path, "", nobody); a.status != 404 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
 	}
 }
 

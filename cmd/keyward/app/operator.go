@@ -41,12 +41,24 @@ func (a *App) operate(ctx context.Context, deps *gateway.Deps) error {
 	if err != nil {
 		return err
 	}
-	deps.Operators = a.operators
 	deps.Operating = gateway.Operating{
 		Policies: a.parts.policies, Decisions: a.parts.decisions, Studies: a.parts.studies, Adoption: a.parts.adoption, Desk: a.parts.desk,
 		Timelines: a.parts.timelines, Staff: a.operators, Trail: trail, Health: a.health,
 		SessionLifetime: a.cfg.OperatorSession,
 	}
+	if a.cfg.OperatorOIDC.Issuer != "" {
+		to := a.cfg.OperatorOIDC
+		to.Home = a.cfg.Ceremony.FrontendURL
+		closes, err := deps.Operating.Connect(to, a.opts.Now, a.logger(settings.Gateway))
+		if err != nil {
+			return err
+		}
+		a.onStop(func(context.Context) error {
+			closes()
+			return nil
+		})
+	}
+	deps.Operators = deps.Operating.Operators(a.operators)
 	return nil
 }
 

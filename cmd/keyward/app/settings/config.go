@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/historycache"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/ratelimit"
 	"github.com/keyward/keyward/core/rpc"
@@ -82,8 +83,9 @@ type Config struct {
 	Events      historycache.Config
 	// OperatorSession is how long a session of the console lasts
 	OperatorSession time.Duration
-	FourEyes        bool            // whoever has pushed a revision of the policy may not make it live
-	Unproven        ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
+	OperatorOIDC    operator.Provider // Home is frontend_url
+	FourEyes        bool              // whoever has pushed a revision of the policy may not make it live
+	Unproven        ratelimit.Limit   // how much is recorded of a user of what comes of who has proven nothing
 	Webhooks        events.WebhookConfig
 	Delivery        delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
 	NATS            NATS
@@ -148,6 +150,7 @@ func DefaultConfig() Config {
 		LogLevel:        slog.LevelInfo,
 		HTTP:            gateway.DefaultConfig(),
 		OperatorSession: 8 * time.Hour,
+		OperatorOIDC:    operator.Provider{GroupsClaim: "groups"},
 		Ceremony:        ceremony.DefaultConfig(),
 		Decision:        decision.DefaultConfig(),
 		Events:          historycache.DefaultConfig(),
@@ -225,6 +228,7 @@ func (c Config) Validate() error {
 		c.Webhooks.Validate(),
 		c.DeliveryConfig().Validate(),
 		c.NATS.Bus().Validate(),
+		c.OperatorOIDC.Validate(),
 	}
 	if c.EncryptionKey != "" {
 		if _, err := atrest.Parse(c.EncryptionKey.Reveal()); err != nil {

@@ -3,6 +3,7 @@ package settings
 import (
 	"slices"
 
+	"github.com/keyward/keyward/cmd/keyward/app/settings/signin"
 	"github.com/keyward/keyward/cmd/keyward/app/settings/value"
 	"github.com/keyward/keyward/cmd/keyward/app/settings/workbench"
 )
@@ -241,7 +242,7 @@ func (c *Config) limitSettings() []Setting {
 }
 
 func (c *Config) operatorSettings() []Setting {
-	return []Setting{
+	return append(signin.Settings(&c.OperatorOIDC), []Setting{
 		{
 			Section: "HTTP", Key: "operator_api", Value: value.Bool{P: &c.HTTP.OperatorAPI},
 			Doc:  "Whether the Operator API is served below /operator/v1, by which operators push the policy and make it live.",
@@ -256,7 +257,7 @@ func (c *Config) operatorSettings() []Setting {
 			Doc:  "Whether the console is at /console: what is decided and why, what becomes of it, and how the policy changes.",
 			Note: "It asks the Operator API alone, with the token of whoever signs in, and is not there without it.",
 		},
-	}
+	}...)
 }
 
 func (c *Config) grpcSettings() []Setting {

@@ -36,6 +36,9 @@ func (d *Door) Operator(c *fiber.Ctx, x *exchange.Exchange, op *contract.Operati
 	if err := checkForeign(x, string(c.Context().Host())); err != nil {
 		return err
 	}
+	if op.Public {
+		return d.validateUpTo(c, op, op.BodyLimit)
+	}
 	caller, err := d.identifyOperator(c.UserContext(), x)
 	if err != nil {
 		return err

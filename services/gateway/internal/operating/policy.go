@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/operation"
+	"github.com/keyward/keyward/services/gateway/internal/sso"
 )
 
 // Services are what the operations are of.
@@ -44,6 +45,8 @@ type Services struct {
 	SessionLifetime time.Duration
 	// DecisionStream answers by itself
 	DecisionStream fiber.Handler
+
+	provider *sso.Provider // nil: operators are those who are stored alone
 }
 
 // Whole reports whether everything is there that those who assemble the gateway have to give.

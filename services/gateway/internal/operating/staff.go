@@ -47,6 +47,9 @@ func (s Services) staff() []operation.Row {
 		operation.Bind("revokeOperator", nil, operation.ID[ident.OperatorID](), s.revokeOperator),
 		operation.Bind("createOperatorSession", nil, operation.Nothing(), s.openSession),
 		operation.Bind("endOperatorSession", nil, operation.Nothing(), s.endSession),
+		operation.Bind("getSignIn", nil, operation.Nothing(), s.waysIn),
+		operation.Plain("beginOperatorSignIn", s.beginSignIn),
+		operation.Plain("finishOperatorSignIn", s.finishSignIn),
 		operation.Bind("listAudit", nil, auditAsked(), s.listAudit),
 		operation.Bind("getHealth", nil, operation.Nothing(), s.getHealth),
 	}
