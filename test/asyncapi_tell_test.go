@@ -267,6 +267,11 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 			Switch:       &audit.Switch{Name: "stop", On: true, Project: "pro-1", Action: "login", OS: "ios", Browser: "safari", UntilMs: 1},
 			SwitchBefore: &audit.Switch{Name: "stop"}, Reason: "an attack",
 		},
+		audit.Event{
+			Type: audit.OperatorActed, Project: made.ID, User: ident.NewUserID(), Act: "barred", Now: []string{"login"},
+			EventID: ident.NewEventID(), UntilMs: 1, Reason: "a stolen phone",
+		},
+		audit.Event{Type: audit.OperatorSignedIn, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID(), Name: "Ada", Role: "author"}},
 		audit.Event{Type: audit.OperatorCreated, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID(), Name: "Ada", Role: "author"}},
 		audit.Event{Type: audit.OperatorRevoked, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID()}},
 		audit.Event{Type: audit.SigningKeyRemoved, Project: made.ID, SigningKey: ident.NewKeyID()},

@@ -23,7 +23,7 @@ func writers() map[string][]string {
 		"OBJ_" + bus.PoliciesBucket: {settings.Decision}, "OBJ_" + bus.MetadataBucket: {settings.Decision},
 		"KV_" + bus.ReleasesBucket: {settings.Decision}, "KV_" + bus.InstancesBucket: {settings.Decision},
 		"KV_" + bus.TrialsBucket:    {settings.Decision},
-		"KV_" + bus.OperatorsBucket: {},                      // commands alone
+		"KV_" + bus.OperatorsBucket: {settings.Gateway},      // for operators who are admins, beside commands
 		bus.AuditStream:             settings.ServiceNames(), // of types of its own, see reports
 		"KEYWARD_PROBES":            settings.ServiceNames(),
 	}
@@ -43,7 +43,7 @@ func readers() map[string][]string {
 		bus.EventsStream:              settings.ServiceNames(),
 		bus.OffersStream:              {settings.Ceremony, settings.Decision, settings.Events},
 		bus.DecisionsStream:           {settings.Decision, settings.Events}, // events looks for what is left of a deleted user
-		bus.AuditStream:               nil,
+		bus.AuditStream:               {settings.Gateway},                   // for operators
 		"KV_" + bus.EpochsBucket:      {settings.Ceremony, settings.Decision, settings.Events},
 		"KV_" + bus.AccountsBucket:    {settings.Ceremony, settings.Events},
 		"KV_" + bus.ProjectsBucket:    {settings.Ceremony, settings.Gateway},
