@@ -108,10 +108,9 @@ func (t *Trail) span(ctx context.Context, w *Wanted, from, before uint64) (found
 			return false, nil
 		}
 		var e Event
-		if err := json.Unmarshal(m.Data, &e); err != nil {
-			return true, nil // of a version to come
-		}
+		readable := json.Unmarshal(m.Data, &e) == nil
 		switch {
+		case !readable: // of a version to come
 		case e.CreatedMs < w.Since.UnixMilli() && !w.Since.IsZero():
 			older = true
 		case w.wants(&e):

@@ -159,7 +159,7 @@ func (s *Service) revoke(ctx context.Context, req service.ForUser[inquiry.UserAc
 			return err
 		}
 	}
-	told.Was, told.Count, acted.Count = active, len(active), new(int32(len(active))) //nolint:gosec // of one user
+	told.Was, told.Count, acted.Count = active, len(active), new(int32(len(active)))
 	return nil
 }
 

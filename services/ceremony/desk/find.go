@@ -32,8 +32,7 @@ func (s *Service) ListUsersFound(ctx context.Context, req service.ForProject[inq
 	from := min((req.Body.Page-1)*req.Body.PageSize, len(exactly))
 	pages := (len(exactly) + req.Body.PageSize - 1) / req.Body.PageSize
 	return operator.OperatorUserList{
-		Users: exactly[from:min(from+req.Body.PageSize, len(exactly))],
-		//nolint:gosec // a few
+		Users:  exactly[from:min(from+req.Body.PageSize, len(exactly))],
 		Paging: operator.Paging{Page: int32(req.Body.Page), TotalPages: int32(pages), TotalItems: int32(len(exactly))},
 	}, nil
 }

@@ -23,13 +23,13 @@ func (s *Service) GetUserProfile(ctx context.Context, req service.ForUser[servic
 	told := operator.UserProfile{
 		User: userOf(&a), Labels: append([]string{}, a.Labels...), Passkeys: []operator.UserPasskey{},
 		Environments: []operator.UserEnvironment{}, Bars: some(found.Bars), Counts: some(found.Counts),
-		PasskeysDeleted: int32(len(a.Deleted)), WrongCodes: int32(a.WrongCodes), //nolint:gosec // bounded
+		PasskeysDeleted: int32(len(a.Deleted)), WrongCodes: int32(a.WrongCodes),
 	}
 	if found.Lacks != "" {
 		told.Lacks = &found.Lacks
 	} else {
 		told.LabelsDeclared = new(some(found.Labels))
-		told.Events = new(int32(found.Events)) //nolint:gosec // of one user
+		told.Events = new(int32(found.Events))
 	}
 	for _, c := range a.Credentials {
 		told.Passkeys = append(told.Passkeys, s.passkey(&c, &found))

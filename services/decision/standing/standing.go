@@ -153,7 +153,7 @@ func counts(found []causes.Count, wanted func(history.Part) bool) []operator.Use
 			Of: string(c.Of), Text: c.String(), Number: int32(c.Number), Decides: c.Number >= max(1, c.Threshold), Events: []string{},
 		}
 		if c.Threshold > 0 {
-			one.Threshold = new(int32(c.Threshold)) //nolint:gosec // a parameter
+			one.Threshold = new(int32(c.Threshold))
 		}
 		if c.WindowSeconds > 0 {
 			one.WindowSeconds = &c.WindowSeconds

@@ -41,7 +41,7 @@ func withinFilter(c *fiber.Ctx, caller *operator.Operator, field string) error {
 	uri := c.Request().URI()
 	asked, err := contract.Query(string(uri.QueryString()))
 	if err != nil {
-		return nil // the contract refuses it
+		return fault.Field("query", "must be percent-encoded name=value pairs joined by &")
 	}
 	named := false
 	for _, filter := range asked[scope.QueryParameter] {

@@ -29,7 +29,7 @@ func Project(p *project.Project) api.Project {
 		ProjectID: string(p.ID), Name: p.Name, RpID: p.RPID, RpName: p.RPName, Origins: append([]string{}, p.Origins...),
 		Hosts: append([]string{}, p.Frontend.Hosts...), Cname: word(p.CNAME), UserVerification: word(p.UserVerification),
 		Conveyance: string(p.Attestation.Conveyance), SignUp: !p.Frontend.NoSignUp, Identifiers: []string{}, Issuers: []api.ProjectIssuer{},
-		Keys: int32(len(p.Keys)), Created: moment(p.CreatedMs), //nolint:gosec // at most a hundred keys
+		Keys: int32(len(p.Keys)), Created: moment(p.CreatedMs),
 	}
 	if told.Conveyance == "" {
 		told.Conveyance = string(project.ConveyNone)
