@@ -79,6 +79,8 @@ type OperatorAccount struct {
 	ID   string `json:"id"`
 	Name string `json:"name,omitempty"` // empty = it could not be read
 	Role string `json:"role,omitempty"`
+	// The only projects that the operator sees; empty = all
+	Projects []event.ProjectID `json:"projects,omitempty"`
 }
 
 // Event says what was done, once. ID, Type, CreatedMs, Actor and Instance are always set; which of the others a type carries is in its JSON
@@ -117,6 +119,14 @@ type Event struct {
 	RolledBack    bool     `json:"rolledBack,omitempty"`
 	Step          string   `json:"step,omitempty"`  // of a revision that is tried
 	Share         int      `json:"share,omitempty"` // of users or decisions, of 10,000, by which it is
+
+	// What an operator did to a user, or for the endpoint of a webhook
+	User       event.UserID `json:"user,omitempty"`
+	Act        string       `json:"act,omitempty"`
+	Was        []string     `json:"was,omitempty"`        // what the act changes, before it
+	Now        []string     `json:"now,omitempty"`        // the same after it
+	Credential string       `json:"credential,omitempty"` // ID of a passkey
+	EventID    string       `json:"eventID,omitempty"`    // of a bar
 
 	Reason string `json:"reason,omitempty"`
 	Limit  string `json:"limit,omitempty"` // the setting
