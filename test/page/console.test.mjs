@@ -18,6 +18,7 @@ async function call(role, method, path, body) {
   return { status: response.status, body: await response.json() };
 }
 
+/** Signs in; no script can read what the browser keeps for it. */
 async function enter(role, path = '/console') {
   const visitor = await visit(browser, { path });
   await visitor.page.getByLabel('Token of an operator').fill(tokens[role]);
@@ -47,6 +48,7 @@ test('who has no token is told how to get one, and a wrong one is refused in wor
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByLabel('Token of an operator').waitFor();
   assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length), 0, 'something is kept of who has signed out');
+  assert.deepEqual(await visitor.context.cookies(), [], 'a cookie is kept of who has signed out');
   await leave(visitor);
 });
 
@@ -85,6 +87,54 @@ test('why a user was not offered a passkey is found and told in words, and judge
   await page.getByRole('button', { name: 'Judge', exact: true }).click();
   await (await card(page, 'Judge with …', 'The recorded answer was row')).filter({ hasText: 'Offered' }).waitFor();
   await inspect(visitor, 'console-decision');
+  await leave(visitor);
+});
+
+test('a user is found, with what would be offered, what is counted and what happened, and is barred and let off', async () => {
+  const visitor = await enter('approver', `/console/users?query=${user}`);
+  const { page } = visitor;
+  await heading(page, 'Users');
+  await page.getByRole('link', { name: user }).click();
+  await heading(page, 'Ada Lovelace');
+  await (await card(page, 'What happened', 'decision')).waitFor();
+  const happened = (await call('approver', 'GET', `/projects/${process.env.SUITE_PROJECT}/users/${user}/timeline`)).body.entries;
+  assert.equal(await page.locator('.timeline li').count(), happened.length);
+  await page.getByLabel('Do', { exact: true }).selectOption('bar');
+  await page.getByLabel('Why').fill('asked to be left alone');
+  await page.getByRole('button', { name: 'Bar from offers' }).click();
+  await (await card(page, 'Counts and pauses', 'Barred from logins')).waitFor();
+  await inspect(visitor, 'console-user');
+  await page.getByRole('button', { name: 'Lift' }).click();
+  await (await card(page, 'Counts and pauses', 'The bar is lifted')).waitFor();
+  assert.equal(await page.getByRole('option', { name: 'Erase' }).count(), 0, 'an approver is offered what an admin may');
+  await page.getByRole('link', { name: 'Operators and audit' }).click();
+  await heading(page, 'Operators and audit');
+  const trail = await card(page, 'What was done', 'approver');
+  for (const shown of await trail.getByText('Show', { exact: true }).all()) await shown.click();
+  await trail.locator('pre:visible', { hasText: 'asked to be left alone' }).first().waitFor();
+  await inspect(visitor, 'console-audit');
+  await leave(visitor);
+});
+
+test('an admin makes an operator and revokes it, and a key of a project', async () => {
+  const visitor = await enter('admin', '/console/operators');
+  const { page } = visitor;
+  await heading(page, 'Operators and audit');
+  await page.getByRole('button', { name: 'Make an operator' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('grace');
+  await page.getByRole('dialog').getByRole('button', { name: 'Make an operator' }).click();
+  const token = await page.locator('.note code').innerText();
+  assert.equal((await fetch(`${base}/operator/v1/me`, { headers: { Authorization: `Bearer ${token}` } })).status, 200);
+  const operators = page.getByRole('table', { name: 'Operators' });
+  await operators.getByRole('row', { name: /^grace/ }).getByRole('button', { name: 'Revoke' }).click();
+  await page.getByRole('button', { name: 'Revoke grace' }).click();
+  await (await card(page, 'Operators', 'grace is revoked')).waitFor();
+  assert.equal((await fetch(`${base}/operator/v1/me`, { headers: { Authorization: `Bearer ${token}` } })).status, 401);
+  await page.getByRole('link', { name: 'Projects and webhooks' }).click();
+  await heading(page, 'Projects');
+  await page.getByRole('link', { name: process.env.SUITE_PROJECT }).click();
+  await page.getByRole('button', { name: 'Make a key' }).waitFor();
+  await inspect(visitor, 'console-project');
   await leave(visitor);
 });
 

@@ -12,22 +12,10 @@ export class Problem extends Error {
   }
 }
 
-const tokenKey = 'keyward.operator';
 let lost: (why: string) => void = () => {};
 
-/** Calls back when the server takes the operator's token no more. */
+/** Calls back when the server takes the session no more. */
 export function onLost(tell: (why: string) => void): void { lost = tell; }
-
-/** The token of this tab, "" if nobody has signed in. It is gone with the tab. */
-export const token = {
-  get: (): string => { try { return sessionStorage.getItem(tokenKey) ?? ''; } catch { return ''; } },
-  set(value: string): void {
-    try {
-      if (value) sessionStorage.setItem(tokenKey, value);
-      else sessionStorage.removeItem(tokenKey);
-    } catch { /* then every reload asks for it */ }
-  },
-};
 
 const patience = 45_000; // of a call, in ms; the server gives up before
 
@@ -35,12 +23,23 @@ export const client = createClient<paths>({
   baseUrl: '/operator/v1',
   fetch: async (request: Request) => {
     const headers = new Headers(request.headers);
-    headers.set('Authorization', 'Bearer ' + token.get());
+    headers.set('X-Keyward-Console', '1'); // the session is a cookie; no page of another site can say this
     return fetch(new Request(request, { headers, signal: AbortSignal.any([request.signal, AbortSignal.timeout(patience)]) }));
   },
 });
 
 interface Outcome<T> { data?: T | undefined; error?: unknown; response: Response }
+
+/** Signs in with a token, which nothing keeps: from then on the browser has a cookie that no script reads. */
+export async function enter(token: string): Promise<Schemas['Operator']> {
+  await answer(client.POST('/session', { headers: { Authorization: `Bearer ${token}` } }));
+  try {
+    return await answer(client.GET('/me'));
+  } catch (failed) {
+    if (failed instanceof Problem && failed.status === 401) throw new Problem(401, 'The browser did not keep the session. The console is to be opened by https, or at localhost.');
+    throw failed;
+  }
+}
 
 /** Resolves to what a call answered, and rejects with a Problem. */
 export async function answer<T>(call: Promise<Outcome<T>>): Promise<T> {
@@ -64,10 +63,7 @@ function problem(status: number, body: unknown): Problem {
   const error = body as Partial<Schemas['ErrorRsp']> | undefined;
   const fields = (error?.error?.validation ?? []).map(({ field, message }) => ({ field, message }));
   const words = error?.error?.details || fields.map(({ field, message }) => `${field}: ${message}`).join('\n') || error?.message || `The server answered ${status}.`;
-  if (status === 401) {
-    token.set('');
-    lost(words);
-  }
+  if (status === 401) lost(words);
   return new Problem(status, words, fields, error?.requestData?.requestID ?? '');
 }
 
@@ -85,7 +81,7 @@ export function filters(of: Filter): string[] {
 /** Reads a stream of server-sent events until the signal says to end it. Resolves when the server ends it. */
 export async function follow(path: string, signal: AbortSignal, heard: (event: string, data: string, id: string) => void, lastID = ''): Promise<void> {
   const response = await fetch('/operator/v1' + path, {
-    signal, headers: { Authorization: 'Bearer ' + token.get(), Accept: 'text/event-stream', ...(lastID && { 'Last-Event-ID': lastID }) },
+    signal, headers: { Accept: 'text/event-stream', ...(lastID && { 'Last-Event-ID': lastID }) },
   }).catch((failed: unknown) => { throw unanswered(failed); });
   if (!response.ok || !response.body) throw problem(response.status, await response.json().catch(() => undefined));
   const parser = createParser({ onEvent: (event) => heard(event.event ?? 'message', event.data, event.id ?? '') });

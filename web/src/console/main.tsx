@@ -8,14 +8,21 @@ import { Overview } from './pages/overview';
 import { Policy } from './pages/policy';
 import { Revision } from './pages/revision';
 import { Editor } from './pages/edit';
+import { Operators } from './pages/operators';
+import { Project, Projects } from './pages/projects';
+import { User } from './pages/user';
+import { Users } from './pages/users';
 import { SignIn, useSession, useWho, Who } from './session';
 import { Failed, Title } from './ui';
 
 const places: [string, string][] = [
   ['/console', 'Overview'],
   ['/console/decisions', 'Decisions'],
+  ['/console/users', 'Users'],
   ['/console/policy', 'Policy'],
   ['/console/lists', 'Lists and switches'],
+  ['/console/projects', 'Projects and webhooks'],
+  ['/console/operators', 'Operators and audit'],
 ];
 
 function App() {
@@ -43,6 +50,11 @@ function App() {
             <Route path="/console/policy" component={Policy} />
             <Route path="/console/policy/:number" component={Revision} />
             <Route path="/console/policy/:number/edit" component={Editor} />
+            <Route path="/console/users" component={Users} />
+            <Route path="/console/users/:project/:user" component={User} />
+            <Route path="/console/projects" component={Projects} />
+            <Route path="/console/projects/:project" component={Project} />
+            <Route path="/console/operators" component={Operators} />
             <Route path="/console/lists" component={Lists} />
             <Route default component={Nowhere} />
           </Router>

@@ -493,6 +493,624 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List projects
+         * @description Without secrets, by ID.
+         */
+        get: operations["listProjects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get a project
+         * @description Its settings, without secrets.
+         */
+        get: operations["getProject"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the API keys of a project
+         * @description Without the keys themselves, the oldest first.
+         */
+        get: operations["listProjectKeys"];
+        put?: never;
+        /**
+         * Give a project an API key
+         * @description The key itself is in this answer and nowhere else. 400 `name`, `permissions`, `seconds`; `keys` if there are as many as there may be.
+         */
+        post: operations["createProjectKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/keys/{keyID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of an API key. */
+                keyID: components["parameters"]["keyID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an API key
+         * @description It stops working at once. 404 if there is none.
+         */
+        delete: operations["revokeProjectKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the webhook endpoints of a project
+         * @description The oldest first, without passwords, secrets and values of headers.
+         */
+        get: operations["listProjectWebhooks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/webhooks/{webhookEndpointID}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a webhook endpoint. */
+                webhookEndpointID: components["parameters"]["webhookEndpointID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the latest attempts to deliver to an endpoint
+         * @description The newest first. The sort field is created; filter fields are outcome, eventType, eventID and userID. 404 if there is no such endpoint.
+         */
+        get: operations["listProjectWebhookDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/webhooks/{webhookEndpointID}/deadLetters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a webhook endpoint. */
+                webhookEndpointID: components["parameters"]["webhookEndpointID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List what could not be delivered to an endpoint
+         * @description The oldest first. The sort field is created; filter fields are eventType, eventID and userID. 404 if there is no such endpoint.
+         */
+        get: operations["listProjectWebhookDeadLetters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/webhooks/{webhookEndpointID}/deadLetters/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a webhook endpoint. */
+                webhookEndpointID: components["parameters"]["webhookEndpointID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deliver dead letters again
+         * @description Each one named, or all. What is delivered leaves the list. 404 if there is no such endpoint; 400 `ids` of one that there is not.
+         */
+        post: operations["replayProjectWebhookDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Find users
+         * @description By `query`: who has the user ID, the identifier or the social account, the passkey (by its WebAuthn credential ID, in base64url); else whose full name or identifier contains it. Without it all users, the newest first. Nobody is found as none.
+         */
+        get: operations["findUsers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get a user
+         * @description With identifiers, passkeys, environments, bars, and what the history comes to just now: what was counted, which pauses there are and when they end, and what would be offered in each environment in which the user was seen. 404 if there is no such user.
+         */
+        get: operations["getUserProfile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get what happened to a user
+         * @description Events, alerts, decisions and sessions, the newest first. `next` goes on, as `before`; without it the end is reached. A part that cannot be had is named in `lacks`. 404 if there is no such user.
+         */
+        get: operations["getUserTimeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}/bars": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bar a user from offers
+         * @description For a time, or until it is lifted. 404 if there is no such user.
+         */
+        post: operations["barUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}/bars/{eventID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+                /** @description The ID of an event. */
+                eventID: components["parameters"]["eventID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Lift a bar
+         * @description 404 if there is none.
+         */
+        delete: operations["liftUserBar"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Let a user log in, or not
+         * @description Who is disabled gets no session and no login; sessions that there are go on until they are revoked. 404 if there is no such user.
+         */
+        put: operations["setUserStatus"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Label a user
+         * @description Replaces the labels. 400 `labels` of one that the policy does not declare; 404 if there is no such user.
+         */
+        put: operations["setLabelsOfUser"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}/sessions/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revoke sessions of a user
+         * @description That which is named, or all that are active. 404 if there is no such user, or session.
+         */
+        post: operations["revokeUserSessions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}/passkeys/{credentialID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+                /** @description The ID of a passkey here. */
+                credentialID: components["parameters"]["credentialID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a passkey of a user
+         * @description It stops working at once. 404 if there is none.
+         */
+        delete: operations["deleteUserPasskey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{projectID}/users/{userID}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erase a user
+         * @description All that is kept of the user goes, but the event that tells of it. The body repeats the user's ID; 400 `userID` if it does not. 404 if there is no such user; 503 if it has begun, and goes on by itself.
+         */
+        post: operations["eraseUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List operators
+         * @description Those who have a token, the oldest first, without the tokens.
+         */
+        get: operations["listOperators"];
+        put?: never;
+        /**
+         * Make an operator
+         * @description The token is in this answer and nowhere else. 400 `name`, `role`, `projects`, `seconds`.
+         */
+        post: operations["createOperator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/{operatorID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of an operator. */
+                operatorID: components["parameters"]["operatorID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an operator
+         * @description The token stops working at once. 404 if there is none.
+         */
+        delete: operations["revokeOperator"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List security events
+         * @description Who did what, with what was before and after, the newest first, as the AsyncAPI document describes them. `next` goes on, as `before`; without it there are no more. A limited operator sees those of own projects. An answer may have fewer than `limit` before the end.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how the installation is
+         * @description What the process that answers knows of what it needs, as `/readyz` on its admin port does, and the instances of the decision service, whose policy and lag they tell.
+         */
+        get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin a session
+         * @description The console signs in by it: for the token that the call carries the answer sets a cookie, `__Host-keyward-operator`, which no script reads and no page of another site sends along, and which takes the
+         *     place of the token for `operator_session`. Calls with the cookie that change anything need the header `X-Keyward-Console`, with any value. A session does not outlive its operator, and is not prolonged: 401
+         *     if the call carries a cookie and no token.
+         */
+        post: operations["createOperatorSession"];
+        /**
+         * End the session
+         * @description The cookie of the call is good for nothing any more, and the answer removes it.
+         */
+        delete: operations["endOperatorSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/session/ways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get how operators sign in to the console
+         * @description By a token in any case.
+         */
+        get: operations["getSignIn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sign in by the identity provider of the company
+         * @description A browser is sent to the provider (OpenID Connect, authorization code with PKCE). 404 if none is configured (`operator_oidc_issuer`).
+         */
+        get: operations["beginOperatorSignIn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/session/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come back from the identity provider
+         * @description The provider sends the browser here. It is sent on to the console, with the cookie of a session, or with `signInError`, which says why not: who is in none of `operator_oidc_groups` is no operator.
+         */
+        get: operations["finishOperatorSignIn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -503,6 +1121,20 @@ export interface components {
             operatorID: string;
             name: string;
             role: components["schemas"]["OperatorRole"];
+            /** @description The only projects that the operator sees; absent if all are. */
+            projects?: string[];
+            /**
+             * Format: date-time
+             * @description Absent of one whom an identity provider knows.
+             */
+            created?: string;
+            /** @description The command, or the ID of an operator. */
+            createdBy?: string;
+            /**
+             * Format: date-time
+             * @description When the token, or the session, stops working; absent = it does not.
+             */
+            expires?: string;
         };
         /** @description The operator who did it, by the name that the operator had then. */
         PolicyActor: {
@@ -1502,6 +2134,497 @@ export interface components {
         SwitchList: {
             switches: components["schemas"]["Switch"][];
         };
+        Done: {
+            /** @description Of an operator who was revoked. */
+            operatorID?: string;
+        };
+        Project: {
+            projectID: string;
+            name: string;
+            /** @description The relying party ID of its passkeys. */
+            rpID: string;
+            rpName: string;
+            /** @description From which ceremonies may come, related ones and apps included. */
+            origins: string[];
+            /** @description Names at which frontends reach it. */
+            hosts: string[];
+            cname?: string;
+            /** @description Of logins; absent = as the installation has it. */
+            userVerification?: string;
+            /** @description Whether authenticators are asked to say what they are: none, indirect, direct or enterprise. */
+            conveyance: string;
+            /** @description Which are taken; absent = any. */
+            attestationFormats?: string[];
+            /** @description Whether passkeys are refused for whose authenticator nobody vouches. */
+            refusesUnverified?: boolean;
+            /** @description Whether visitors can sign up. */
+            signUp: boolean;
+            /** @description What users sign up with. */
+            identifiers: string[];
+            /** @description Whose access tokens it takes. */
+            issuers: components["schemas"]["ProjectIssuer"][];
+            /**
+             * Format: int32
+             * @description How many API keys it has.
+             */
+            keys: number;
+            /** Format: date-time */
+            created: string;
+        };
+        ProjectIssuer: {
+            url: string;
+            audience: string;
+        };
+        ProjectList: {
+            projects: components["schemas"]["Project"][];
+        };
+        ProjectKey: {
+            keyID: string;
+            name: string;
+            /** @description As the Backend API names them, or * for all. */
+            permissions: string[];
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: date-time
+             * @description Absent = it does not.
+             */
+            expires?: string;
+            expired: boolean;
+        };
+        ProjectKeyList: {
+            keys: components["schemas"]["ProjectKey"][];
+            /** @description Those that a key can have. */
+            permissions: string[];
+        };
+        ProjectKeyCreateReq: {
+            name: string;
+            /** @description As the Backend API names them, or * for all. */
+            permissions: string[];
+            /**
+             * Format: int32
+             * @description How long it works; without it until it is revoked.
+             */
+            seconds?: number;
+        };
+        ProjectKeyCreated: {
+            key: components["schemas"]["ProjectKey"];
+            /** @description The key itself, as it is sent as a bearer token. */
+            text: string;
+        };
+        ProjectWebhook: {
+            webhookEndpointID: string;
+            /** @description Without what its query says. */
+            url: string;
+            basicAuthUsername?: string;
+            /** @description Names of headers that are sent along. */
+            headers: string[];
+            subscribedEvents: string[];
+            /**
+             * Format: date-time
+             * @description When it answered 410 Gone: nothing is delivered to it until it is changed.
+             */
+            gone?: string;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            updated: string;
+        };
+        ProjectWebhookList: {
+            webhooks: components["schemas"]["ProjectWebhook"][];
+        };
+        WebhookDelivery: {
+            /** @description The webhook-id header: the same for every attempt of one event. */
+            id: string;
+            eventID: string;
+            eventType: string;
+            userID: string;
+            /** Format: int32 */
+            attempt: number;
+            /** @enum {string} */
+            outcome: "delivered" | "retry" | "dead";
+            /**
+             * Format: int32
+             * @description What the receiver answered.
+             */
+            statusCode?: number;
+            error?: string;
+            /** @description In UTC, without a zone. */
+            created: string;
+            /** Format: int64 */
+            createdMs: number;
+            /** Format: int64 */
+            durationMs: number;
+        };
+        WebhookDeliveryList: {
+            deliveries: components["schemas"]["WebhookDelivery"][];
+            paging: components["schemas"]["Paging"];
+        };
+        WebhookDeadLetter: {
+            id: string;
+            eventID: string;
+            eventType: string;
+            userID: string;
+            /** Format: int32 */
+            attempts: number;
+            /** Format: int32 */
+            statusCode?: number;
+            error?: string;
+            /** @description In UTC, without a zone. */
+            created: string;
+            /** Format: int64 */
+            createdMs: number;
+        };
+        WebhookDeadLetterList: {
+            deadLetters: components["schemas"]["WebhookDeadLetter"][];
+            paging: components["schemas"]["Paging"];
+        };
+        WebhookReplayReq: {
+            /** @description Without it all are delivered again. */
+            ids?: string[];
+        };
+        WebhookReplayRsp: {
+            /** Format: int32 */
+            queued: number;
+        };
+        OperatorUser: {
+            userID: string;
+            fullName?: string;
+            /** @enum {string} */
+            status: "pending" | "active" | "disabled";
+            identifiers: components["schemas"]["UserIdentifier"][];
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            updated?: string;
+            /**
+             * @description By what the query found the user.
+             * @enum {string}
+             */
+            foundBy?: "userID" | "identifier" | "passkey" | "text";
+        };
+        OperatorUserList: {
+            users: components["schemas"]["OperatorUser"][];
+            paging: components["schemas"]["Paging"];
+        };
+        UserIdentifier: {
+            /** @enum {string} */
+            type: "email" | "phone" | "username" | "social";
+            /** @description Of social: the provider. */
+            value: string;
+            /** @enum {string} */
+            status: "pending" | "primary" | "verified";
+        };
+        UserProfile: {
+            user: components["schemas"]["OperatorUser"];
+            labels: string[];
+            /** @description Those that the policy declares. */
+            labelsDeclared?: string[];
+            /** @description The oldest first. */
+            passkeys: components["schemas"]["UserPasskey"][];
+            /**
+             * Format: int32
+             * @description How many there were that are deleted, as far as it is known.
+             */
+            passkeysDeleted: number;
+            /**
+             * Format: int32
+             * @description One-time codes that were wrong since the user last proved to be who they are.
+             */
+            wrongCodes: number;
+            /** @description In which the user was seen, the latest first, at most ten. */
+            environments: components["schemas"]["UserEnvironment"][];
+            bars: components["schemas"]["UserBar"][];
+            /** @description What the history comes to for the user as a whole: declined offers, pauses, budgets. */
+            counts: components["schemas"]["UserCount"][];
+            /**
+             * Format: int32
+             * @description How many events the history is folded from.
+             */
+            events?: number;
+            /** @description Why counts, bars and what would be offered are not known. */
+            lacks?: string;
+        };
+        UserPasskey: {
+            /** @description Its ID here. */
+            credentialID: string;
+            /** @description Its WebAuthn credential ID, in base64url without padding. */
+            webauthnID: string;
+            /** @description What the user calls it. */
+            name?: string;
+            /** @description What kind of authenticator holds it, as facts name it; empty if that is not known. */
+            class: string;
+            /** @description The same in words. */
+            held: string;
+            /** @description The name of the authenticator. */
+            provider?: string;
+            aaguid: string;
+            /**
+             * @description Who vouches for what the authenticator says of itself.
+             * @enum {string}
+             */
+            attestation: "none" | "self" | "unverified" | "verified";
+            attestationFormat?: string;
+            transports?: string[];
+            /** @description Whether it may be synchronised. */
+            backupEligible: boolean;
+            /** @description Whether it is. */
+            backedUp: boolean;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            lastUsed?: string;
+            /** @description On which it was created. */
+            os?: string;
+            browser?: string;
+            rpID?: string;
+            /** @description Whether it can be used in the environments, as far as is known. */
+            where: components["schemas"]["PasskeyReach"][];
+        };
+        PasskeyReach: {
+            environmentID: string;
+            /** @description As facts name it: likely, uncertain, remote, security-key or none. */
+            availability: string;
+            /** @description Where it is expected. */
+            where: string;
+            /** @description Why it can be used or cannot. */
+            why: string;
+        };
+        UserEnvironment: {
+            environmentID: string;
+            os: string;
+            osVersion?: string;
+            browser: string;
+            browserVersion?: string;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            lastSeen?: string;
+            login?: components["schemas"]["UserProspect"];
+            append?: components["schemas"]["UserProspect"];
+            /** @description What the history comes to in this environment: failures, bars. */
+            counts: components["schemas"]["UserCount"][];
+        };
+        /** @description What would be decided if the user came from this environment just now, as far as is known of it; it is taken for one that supports passkeys. It is no decision, and not recorded. */
+        UserProspect: {
+            offered: boolean;
+            /** @description The row of the policy that answers. */
+            row: string;
+            tag: string;
+            /** @description Why nothing would be offered. */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description When that ends, if it does by itself.
+             */
+            until?: string;
+        };
+        UserCount: {
+            /** @description What is counted, such as default-declines or local-streak. */
+            of: string;
+            /** @description The same in words. */
+            text: string;
+            /** Format: int32 */
+            number: number;
+            /**
+             * Format: int32
+             * @description From which number on it decides; absent = one is enough.
+             */
+            threshold?: number;
+            /** @description Whether it does now. */
+            decides: boolean;
+            /**
+             * Format: int64
+             * @description How long an event counts; absent = until it expires.
+             */
+            windowSeconds?: number;
+            /**
+             * Format: date-time
+             * @description When it no longer decides; absent = it does not now, or has no end.
+             */
+            until?: string;
+            /** @description IDs of the newest, the newest first. */
+            events: string[];
+        };
+        UserBar: {
+            eventID: string;
+            of: components["schemas"]["UserBarKind"];
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: date-time
+             * @description Absent = until it is lifted.
+             */
+            until?: string;
+            /** @description The only environment in which it counts; absent = all. */
+            environmentID?: string;
+        };
+        /**
+         * @description From offers of logins by passkey, or of creations after a login with another device, or after one that failed.
+         * @enum {string}
+         */
+        UserBarKind: "login" | "append-after-hybrid" | "append-after-error";
+        UserBarReq: {
+            of: components["schemas"]["UserBarKind"];
+            /**
+             * Format: int32
+             * @description How long; without it until it is lifted.
+             */
+            seconds?: number;
+            /** @description Why. */
+            reason?: string;
+        };
+        UserStatusReq: {
+            /** @enum {string} */
+            status: "active" | "disabled";
+            /** @description Why. */
+            reason?: string;
+        };
+        UserLabelsReq: {
+            labels: string[];
+            /** @description Why. */
+            reason?: string;
+        };
+        UserSessionsRevokeReq: {
+            /** @description The only one that is to be revoked. */
+            sessionID?: string;
+            /** @description Why. */
+            reason?: string;
+        };
+        UserEraseReq: {
+            /** @description The ID of the user again, as confirmation. */
+            userID: string;
+            /** @description Why. */
+            reason?: string;
+        };
+        /** @description What was done, and is in the trail of security events. */
+        UserActed: {
+            act: components["schemas"]["UserActKind"];
+            /** @description Of the bar. */
+            eventID?: string;
+            /**
+             * Format: int32
+             * @description How many sessions were revoked.
+             */
+            count?: number;
+        };
+        /** @enum {string} */
+        UserActKind: "barred" | "bar-lifted" | "status-set" | "labelled" | "sessions-revoked" | "passkey-deleted" | "erased";
+        TimelineEntry: {
+            /** @enum {string} */
+            kind: "event" | "alert" | "decision" | "session";
+            /** @description Of the event, the decision or the session. */
+            id: string;
+            /** Format: date-time */
+            at: string;
+            /** @description Of an event or alert, as streams name it; of a decision its action; of a session its status. */
+            type: string;
+            /** @description What it was. */
+            text: string;
+            /** @description Of a decision: whether it offered something. */
+            allow?: boolean;
+            tag?: string;
+            /** @description Of a decision. */
+            row?: string;
+            reason?: string;
+            /** @description Of a decision, and of an alert of risk. */
+            verdict?: string;
+            route?: string;
+            /** @description That an event belongs to. */
+            decisionID?: string;
+            processID?: string;
+            environmentID?: string;
+            credentialID?: string;
+            os?: string;
+            browser?: string;
+            /**
+             * Format: date-time
+             * @description When an event ceases to count, or a session ends.
+             */
+            until?: string;
+            /** @description False of the word of a client that had not proven to be the user's. */
+            proven?: boolean;
+        };
+        UserTimeline: {
+            entries: components["schemas"]["TimelineEntry"][];
+            /** @description Goes on, as `before`; absent at the end. */
+            next?: string;
+            lacks: components["schemas"]["TimelineLack"][];
+        };
+        TimelineLack: {
+            /** @enum {string} */
+            kind: "event" | "alert" | "decision" | "session";
+            why: string;
+        };
+        SignIn: {
+            /** @description Whether by an identity provider too: GET /session/oidc. */
+            oidc: boolean;
+        };
+        OperatorAccount: {
+            operatorID: string;
+            name: string;
+            role: components["schemas"]["OperatorRole"];
+            /** @description The only projects that the operator sees; absent if all are. */
+            projects?: string[];
+            /** Format: date-time */
+            created: string;
+            createdBy: string;
+            /** Format: date-time */
+            expires?: string;
+            expired: boolean;
+        };
+        OperatorAccountList: {
+            operators: components["schemas"]["OperatorAccount"][];
+        };
+        OperatorCreateReq: {
+            name: string;
+            role: components["schemas"]["OperatorRole"];
+            /** @description The only projects that the operator is to see; without it all. */
+            projects?: string[];
+            /**
+             * Format: int32
+             * @description How long the token works; without it until it is revoked.
+             */
+            seconds?: number;
+        };
+        OperatorCreated: {
+            operator: components["schemas"]["OperatorAccount"];
+            token: string;
+        };
+        AuditTrail: {
+            events: components["schemas"]["AuditEvent"][];
+            /** @description Goes on, as `before`; absent at the end. */
+            next?: string;
+        };
+        AuditEvent: {
+            id: string;
+            type: string;
+            /** Format: date-time */
+            at: string;
+            /** @description The name of who did it. */
+            actor: string;
+            /** @enum {string} */
+            actorKind: "command" | "service" | "operator";
+            /** @description Of an operator. */
+            actorID?: string;
+            projectID?: string;
+            /** @description As it is in the stream, with what was before and after. */
+            event: {
+                [key: string]: unknown;
+            };
+        };
+        Health: {
+            state: components["schemas"]["HealthState"];
+            dependencies: components["schemas"]["HealthOf"][];
+        };
+        /** @enum {string} */
+        HealthState: "ok" | "degraded" | "down";
+        HealthOf: {
+            /** @description Of what is needed: a service, NATS, Redis, the policy. */
+            name: string;
+            state: components["schemas"]["HealthState"];
+            detail?: string;
+        };
         ErrorRsp: {
             /** Format: int32 */
             httpStatusCode: number;
@@ -1555,6 +2678,20 @@ export interface components {
         page: number;
         /** @description Most items of a page. */
         pageSize: number;
+        /** @description The ID of a project. */
+        projectID: string;
+        /** @description The ID of a user. */
+        userID: string;
+        /** @description The ID of an API key. */
+        keyID: string;
+        /** @description The ID of a webhook endpoint. */
+        webhookEndpointID: string;
+        /** @description The ID of an event. */
+        eventID: string;
+        /** @description The ID of a passkey here. */
+        credentialID: string;
+        /** @description The ID of an operator. */
+        operatorID: string;
         /** @description The name of a list. */
         listName: string;
         /** @description The name of a switch. */
@@ -2283,6 +3420,819 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["AdoptionReport"];
                 };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listProjects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The projects. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    getProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The project. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listProjectKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectKeyList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    createProjectKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectKeyCreateReq"];
+            };
+        };
+        responses: {
+            /** @description The key. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectKeyCreated"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    revokeProjectKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of an API key. */
+                keyID: components["parameters"]["keyID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is revoked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listProjectWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The endpoints. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectWebhookList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listProjectWebhookDeliveries: {
+        parameters: {
+            query?: {
+                /** @description `field:asc` or `field:desc`; empty for the list's own order. */
+                sort?: components["parameters"]["sort"];
+                /** @description Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons. */
+                "filter[]"?: components["parameters"]["filter"];
+                /** @description From 1. */
+                page?: components["parameters"]["page"];
+                /** @description Most items of a page. */
+                pageSize?: components["parameters"]["pageSize"];
+            };
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a webhook endpoint. */
+                webhookEndpointID: components["parameters"]["webhookEndpointID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of attempts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeliveryList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listProjectWebhookDeadLetters: {
+        parameters: {
+            query?: {
+                /** @description `field:asc` or `field:desc`; empty for the list's own order. */
+                sort?: components["parameters"]["sort"];
+                /** @description Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons. */
+                "filter[]"?: components["parameters"]["filter"];
+                /** @description From 1. */
+                page?: components["parameters"]["page"];
+                /** @description Most items of a page. */
+                pageSize?: components["parameters"]["pageSize"];
+            };
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a webhook endpoint. */
+                webhookEndpointID: components["parameters"]["webhookEndpointID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of dead letters. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDeadLetterList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    replayProjectWebhookDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a webhook endpoint. */
+                webhookEndpointID: components["parameters"]["webhookEndpointID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookReplayReq"];
+            };
+        };
+        responses: {
+            /** @description They are queued. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookReplayRsp"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    findUsers: {
+        parameters: {
+            query?: {
+                /** @description What is known of the user. */
+                query?: string;
+                /** @description From 1. */
+                page?: components["parameters"]["page"];
+                /** @description Most items of a page. */
+                pageSize?: components["parameters"]["pageSize"];
+            };
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of users. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorUserList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    getUserProfile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The user. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserProfile"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    getUserTimeline: {
+        parameters: {
+            query?: {
+                /** @description Kinds of entries, separated by commas; without it all. */
+                kind?: string;
+                /** @description The cursor that an answer has as `next`. */
+                before?: string;
+                /** @description Most entries of an answer. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A part of the timeline. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserTimeline"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    barUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserBarReq"];
+            };
+        };
+        responses: {
+            /** @description The bar. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserActed"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    liftUserBar: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+                /** @description The ID of an event. */
+                eventID: components["parameters"]["eventID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is lifted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserActed"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    setUserStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserStatusReq"];
+            };
+        };
+        responses: {
+            /** @description It is set. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserActed"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    setLabelsOfUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserLabelsReq"];
+            };
+        };
+        responses: {
+            /** @description They are set. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserActed"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    revokeUserSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserSessionsRevokeReq"];
+            };
+        };
+        responses: {
+            /** @description How many were revoked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserActed"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    deleteUserPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+                /** @description The ID of a passkey here. */
+                credentialID: components["parameters"]["credentialID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserActed"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    eraseUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a user. */
+                userID: components["parameters"]["userID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserEraseReq"];
+            };
+        };
+        responses: {
+            /** @description It is done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserActed"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listOperators: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The operators. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorAccountList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    createOperator: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperatorCreateReq"];
+            };
+        };
+        responses: {
+            /** @description The operator. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorCreated"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    revokeOperator: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of an operator. */
+                operatorID: components["parameters"]["operatorID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is revoked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Types of events, separated by commas. */
+                type?: string;
+                /** @description The name of who did it, or the ID of an operator. */
+                actor?: string;
+                /** @description Only what concerns this project. */
+                projectID?: string;
+                /** @description Only what was done at this time (RFC 3339) or later. */
+                since?: string;
+                /** @description The cursor that an answer has as `next`. */
+                before?: string;
+                /** @description Most events of an answer. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A part of the trail. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditTrail"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    getHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    createOperatorSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whose session it is, and until when. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    endOperatorSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    getSignIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignIn"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    beginOperatorSignIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is sent there. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    finishOperatorSignIn: {
+        parameters: {
+            query?: {
+                /** @description Of the provider. */
+                code?: string;
+                /** @description As it was sent to the provider. */
+                state?: string;
+                /** @description Why the provider refuses. */
+                error?: string;
+                /** @description The same in words. */
+                error_description?: string;
+                /** @description The provider. */
+                iss?: string;
+                /** @description Of the provider. */
+                session_state?: string;
+                /** @description What the provider granted. */
+                scope?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is sent to the console. */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             "4XX": components["responses"]["Error"];
             default: components["responses"]["Error"];

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { answer, client, filters, follow, type Schemas } from '../api';
 import { Chart } from '../chart';
 import { useLoad } from '../load';
-import { Badge, Bar, Card, Choice, Empty, Shown, Table, Title, When } from '../ui';
+import { Badge, Bar, Card, Choice, Empty, Shown, Table, Title, When, type Tone } from '../ui';
 import { compact, day, isoAgo, kind, milliseconds, number, share } from '../words';
 
 type Group = Schemas['AdoptionGroup'];
@@ -112,10 +112,19 @@ export const changeWords = (c: Schemas['PolicyChange']): string => kinds[c.kind]
 
 // -- health --
 
+const tones: Record<Schemas['HealthState'], Tone> = { ok: 'good', degraded: 'warn', down: 'bad' };
+
+/** What Keyward needs, as the process that answers knows it. */
+function Needs() {
+  const loaded = useLoad((signal) => answer(client.GET('/health', { signal })), [], 10_000);
+  return <Shown of={loaded} rows={1}>{(h) => <ul class="needs">{h.dependencies.map((d) => <li key={d.name}><Badge tone={tones[d.state]}>{d.name}</Badge>{d.state !== 'ok' && <span class="small">{d.detail ?? d.state}</span>}</li>)}</ul>}</Shown>;
+}
+
 function Health() {
   const loaded = useLoad((signal) => answer(client.GET('/policy/status', { signal })), [], 5000);
   return (
     <Card title="Running" span="one" aside={<Rate />}>
+      <Needs />
       <Shown of={loaded}>
         {({ live, instances }) => {
           const behind = instances.filter((i) => i.behind || i.refused || i.lapsed);
