@@ -93,4 +93,4 @@ func changes(all []replay.Change) []operator.PolicyReplayChange {
 	return told
 }
 
-func count(n int) int32 { return int32(n) } //nolint:gosec // at most the limit of a replay
+func count(n int) int32 { return int32(n) }

@@ -57,7 +57,7 @@ func row(r *explain.Row, answered bool) operator.ExplainedRow {
 		Row: r.Name, Tag: word(r.Tag), Title: r.Title, Reason: r.Reason, Story: some(r.Story), Answered: answered, File: word(r.File),
 	}
 	if r.Line > 0 {
-		told.Line = new(int32(r.Line)) //nolint:gosec // lines of a file
+		told.Line = new(int32(r.Line))
 	}
 	return told
 }

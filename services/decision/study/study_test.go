@@ -194,7 +194,7 @@ func TestARevisionIsTriedOnWhatWasDecided(t *testing.T) {
 		t.Fatal(err)
 	}
 	judged(t, s, inquiry.Judge{Decision: verdict.Decision}) // it is recorded
-	number := int32(pushed(t, b))                           //nolint:gosec // the first
+	number := int32(pushed(t, b))
 	told, err := s.ReplayPolicy(t.Context(), service.ForOperator[operator.PolicyReplayReq]{Body: operator.PolicyReplayReq{Revision: number}})
 	if err != nil {
 		t.Fatal(err)

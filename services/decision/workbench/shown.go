@@ -153,7 +153,7 @@ func answer(a release.Answer) operator.PolicyAnswer {
 func checked(report admit.Report) operator.PolicyCheck {
 	told := operator.PolicyCheck{
 		Refused: []operator.PolicyRefusal{}, Advice: append([]string{}, report.Advice...),
-		Tests: int32(report.Tests), //nolint:gosec // a few thousand
+		Tests: int32(report.Tests),
 	}
 	for _, r := range report.Refused {
 		one := operator.PolicyRefusal{Message: r.Message}
@@ -161,7 +161,7 @@ func checked(report admit.Report) operator.PolicyCheck {
 			one.File = &r.File
 		}
 		if r.Line > 0 {
-			one.Line = new(int32(r.Line)) //nolint:gosec // lines of a file
+			one.Line = new(int32(r.Line))
 		}
 		if r.Advice != "" {
 			one.Advice = &r.Advice

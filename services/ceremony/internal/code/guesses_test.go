@@ -42,7 +42,9 @@ func TestAWaitHoldsForCallsOfTheSameMoment(t *testing.T) {
 			t.Fatalf("a free one waits %s", wait)
 		}
 	}
-	for name, at := range map[string]time.Time{"now": now, "a little before": now.Add(-time.Millisecond), "before the end": now.Add(29 * time.Second)} {
+	for name, at := range map[string]time.Time{
+		"now": now, "a little before": now.Add(-time.Millisecond), "before the end": now.Add(29 * time.Second),
+	} {
 		if wait := known.charge(tenFree, at); wait <= 0 {
 			t.Errorf("%s: it is looked at", name)
 		}

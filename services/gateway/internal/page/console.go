@@ -9,11 +9,9 @@ import (
 	"github.com/keyward/keyward/core/fault"
 )
 
-// consolePolicy is tryingPolicy. Rules of style that the editor makes are adopted by its own root, and need no leave.
-const consolePolicy = tryingPolicy
-
 // MountConsole serves the console at /console: its files, and for every other path below the page itself, which finds out what is meant.
-// Its files are built from web/ and kept with the source.
+// Its files are built from web/ and kept with the source, and served by the rules of the page to try passkeys with: rules of style that
+// the editor makes are adopted by its own root, and need no leave.
 func (cfg Config) MountConsole(app *fiber.App) error {
 	if !cfg.Console {
 		return nil
@@ -31,7 +29,7 @@ func (cfg Config) MountConsole(app *fiber.App) error {
 	if err != nil {
 		return fmt.Errorf("read the console: %w", err)
 	}
-	f, err := zippedFile("/console/icon.svg", kindOf("icon.svg"), icon, consolePolicy)
+	f, err := zippedFile("/console/icon.svg", kindOf("icon.svg"), icon)
 	if err != nil {
 		return err
 	}
@@ -40,7 +38,7 @@ func (cfg Config) MountConsole(app *fiber.App) error {
 	if err != nil {
 		return fmt.Errorf("read the console: %w", err)
 	}
-	whole, err := zippedFile("/console", fiber.MIMETextHTMLCharsetUTF8, index, consolePolicy)
+	whole, err := zippedFile("/console", fiber.MIMETextHTMLCharsetUTF8, index)
 	if err != nil {
 		return err
 	}
@@ -59,7 +57,7 @@ func mountConsoleFile(app *fiber.App, name string) error {
 	if err != nil {
 		return fmt.Errorf("read the console: %w", err)
 	}
-	f, err := zippedFile("/console/assets/"+name, kind, plain, consolePolicy)
+	f, err := zippedFile("/console/assets/"+name, kind, plain)
 	if err != nil {
 		return err
 	}

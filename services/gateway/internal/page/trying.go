@@ -39,7 +39,7 @@ func (cfg Config) MountTrying(app *fiber.App) error {
 		if err != nil {
 			return fmt.Errorf("read the page to try passkeys with: %w", err)
 		}
-		f, err := zippedFile(served.path, served.kind, plain, tryingPolicy)
+		f, err := zippedFile(served.path, served.kind, plain)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (cfg Config) serveIndex(index string) fiber.Handler {
 			return l.serve(c)
 		}
 		filled := strings.Replace(index, projectSlot, projectSlot+html.EscapeString(project), 1)
-		f, err := zippedFile("/", fiber.MIMETextHTMLCharsetUTF8, []byte(filled), tryingPolicy)
+		f, err := zippedFile("/", fiber.MIMETextHTMLCharsetUTF8, []byte(filled))
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (cfg Config) serveIndex(index string) fiber.Handler {
 }
 
 // zippedFile returns a file of the page with its compressed form, made once, and the tag of its content.
-func zippedFile(path, kind string, plain []byte, policy string) (file, error) {
+func zippedFile(path, kind string, plain []byte) (file, error) {
 	var zipped bytes.Buffer
 	writer, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
 	if err != nil {
@@ -98,5 +98,5 @@ func zippedFile(path, kind string, plain []byte, policy string) (file, error) {
 	sum := sha256.Sum256(plain)
 	// Weak: the same content goes out compressed and not.
 	tag := `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
-	return file{path: path, kind: kind, plain: plain, zipped: zipped.Bytes(), policy: policy, tag: tag}, nil
+	return file{path: path, kind: kind, plain: plain, zipped: zipped.Bytes(), policy: tryingPolicy, tag: tag}, nil
 }
