@@ -21,6 +21,7 @@ type visitor struct {
 	device         *authenticator.Device
 	process, token string
 	refresh        string // of the cookie
+	from           string // that a proxy says; empty = there is no proxy
 }
 
 const visitorSays = `{"isUserVerifyingPlatformAuthenticatorAvailable": true, "isConditionalMediationAvailable": true}`
@@ -37,6 +38,9 @@ func (v *visitor) visit(t *testing.T, method, path, body string) answer {
 		"User-Agent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
 	} {
 		req.Header.Set(name, value)
+	}
+	if v.from != "" {
+		req.Header.Set("X-Forwarded-For", v.from)
 	}
 	if v.token != "" {
 		req.Header.Set("Authorization", "Bearer "+v.token)

@@ -28,11 +28,12 @@ type Form string
 // The forms.
 const (
 	Truncated Form = "truncated" // the first address of the network
+	Token     Form = "token"     // nothing of it; whoever keeps it names it by tokens of the project (see package sighting)
 	Full      Form = "full"
 )
 
 // Known reports whether f is one of the forms.
-func (f Form) Known() bool { return f == Truncated || f == Full }
+func (f Form) Known() bool { return f == Truncated || f == Token || f == Full }
 
 // NetworkOf returns the network of an address that a client or a backend told, as Keep does.
 func NetworkOf(told string) string {
@@ -51,7 +52,7 @@ const usualText = 64
 // that is no address leaves nothing.
 func (f Form) Keep(told string) (address, network string) {
 	from, ok := Client(told)
-	if !ok {
+	if !ok || f == Token {
 		return "", ""
 	}
 	within := Network(from)

@@ -105,7 +105,9 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("user_verification: must be required or preferred, not %q", c.UserVerification))
 	}
 	if !address.Form(c.AddressStorage).Known() {
-		errs = append(errs, fmt.Errorf("address_storage: must be %s or %s, not %q", address.Truncated, address.Full, c.AddressStorage))
+		errs = append(errs, fmt.Errorf(
+			"address_storage: must be %s, %s or %s, not %q", address.Truncated, address.Token, address.Full, c.AddressStorage,
+		))
 	}
 	if c.MaxPasskeys < 1 || c.MaxPasskeys > 1000 {
 		errs = append(errs, fmt.Errorf("max_passkeys: must be between 1 and 1000, not %d", c.MaxPasskeys))

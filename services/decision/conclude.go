@@ -95,7 +95,7 @@ func (s *Service) finish(ctx context.Context, j *judged, v *service.Verdict) {
 			s.failed(ctx, engine.ActionRisk, j.by.Policy, risk.Err)
 		}
 	}
-	j.kept.Sighted = j.by.Plan().Worth(j.kept.Sighted)
+	j.kept.Worth(j.by.Plan(), s.deps.Addresses)
 	now := s.deps.Now()
 	took := now.Sub(j.start)
 	s.metrics.Decided(j.action, v.Rule, j.basis.Memoised, took)

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
@@ -157,7 +158,7 @@ type Sightings interface {
 	Want(kinds sighting.Kinds)
 }
 
-// Deps are what the service needs of others. All but Sightings, Metadata, Audit and Admit are required.
+// Deps are what the service needs of others. All but Sightings, Metadata, Audit, Addresses and Admit are required.
 type Deps struct {
 	Events service.EventReader
 	// Nil = nothing is counted, and counters say so
@@ -167,7 +168,8 @@ type Deps struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
-	Audit     Audit // nil = nobody is told
+	Audit     Audit        // nil = nobody is told
+	Addresses address.Form // how much of clients' addresses records keep
 
 	// Admit checks a packed bundle (see package admit) away from this process, which a rule could end or keep busy, and returns why it is
 	// refused. Without it bundles are checked within the process.

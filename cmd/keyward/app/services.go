@@ -237,7 +237,7 @@ func (a *App) startDecision(ctx context.Context, store *eventlog.Store, _ *accou
 	}
 	deps := decision.Deps{
 		Events: store, Sightings: store, Metadata: a.metadata, JS: a.bus.JS, Now: a.opts.Now, Log: a.logger(settings.Decision),
-		Registry: a.registry,
+		Registry: a.registry, Addresses: address.Form(a.cfg.Ceremony.AddressStorage),
 	}
 	deps.Audit = a.audit.By(audit.Actor{Kind: audit.Service, Name: settings.Decision})
 	if a.opts.Program != "" {

@@ -124,6 +124,9 @@ func Tell(e *event.Event, p *project.Project, client rest.ClientInformation, det
 	kept, network := form.Keep(client.RemoteAddress)
 	Sight(e, p, client)
 	e.Client = &event.Client{Address: kept, OS: d.OS, Browser: d.Browser}
+	if form == address.Token && e.Sighted != nil {
+		kept, network = e.Sighted.Address, e.Sighted.Network
+	}
 	if completed := e.Type == event.LoginCompleted || e.Type == event.AppendCompleted; completed && kept != "" {
 		e.Origin = event.NewOrigin(kept, network, place.Place{})
 	}

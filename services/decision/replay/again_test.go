@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/services/decision/replay"
 )
@@ -34,7 +35,7 @@ func TestDecisionsThatAreMadeAnewFromWhatWasKeptAreTheSame(t *testing.T) {
 func TestFactsThatAreFoundAnewAreThoseThatWereRecorded(t *testing.T) {
 	b := openBus(t)
 	records := replay.NewRecords(b.JS)
-	all := record(t, b.JS, "", 24, 9)
+	all := append(record(t, b.JS, "", 24, 9), recordAs(t, b.JS, "", 24, 19, address.Token)...)
 	candidate := load(t, policyDir(t, map[string]any{"blockedBrowsers": []any{map[string]any{"name": "Nobody's"}}}))
 	for _, one := range all {
 		found, err := records.Find(t.Context(), one.id)
@@ -47,6 +48,28 @@ func TestFactsThatAreFoundAnewAreThoseThatWereRecorded(t *testing.T) {
 		}
 		if diff := cmp.Diff(string(found.Facts), string(facts)); diff != "" {
 			t.Fatalf("%s of %s: (-recorded +anew)\n%s", found.Action, found.ID, diff)
+		}
+	}
+}
+
+// Of an address that was kept as a token nobody can tell whether it is one that another bundle bars; what was found of it then counts.
+func TestOfAnAddressThatWasKeptAsATokenItIsSaidWhatCannotBeJudged(t *testing.T) {
+	b := openBus(t)
+	records := replay.NewRecords(b.JS)
+	recordAs(t, b.JS, "", 60, 13, address.Token)
+	for why, c := range map[string]struct {
+		parameters map[string]any
+		judged     int
+	}{
+		"an address is barred, wherever that is": {map[string]any{"blockedAddresses": []any{"198.51.100.0/24"}}, 0},
+		"another figure":                         {map[string]any{"blockedBrowsers": []any{map[string]any{"name": "Nobody's"}}}, 60},
+	} {
+		summary, err := records.Replay(t.Context(), replay.Options{Candidate: load(t, policyDir(t, c.parameters))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if summary.Same != c.judged || summary.NotJudged[replay.AddressNotKept] != 60-c.judged || summary.Different != 0 {
+			t.Errorf("%s: %+v", why, summary)
 		}
 	}
 }

@@ -116,6 +116,9 @@ func tell(record *Record, by *engine.Engine, made *engine.Recorded) (draft.Scena
 	found := made.Facts
 	q := record.Question.Restore(record.Project, record.User, record.Process)
 	q.LookupFailed = q.LookupFailed || !found.Complete
+	if record.Question.Nameless {
+		q.Client.RemoteAddress = draft.Address
+	}
 	if private := q.Client.PrivateMode; !q.Environment.Known && (private == nil || !*private) {
 		q.Environment.ID = ""
 	}

@@ -11,14 +11,18 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/services/decision/replay"
 	"github.com/keyward/keyward/services/decision/scenario"
 )
 
+const asTokens = "where of addresses tokens are kept, and the network is barred"
+
 func TestARecordedDecisionBecomesAScenarioThatIsAnsweredAlike(t *testing.T) {
 	for name, parameters := range map[string]map[string]any{
 		"with the figures of the default bundle": nil,
+		asTokens:                                 {"blockedAddresses": []any{"203.0.113.0/24"}},
 		"where users, browsers and identifiers are told apart": {
 			"deviceLocalTreatmentShare": 5000,
 			"rollout": map[string]any{
@@ -40,7 +44,11 @@ func TestARecordedDecisionBecomesAScenarioThatIsAnsweredAlike(t *testing.T) {
 				t.Fatal(err)
 			}
 			named := 0 // passkeys whose provider the bundle knows
-			for _, one := range record(t, b.JS, dir, decisions(t)/5, 11) {
+			kept, some := address.Truncated, decisions(t)/5
+			if name == asTokens {
+				kept, some = address.Token, some/5
+			}
+			for _, one := range recordAs(t, b.JS, dir, some, 11, kept) {
 				found, err := replay.NewRecords(b.JS).Find(t.Context(), one.id)
 				if err != nil {
 					t.Fatal(err)
@@ -56,6 +64,9 @@ func TestARecordedDecisionBecomesAScenarioThatIsAnsweredAlike(t *testing.T) {
 					t.Fatalf("%v\n%s", err, text)
 				}
 				answeredBy(t, bundle, text, one.row)
+				if name == asTokens && strings.Contains(string(text), "env-blacklisted") {
+					continue // why and until when follow from the address
+				}
 				if asked := found.Action == "login" || found.Action == "append"; asked != strings.Contains(string(text), "nextEligibleAt:") ||
 					asked != strings.Contains(string(text), "reason:") && found.Action != "rollout" {
 					t.Errorf("%s does not say why and until when:\n%s", one.id, text)

@@ -22,11 +22,13 @@ import (
 
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/account"
+	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/eventlog"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/core/sighting"
 	"github.com/keyward/keyward/policies/policiestest"
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/explain"
@@ -135,6 +137,7 @@ func question(random *rand.Rand, n int) service.Question {
 			ClientCapabilities: &rest.ClientCapabilities{ConditionalCreate: flip(random), HybridTransport: flip(random)},
 		},
 	}
+	q.Sighted = sighting.NewNamer([]byte(q.Project), sighting.Version{}).Name("", "env-1", q.Client.RemoteAddress)
 	private := q.Client.PrivateMode != nil && *q.Client.PrivateMode
 	q.Environment = pick(
 		random, service.Environment{}, service.Environment{Rejected: true}, service.Environment{ID: "env-1", Known: !private},
@@ -248,6 +251,12 @@ type made struct {
 // record makes decisions with the bundle in dir and returns them when all are on the stream.
 func record(t *testing.T, js jetstream.JetStream, dir string, n int, seed uint64) []made {
 	t.Helper()
+	return recordAs(t, js, dir, n, seed, address.Truncated)
+}
+
+// recordAs keeps of addresses what a form says.
+func recordAs(t *testing.T, js jetstream.JetStream, dir string, n int, seed uint64, addresses address.Form) []made {
+	t.Helper()
 	cfg := decision.DefaultConfig()
 	cfg.PoliciesDir, cfg.RecordQueue, cfg.DrainTimeout = dir, n+1, time.Minute
 	// What is slow on a busy machine is not the policy.
@@ -258,7 +267,10 @@ func record(t *testing.T, js jetstream.JetStream, dir string, n int, seed uint64
 	}
 	svc, err := decision.New(
 		cfg,
-		decision.Deps{Events: logged{log}, JS: js, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()},
+		decision.Deps{
+			Events: logged{log}, JS: js, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+			Addresses: addresses,
+		},
 	)
 	if err != nil {
 		t.Fatal(err)

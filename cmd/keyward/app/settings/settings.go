@@ -300,9 +300,10 @@ func (c *Config) ceremonySettings() []Setting {
 		},
 		{
 			Section: "Ceremonies", Key: "address_storage", Value: value.Text{P: &c.Ceremony.AddressStorage},
-			Doc: "How much of a client's address events keep: truncated (the first address of its network, which is the first 24 bits of IPv4, " +
-				"48 of IPv6) or full.",
-			Note: "Events that were written before keep what they have.",
+			Doc: "How much of a client's address events and records of decisions keep: truncated (of events the first address of its network, " +
+				"which is the first 24 bits of IPv4, 48 of IPv6; of records the network), token (tokens of it and of its network, by the " +
+				"project's key, and never its text) or full (of events all of it).",
+			Note: "What was written before keeps what it has. All processes are to have the same.",
 		},
 	}
 }

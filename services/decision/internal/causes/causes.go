@@ -101,14 +101,22 @@ func Counts(by *engine.Engine, r *engine.Recorded) []Count {
 	return i.counts()
 }
 
-// placed returns the record with an address of its network that is barred if the client was, where a part of the network is barred.
+// placed returns the record with an address of its network that is barred if the client was, where a part of the network is barred; with
+// any such address, if its own was left out.
 func placed(by *engine.Engine, r *engine.Recorded) (*engine.Recorded, error) {
 	clients, network := &by.Knowledge(r.Project).Clients, r.Question.Network()
-	unknown := clients.TellsNetwork(network)
+	unknown := clients.TellsNetwork(network, r.Question.Nameless)
 	if unknown == nil {
 		return r, nil
 	}
-	at, found := clients.Within(network, r.Facts.Environment.Listed == facts.ListedAddress)
+	barred := r.Facts.Environment.Listed == facts.ListedAddress
+	at, found := clients.Within(network, barred)
+	for _, anywhere := range [...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		if !found && r.Question.Nameless {
+			network = netip.PrefixFrom(anywhere, 0)
+			at, found = clients.Within(network, barred)
+		}
+	}
 	if !found {
 		return nil, unknown
 	}

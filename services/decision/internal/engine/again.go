@@ -33,7 +33,7 @@ type Recorded struct {
 // what the parameters make matter and the record lacks.
 func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	v := e.view(r.Project)
-	if err := v.knowledge.Clients.TellsNetwork(r.Question.Network()); err != nil {
+	if err := v.knowledge.Clients.TellsNetwork(r.Question.Network(), r.Question.Nameless); err != nil {
 		return nil, err
 	}
 	if _, err := v.listed(&r.Question.Client, r.Evidence().Around, r.Question.Environment); err != nil {

@@ -54,7 +54,7 @@ func (v *view) listed(client *rest.ClientInformation, around Around, in service.
 		if r.Own != nil {
 			own = r.Own.Lists
 		}
-		return known.Again(was, own, &asked, r.Question.Network())
+		return known.Again(was, own, &asked, r.Question.Network(), r.Question.Nameless)
 	}
 	asked.Address, _ = address.Client(client.RemoteAddress)
 	return known.Find(&asked), nil

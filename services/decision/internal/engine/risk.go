@@ -87,8 +87,8 @@ func (v *view) findRisk(about riskfacts.Input, q service.Question, ev Evidence, 
 	f, end := &d.Facts, about.Finish
 	in := riskfacts.Input{
 		Stage: about.Stage, Asked: about.Asked, Project: q.Project, Account: q.Account, Address: q.Client.RemoteAddress, Client: &f.Client,
-		Source: facts.FromBackend,
-		Zone:   v.knowledge.Zone, Labels: v.knowledge.Labels, Network: v.network, Now: ev.Now,
+		Source: facts.FromBackend, Sighted: q.Sighted,
+		Zone: v.knowledge.Zone, Labels: v.knowledge.Labels, Network: v.network, Now: ev.Now,
 		Finish: end,
 	}
 	in.Place, in.Standing, in.Context = ev.Around.Place, ev.Around.Standing, v.added(q.Context)

@@ -49,6 +49,10 @@ func (v *Question) AppendJSON(to []byte) []byte {
 	start := len(to)
 	to = append(to, `,"client":`...)
 	to = appendRestClientInformation(to, &v.Client)
+	if v.Nameless {
+		to = append(to, `,"nameless":`...)
+		to = strconv.AppendBool(to, bool(v.Nameless))
+	}
 	to = append(to, `,"environment":`...)
 	to = appendServiceEnvironment(to, &v.Environment)
 	if v.Frontend {

@@ -24,7 +24,8 @@ const Schema = 2
 // Question is what was asked, and what was looked up for it. What stands in the record beside it is not repeated: project, user, process
 // and time.
 type Question struct {
-	Client       rest.ClientInformation                 `json:"client"` // its remote address is a network
+	Client       rest.ClientInformation                 `json:"client"`             // its remote address is a network, or empty
+	Nameless     bool                                   `json:"nameless,omitempty"` // the remote address was left out
 	Environment  service.Environment                    `json:"environment"`
 	Frontend     bool                                   `json:"frontend,omitempty"` // records of before do not say
 	LookupFailed bool                                   `json:"lookupFailed,omitempty"`
@@ -122,6 +123,30 @@ type Offer struct {
 	Ceremony  ident.ChallengeID `json:"ceremony,omitempty"`
 	Challenge string            `json:"challenge,omitempty"`
 	CreatedMs int64             `json:"createdMs"`
+}
+
+// Plan says which tokens of what is seen are of use later; velocity.Plan is one.
+type Plan interface {
+	Worth(named *event.Sighted) *event.Sighted
+}
+
+// Worth leaves out what nobody reads later, and of an address what is not to be kept: where its text is not, its network's token is.
+func (q *Question) Worth(by Plan, addresses address.Form) {
+	named := q.Sighted
+	q.Sighted = by.Worth(named)
+	if addresses != address.Token || q.Client.RemoteAddress == "" {
+		return
+	}
+	q.Client.RemoteAddress, q.Nameless = "", true
+	if named == nil || named.Network == "" {
+		return
+	}
+	worth := event.Sighted{KeyVersion: named.KeyVersion, KeySinceMs: named.KeySinceMs}
+	if q.Sighted != nil {
+		worth = *q.Sighted
+	}
+	worth.Network = named.Network
+	q.Sighted = &worth
 }
 
 // Standing says what has become of the model of a passkey's authenticator; nil = nothing is known of any.
@@ -252,7 +277,7 @@ func (q *Question) Network() netip.Prefix {
 func (q *Question) Restore(project ident.ProjectID, user ident.UserID, process string) service.Question {
 	restored := service.Question{
 		Project: project, Process: process, Client: q.Client, Environment: q.Environment, LookupFailed: q.LookupFailed,
-		Frontend: q.Frontend,
+		Frontend: q.Frontend, Sighted: q.Sighted,
 	}
 	restored.Client.RemoteAddress = ""
 	if within := q.Network(); within.IsValid() {

@@ -233,9 +233,10 @@ func (o *list) has(r *Request, within *Addresses) bool {
 // ErrAddressNotKept says that a list can tell the addresses of a network apart, of which only the network is known.
 var ErrAddressNotKept = errors.New("a list tells addresses of its network apart, and its address was not kept")
 
-// Again returns which of the lists a request was in of whose address the network alone is known. Was is what the lists then found; own are
-// those, nil if they are not known any more. What they do not tell is looked up again, or the error is ErrAddressNotKept.
-func (l *Lists) Again(was facts.Labels, own *Lists, r *Request, network netip.Prefix) (facts.Labels, error) {
+// Again returns which of the lists a request was in of whose address the network alone is known, or not even that, if it was left out. Was
+// is what the lists then found; own are those, nil if they are not known any more. What they do not tell is looked up again, or the error
+// is ErrAddressNotKept.
+func (l *Lists) Again(was facts.Labels, own *Lists, r *Request, network netip.Prefix, leftOut bool) (facts.Labels, error) {
 	if l == nil || len(l.all) == 0 {
 		return nil, nil
 	}
@@ -252,6 +253,9 @@ func (l *Lists) Again(was facts.Labels, own *Lists, r *Request, network netip.Pr
 			continue
 		}
 		some, all := one.Within.overlaps(network)
+		if leftOut {
+			some, all = !one.Within.Equal(NewAddresses(nil)), false
+		}
 		if one.File != "" || some != all {
 			return nil, fmt.Errorf("list %s: %w", one.Name, ErrAddressNotKept)
 		}

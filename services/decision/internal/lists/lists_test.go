@@ -261,7 +261,37 @@ func TestListsOfARecordedDecision(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := l.Again(was, then, &lists.Request{Country: "DE"}, netip.MustParsePrefix("203.0.113.0/24"))
+			got, err := l.Again(was, then, &lists.Request{Country: "DE"}, netip.MustParsePrefix("203.0.113.0/24"), false)
+			if errors.Is(err, lists.ErrAddressNotKept) != tc.fails || cmp.Diff(tc.want, got) != "" {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestOfAnAddressThatWasLeftOutNoListOfAddressesCanBeAsked(t *testing.T) {
+	t.Parallel()
+	was := facts.Labels{{Name: "office", Has: true}}
+	for name, tc := range map[string]struct {
+		lists string
+		want  facts.Labels
+		fails bool
+	}{
+		"a list of addresses cannot be asked": {lists: `{"lists": {"vpn": {"kind": "address", "entries": ["0.0.0.0/0"]}}}`, fails: true},
+		"one with none can": {
+			lists: `{"lists": {"vpn": {"kind": "address", "entries": []}}}`, want: facts.Labels{{Name: "vpn"}},
+		},
+		"one of the decision tells what it did": {
+			lists: `{"lists": {"office": {"kind": "address", "entries": ["203.0.113.7"]}}}`, want: was,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := learned(t, tc.lists)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := l.Again(was, nil, &lists.Request{}, netip.Prefix{}, true)
 			if errors.Is(err, lists.ErrAddressNotKept) != tc.fails || cmp.Diff(tc.want, got) != "" {
 				t.Errorf("got %v, %v", got, err)
 			}

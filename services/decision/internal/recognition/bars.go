@@ -13,7 +13,7 @@ import (
 )
 
 // ErrAddressNotKept says why it cannot be told anew whether a recorded client is barred.
-var ErrAddressNotKept = errors.New("the record has the network of the client, and the parameters bar a part of it")
+var ErrAddressNotKept = errors.New("the parameters bar addresses that the record does not tell from the client's")
 
 // Bars are the parameters that say which clients are barred.
 type Bars struct {
@@ -99,8 +99,12 @@ func (r *Rules) blockedAddress(remote string) bool {
 	return false
 }
 
-// TellsNetwork returns ErrAddressNotKept if some addresses of the network are barred and others are not.
-func (r *Rules) TellsNetwork(network netip.Prefix) error {
+// TellsNetwork returns ErrAddressNotKept if some addresses of the network are barred and others are not; of one that was left out of the
+// record, if any address is barred.
+func (r *Rules) TellsNetwork(network netip.Prefix, leftOut bool) error {
+	if leftOut && len(r.addresses) > 0 {
+		return ErrAddressNotKept
+	}
 	for _, barred := range r.addresses {
 		if network.IsValid() && barred.Bits() > network.Bits() && barred.Overlaps(network) {
 			return ErrAddressNotKept

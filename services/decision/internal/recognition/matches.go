@@ -75,7 +75,12 @@ func (r *Rules) automation(c *Client, userAgent string) (all []Match) {
 func (r *Rules) matchedAddresses(network netip.Prefix, found facts.Listing) []Match {
 	var all []Match
 	for i, barred := range r.addresses {
-		if network.IsValid() && barred.Overlaps(network) {
+		switch {
+		case !network.IsValid() && found == facts.ListedAddress: // what is kept of it does not tell which
+			m := match(facts.ListedAddress, place("blockedAddresses", i), r.bars.BlockedAddresses[i], "by an address that was not kept")
+			m.Unknown = true
+			all = append(all, m)
+		case network.IsValid() && barred.Overlaps(network):
 			m := match(facts.ListedAddress, place("blockedAddresses", i), r.bars.BlockedAddresses[i], "in "+network.String())
 			m.Unknown = barred.Bits() > network.Bits()
 			m.Bars = !m.Unknown

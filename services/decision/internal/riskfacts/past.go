@@ -14,7 +14,7 @@ import (
 // past is what the successes of a user's events tell, whoever asks and whenever: it is worked out once for a set of events.
 type past struct {
 	successes    []*event.Event // oldest first
-	networks     known[string]
+	networks     networks
 	countries    known[string]
 	systems      known[int] // of which addresses are a part
 	environments known[string]
@@ -105,10 +105,10 @@ func pastOf(in *Input) *past { return event.Derived(in.Events, learn) }
 // learn is the one pass over the events.
 func learn(events event.Set) *past {
 	p := &past{successes: events.Successes()}
-	networks, countries, environments, logins := gathering[string]{}, gathering[string]{}, gathering[string]{}, gathering[string]{}
+	networks, countries, environments, logins := gatherNetworks(), gathering[string]{}, gathering[string]{}, gathering[string]{}
 	systems := gathering[int]{}
 	for _, e := range p.successes {
-		networks.add(networkOf(e), e.CreatedMs)
+		networks.add(e)
 		environments.add(string(e.Environment), e.CreatedMs)
 		was := e.Origin.Place()
 		countries.add(was.Country, e.CreatedMs)

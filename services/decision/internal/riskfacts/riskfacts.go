@@ -29,6 +29,7 @@ type Input struct {
 	Events      event.Set           // the user's; empty if they could not be read
 	Environment ident.EnvironmentID // empty = it is not known here
 	Address     string              // as the client or its backend told it
+	Sighted     *event.Sighted      // names it, and the network that it is in; nil = nothing does
 	Client      *facts.Client
 	Source      facts.Source
 	Agent       facts.Agent
@@ -151,7 +152,7 @@ func (w *whole) request(in *Input) {
 		Located: &w.located,
 	}
 	if in.Network {
-		r.Network = new(address.NetworkOf(in.Address))
+		r.Network = new(in.network())
 	}
 	from, ok := address.Client(in.Address)
 	if !ok {
@@ -161,6 +162,14 @@ func (w *whole) request(in *Input) {
 	if from.Is4() {
 		r.Family = "ipv4"
 	}
+}
+
+// network names the network: by its token, or where there is none, as with the address of the machine itself, by its text.
+func (in *Input) network() string {
+	if in.Sighted != nil && in.Sighted.Network != "" {
+		return in.Sighted.Network
+	}
+	return address.NetworkOf(in.Address)
 }
 
 func told(in *Input) facts.Told {
@@ -227,13 +236,12 @@ func bot(c *facts.Client) string {
 }
 
 func familiar(in *Input) facts.Familiar {
-	network := address.NetworkOf(in.Address)
 	p, since, until := pastOf(in), in.Now.Add(-memory).UnixMilli(), forgotten(in)
 	here := string(in.Environment)
 	hereSeen := p.environments.when(here) > max(since, until)
 	return facts.Familiar{
 		Environment: familiarity(here != "", hereSeen, hereSeen || p.environments.besides(here) > since),
-		Network:     familiarityOf(&p.networks, network, since),
+		Network:     familiarNetwork(p, in, since),
 		Country:     familiarityOf(&p.countries, in.Place.Country, since),
 		ASN:         familiarityOf(&p.systems, in.Place.ASN, since),
 		Successes:   ladder.Count(p.since(since)),
@@ -265,17 +273,6 @@ func forgotten(in *Input) int64 {
 		}
 	}
 	return 0
-}
-
-// networkOf returns the network that an event came from. Those of earlier versions have the address as it was told.
-func networkOf(e *event.Event) string {
-	if e.Origin != nil {
-		return e.Origin.Network
-	}
-	if e.Client == nil {
-		return ""
-	}
-	return address.NetworkOf(e.Client.Address)
 }
 
 // known adds what is known of the account.

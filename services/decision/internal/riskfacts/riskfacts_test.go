@@ -31,6 +31,17 @@ func login(id string, ago time.Duration, environment ident.EnvironmentID, networ
 	}
 }
 
+// named is one in a network that is kept as a token.
+func named(id string, ago time.Duration, version int, token string) event.Event {
+	e := login(id, ago, "env-1", token)
+	e.Sighted = &event.Sighted{Network: token, KeyVersion: version}
+	return e
+}
+
+func asks(version int, token string) func(*riskfacts.Input) {
+	return func(in *riskfacts.Input) { in.Sighted = &event.Sighted{Network: token, KeyVersion: version} }
+}
+
 func input(events ...event.Event) *riskfacts.Input {
 	return &riskfacts.Input{
 		Stage: facts.LoginStart, Project: "pro-1", Account: &account.Account{Status: account.StatusActive, CreatedMs: before(400 * day)},
@@ -86,6 +97,39 @@ func TestWhatIsFamiliar(t *testing.T) {
 		},
 		"an event of earlier versions tells its network by the whole address": {
 			events: []event.Event{old}, want: facts.Familiar{Environment: "seen", Network: "seen", Successes: 1},
+		},
+		"a network that is kept as a token is told by it": {
+			events: []event.Event{named("pke-1", day, 0, "aaa")}, change: asks(0, "aaa"),
+			want: facts.Familiar{Environment: "seen", Network: "seen", Successes: 1},
+		},
+		"and so is another": {
+			events: []event.Event{named("pke-1", day, 0, "aaa")}, change: asks(0, "bbb"),
+			want: facts.Familiar{Environment: "seen", Network: "new", Successes: 1},
+		},
+		"tokens of another version of the key tell nothing": {
+			events: []event.Event{named("pke-1", day, 0, "aaa")}, change: asks(2, "ccc"),
+			want: facts.Familiar{Environment: "seen", Network: "unknown", Successes: 1},
+		},
+		"nor that a network is new which is in none of this one": {
+			events: []event.Event{named("pke-1", 2*day, 0, "aaa"), named("pke-2", day, 2, "ddd")}, change: asks(2, "ccc"),
+			want: facts.Familiar{Environment: "seen", Network: "unknown", Successes: 2},
+		},
+		"but for those that are forgotten": {
+			events: []event.Event{named("pke-1", 180*day, 0, "aaa"), named("pke-2", day, 2, "ddd")}, change: asks(2, "ccc"),
+			want: facts.Familiar{Environment: "seen", Network: "new", Successes: 1},
+		},
+		"what was kept as text before is compared as text": {
+			events: []event.Event{login("pke-1", 2*day, "env-1", here), named("pke-2", day, 0, "aaa")}, change: asks(0, "bbb"),
+			want: facts.Familiar{Environment: "seen", Network: "seen", Successes: 2},
+		},
+		"which nobody can where the text is not known any more": {
+			events: []event.Event{login("pke-1", 2*day, "env-1", here), named("pke-2", day, 0, "aaa")},
+			change: func(in *riskfacts.Input) { asks(0, "bbb")(in); in.Address = "" },
+			want:   facts.Familiar{Environment: "seen", Network: "unknown", Successes: 2},
+		},
+		"an address without a token is in no network that has one": {
+			events: []event.Event{named("pke-1", day, 0, "aaa")}, change: func(in *riskfacts.Input) { in.Address = "127.0.0.1" },
+			want: facts.Familiar{Environment: "seen", Network: "unknown", Successes: 1},
 		},
 		"what failed makes nothing familiar": {
 			events: []event.Event{{ID: "pke-1", Type: event.LoginRefused, CreatedMs: before(day), Environment: "env-1"}},

@@ -40,11 +40,16 @@ func travel(in *Input) facts.Travel {
 	return t
 }
 
-// Recorded puts in the place of what was found of places that which had been found when they were known.
+// Recorded puts in the place of what was found of addresses and places that which had been found when they were known. None of it depends
+// on what rules or parameters say.
 func Recorded(f, was *facts.RiskFacts) {
 	f.Request.Located, f.Travel = was.Request.Located, was.Travel
+	f.Request.Family, f.Request.Scope = was.Request.Family, was.Request.Scope
+	if f.Request.Network != nil && was.Request.Network != nil {
+		f.Request.Network = was.Request.Network
+	}
 	f.Context, f.ContextGiven = was.Context, was.ContextGiven
 	if f.Familiar != nil && was.Familiar != nil {
-		f.Familiar.Country, f.Familiar.ASN = was.Familiar.Country, was.Familiar.ASN
+		f.Familiar.Network, f.Familiar.Country, f.Familiar.ASN = was.Familiar.Network, was.Familiar.Country, was.Familiar.ASN
 	}
 }

@@ -110,7 +110,8 @@ func (p *Plan) Of(q *service.Question) []sighting.Key {
 	return p.Keys(q.Project, user, q.Sighted)
 }
 
-// Worth returns those tokens by which counters that are read would count what becomes of a decision later; nil if there are none.
+// Worth returns those tokens by which counters that are read would count what becomes of a decision later, and those that rules read; nil
+// if there are none.
 func (p *Plan) Worth(named *event.Sighted) *event.Sighted {
 	if named == nil {
 		return nil
@@ -134,6 +135,9 @@ func (p *Plan) Worth(named *event.Sighted) *event.Sighted {
 		case sighting.Environments:
 			worth.Environment = named.Environment
 		}
+	}
+	if p.Network {
+		worth.Network = named.Network
 	}
 	if p.users {
 		worth.Environment, worth.User = named.Environment, named.User
@@ -236,6 +240,9 @@ func (p *Plan) Again(by *Plan, recorded, found *facts.Facts) error {
 		if err := p.Within(by); err != nil {
 			return err
 		}
+	}
+	if at := found.Request.Network; at != nil && *at == "" && found.Request.Family != "none" {
+		return fmt.Errorf("request.network: %w", ErrNotKept)
 	}
 	if found.Velocity != nil {
 		if recorded.RiskFacts == nil || recorded.Velocity == nil {

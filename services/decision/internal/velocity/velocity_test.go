@@ -136,7 +136,8 @@ func TestOfWhatIsNamedOnlyThatIsWorthKeepingWhichCountersRead(t *testing.T) {
 		named *event.Sighted
 		want  *event.Sighted
 	}{
-		"nothing is counted":              {[]string{"client.os", "request.network"}, all, nil},
+		"nothing is counted":              {[]string{"client.os"}, all, nil},
+		"the network is read":             {[]string{"request.network"}, all, &event.Sighted{Network: "n"}},
 		"nothing is named":                {[]string{"velocity"}, nil, nil},
 		"users of an address":             {[]string{"velocity.spray"}, all, &event.Sighted{User: "u", Address: "a"}},
 		"events of the user, who is told": {[]string{"velocity.failures"}, all, nil},
