@@ -217,6 +217,7 @@ var arrows = []struct {
 	{"services/decision/internal/reading", "core/event"},
 	{"services/decision/internal/reasons", "core/service " + decisionRooms("bundle document")},
 	{"services/decision/internal/causes", "core api " + decisionRooms("detect engine facts recognition")},
+	{"services/decision/internal/provenance", "core/history"},
 	{"services/decision/internal/kept", "core api " + decisionRooms("recognition")},
 	{"services/decision/internal/bundle", "core/ident " + decisionRooms("bundlefile declared limits")},
 	{"services/decision/internal/archive", "core/bus core/objects"},

@@ -210,6 +210,51 @@ func (e DecisionSummaryVerdict) Valid() bool {
 	}
 }
 
+// Defines values for ExplainedSourceKind.
+const (
+	ExplainedSourceKindAccount     ExplainedSourceKind = "account"
+	ExplainedSourceKindCaller      ExplainedSourceKind = "caller"
+	ExplainedSourceKindClient      ExplainedSourceKind = "client"
+	ExplainedSourceKindClock       ExplainedSourceKind = "clock"
+	ExplainedSourceKindCounter     ExplainedSourceKind = "counter"
+	ExplainedSourceKindCredentials ExplainedSourceKind = "credentials"
+	ExplainedSourceKindEvents      ExplainedSourceKind = "events"
+	ExplainedSourceKindExperiment  ExplainedSourceKind = "experiment"
+	ExplainedSourceKindList        ExplainedSourceKind = "list"
+	ExplainedSourceKindLocation    ExplainedSourceKind = "location"
+	ExplainedSourceKindProject     ExplainedSourceKind = "project"
+)
+
+// Valid indicates whether the value is a known member of the ExplainedSourceKind enum.
+func (e ExplainedSourceKind) Valid() bool {
+	switch e {
+	case ExplainedSourceKindAccount:
+		return true
+	case ExplainedSourceKindCaller:
+		return true
+	case ExplainedSourceKindClient:
+		return true
+	case ExplainedSourceKindClock:
+		return true
+	case ExplainedSourceKindCounter:
+		return true
+	case ExplainedSourceKindCredentials:
+		return true
+	case ExplainedSourceKindEvents:
+		return true
+	case ExplainedSourceKindExperiment:
+		return true
+	case ExplainedSourceKindList:
+		return true
+	case ExplainedSourceKindLocation:
+		return true
+	case ExplainedSourceKindProject:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthState.
 const (
 	HealthStateDegraded HealthState = "degraded"
@@ -1133,15 +1178,29 @@ type Everywhere = bool
 
 // ExplainedCause defines model for ExplainedCause.
 type ExplainedCause struct {
-	// Events IDs of the events that it comes from.
+	// Events The events that it comes from, in words.
 	Events []string `json:"events"`
-	Text   string   `json:"text"`
+
+	// Sources Those that are known one by one, the newest first.
+	Sources *[]ExplainedEvent `json:"sources,omitempty"`
+	Text    string            `json:"text"`
 }
 
 // ExplainedCauses defines model for ExplainedCauses.
 type ExplainedCauses struct {
 	Heading string           `json:"heading"`
 	Items   []ExplainedCause `json:"items"`
+}
+
+// ExplainedEvent defines model for ExplainedEvent.
+type ExplainedEvent struct {
+	Created time.Time `json:"created"`
+
+	// EventID As the timeline of the user has it.
+	EventID string `json:"eventID"`
+
+	// Type Absent of what worked.
+	Type *string `json:"type,omitempty"`
 }
 
 // ExplainedPasskey defines model for ExplainedPasskey.
@@ -1173,10 +1232,34 @@ type ExplainedRow struct {
 	Title    string    `json:"title"`
 }
 
+// ExplainedSource Where a fact came from. Parameters have none, nor have facts that only another version knows.
+type ExplainedSource struct {
+	CredentialIDs *[]string `json:"credentialIDs,omitempty"`
+
+	// Entries Entries of lists of the parameters that name the client.
+	Entries *[]string `json:"entries,omitempty"`
+
+	// Events That were counted, the newest first; absent if they are not told one by one.
+	Events *[]ExplainedEvent   `json:"events,omitempty"`
+	Kind   ExplainedSourceKind `json:"kind"`
+
+	// Name Of the counter, the list, the experiment or the label.
+	Name *string `json:"name,omitempty"`
+
+	// Text In words.
+	Text string `json:"text"`
+}
+
+// ExplainedSourceKind defines model for ExplainedSource.Kind.
+type ExplainedSourceKind string
+
 // ExplainedValue defines model for ExplainedValue.
 type ExplainedValue struct {
-	Path  string  `json:"path"`
-	Title *string `json:"title,omitempty"`
+	Path string `json:"path"`
+
+	// Source Where a fact came from. Parameters have none, nor have facts that only another version knows.
+	Source *ExplainedSource `json:"source,omitempty"`
+	Title  *string          `json:"title,omitempty"`
 
 	// Value As JSON.
 	Value string `json:"value"`

@@ -90,6 +90,24 @@ test('why a user was not offered a passkey is found and told in words, and judge
   await leave(visitor);
 });
 
+test('each fact of a decision says where it came from, and leads to the event that it was folded from', async () => {
+  const { decisions } = (await call('viewer', 'GET', '/decisions?pageSize=1&filter%5B%5D=tag:eq:user-positive-env-history')).body;
+  assert.equal(decisions.length, 1, 'nobody of the demo has a passkey that worked');
+  const visitor = await enter('viewer', `/console/decisions/${decisions[0].decisionID}`);
+  const { page } = visitor;
+  const read = await card(page, 'Facts that were read', 'The client');
+  const told = (await call('viewer', 'GET', `/decisions/${decisions[0].decisionID}/explanation`)).body.facts.find((f) => f.source?.events);
+  assert.ok(told, 'no fact names an event');
+  const row = read.getByRole('row', { name: told.path });
+  await row.getByRole('link').first().click();
+  await page.waitForURL(/\/console\/users\/.*event=/);
+  const here = page.locator('.timeline li.here');
+  await here.waitFor();
+  assert.equal(await here.locator('time').getAttribute('datetime'), new Date(told.source.events[0].created).toISOString());
+  await inspect(visitor, 'console-event');
+  await leave(visitor);
+});
+
 test('a user is found, with what would be offered, what is counted and what happened, and is barred and let off', async () => {
   const visitor = await enter('approver', `/console/users?query=${user}`);
   const { page } = visitor;

@@ -14,7 +14,7 @@ func shown(record *replay.Record, e *explain.Explanation) operator.DecisionExpla
 		DecisionID: string(record.ID), ProjectID: string(record.Project), Created: record.Time.UTC(),
 		Action: operator.DecisionExplanationAction(record.Action), PolicyRevision: e.Revision,
 		Row: e.Row.Name, Title: e.Row.Title, Reason: e.Row.Reason, Story: some(e.Row.Story), Note: word(e.Note), Tag: word(e.Row.Tag),
-		Rows: rows(e), Facts: values(e, func(r *explain.Row) []explain.Reading { return r.Facts }),
+		Rows: rows(e), Facts: facts(e),
 		Parameters: values(e, func(r *explain.Row) []explain.Reading { return r.Parameters }),
 		UserID:     word(string(record.User)),
 	}
@@ -30,7 +30,7 @@ func shown(record *replay.Record, e *explain.Explanation) operator.DecisionExpla
 	for _, match := range e.Lists {
 		lists = append(lists, match.String())
 	}
-	told.Lists, told.Passkeys, told.Causes, told.RiskReasons = some(lists), passkeys(e), causes(e), reasons(e)
+	told.Lists, told.Passkeys, told.Causes, told.RiskReasons = some(lists), passkeys(e), causesOf(e), reasons(e)
 	return told
 }
 
@@ -97,13 +97,17 @@ func passkeys(e *explain.Explanation) *[]operator.ExplainedPasskey {
 	return some(all)
 }
 
-func causes(e *explain.Explanation) *[]operator.ExplainedCauses {
+func causesOf(e *explain.Explanation) *[]operator.ExplainedCauses {
 	var all []operator.ExplainedCauses
 	for _, section := range e.Causes.Sections() {
 		section = section.Plain()
 		one := operator.ExplainedCauses{Heading: section.Heading, Items: []operator.ExplainedCause{}}
 		for _, item := range section.Items {
-			one.Items = append(one.Items, operator.ExplainedCause{Text: item.Text, Events: append([]string{}, item.Events...)})
+			var of []operator.ExplainedEvent
+			for i := range item.Of {
+				of = append(of, told(&item.Of[i]))
+			}
+			one.Items = append(one.Items, operator.ExplainedCause{Text: item.Text, Events: append([]string{}, item.Events...), Sources: some(of)})
 		}
 		all = append(all, one)
 	}

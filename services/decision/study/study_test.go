@@ -157,6 +157,14 @@ func TestADecisionIsExplainedAndJudgedByOtherFactsAndRevisions(t *testing.T) {
 	if was.Facts[0].Path != "client.privateMode" || was.Facts[0].Value != "true" {
 		t.Errorf("facts: %+v", was.Facts)
 	}
+	for _, fact := range was.Facts {
+		if fact.Source == nil || fact.Source.Text == "" {
+			t.Errorf("%s comes from nowhere", fact.Path)
+		}
+	}
+	if from := was.Facts[0].Source; from != nil && from.Kind != operator.ExplainedSourceKindClient {
+		t.Errorf("whether a window is private is said to come from %+v", from)
+	}
 	seen := judged(t, s, inquiry.Judge{Decision: verdict.Decision, Facts: map[string]any{"client.privateMode": false}})
 	if !seen.Allow || *seen.Same || seen.PolicyRevision != was.PolicyRevision {
 		t.Errorf("in a window that is not private: %+v", seen)

@@ -1757,6 +1757,29 @@ export interface components {
             title?: string;
             /** @description As JSON. */
             value: string;
+            source?: components["schemas"]["ExplainedSource"];
+        };
+        /** @description Where a fact came from. Parameters have none, nor have facts that only another version knows. */
+        ExplainedSource: {
+            /** @enum {string} */
+            kind: "client" | "caller" | "project" | "account" | "credentials" | "events" | "counter" | "list" | "location" | "experiment" | "clock";
+            /** @description In words. */
+            text: string;
+            /** @description Of the counter, the list, the experiment or the label. */
+            name?: string;
+            /** @description Entries of lists of the parameters that name the client. */
+            entries?: string[];
+            /** @description That were counted, the newest first; absent if they are not told one by one. */
+            events?: components["schemas"]["ExplainedEvent"][];
+            credentialIDs?: string[];
+        };
+        ExplainedEvent: {
+            /** @description As the timeline of the user has it. */
+            eventID: string;
+            /** @description Absent of what worked. */
+            type?: string;
+            /** Format: date-time */
+            created: string;
         };
         ExplainedPasskey: {
             credentialID: string;
@@ -1772,8 +1795,10 @@ export interface components {
         };
         ExplainedCause: {
             text: string;
-            /** @description IDs of the events that it comes from. */
+            /** @description The events that it comes from, in words. */
             events: string[];
+            /** @description Those that are known one by one, the newest first. */
+            sources?: components["schemas"]["ExplainedEvent"][];
         };
         ExplainedReason: {
             name: string;

@@ -308,12 +308,13 @@ func TestWhatWasFoundIsSaidInSectionsOfWhichNoneIsEmpty(t *testing.T) {
 	if said := (&causes.Found{}).Sections(); len(said) != 0 {
 		t.Errorf("of nothing found: %v", said)
 	}
+	declined := []causes.Event{{ID: "pke-1", Type: event.AppendError, At: now}}
 	said := (&causes.Found{
 		Reason: "cooldown", NextEligibleAt: &now,
 		Worked: []causes.Win{{
 			How: "worked", Credential: "cre-1", Provider: "Bitwarden", Route: event.Local, At: now, PassedOver: "failing-here",
 		}},
-		Counted: []causes.Count{{Of: "default-pause", Number: 12, Events: []causes.Event{{ID: "pke-1", Type: event.AppendError, At: now}}}},
+		Counted: []causes.Count{{Of: "default-pause", Number: 12, Events: declined}},
 	}).Sections()
 	want := []causes.Section{
 		{Heading: "Refused for this reason until 2026-11-22T12:00:00Z [cooldown]"},
@@ -321,7 +322,7 @@ func TestWhatWasFoundIsSaidInSectionsOfWhichNoneIsEmpty(t *testing.T) {
 			{Text: "Bitwarden (cre-1) worked, on this device, 2026-11-22T12:00:00Z: passed over [failing-here]"},
 		}},
 		{Heading: "What was counted", Items: []causes.Item{
-			{Text: "Pause of offers: 12", Events: []string{"2026-11-22T12:00:00Z  pke-1  append-error", "and 11 older"}},
+			{Text: "Pause of offers: 12", Events: []string{"2026-11-22T12:00:00Z  pke-1  append-error", "and 11 older"}, Of: declined},
 		}},
 	}
 	internal := cmpopts.IgnoreUnexported(causes.Item{})
@@ -332,7 +333,7 @@ func TestWhatWasFoundIsSaidInSectionsOfWhichNoneIsEmpty(t *testing.T) {
 		{Heading: "Refused for this reason until 2026-11-22T12:00:00Z"},
 		{Heading: "What worked here", Items: []causes.Item{{Text: "Bitwarden worked, on this device, 2026-11-22T12:00:00Z: passed over"}}},
 		{Heading: "What was counted", Items: []causes.Item{
-			{Text: "Pause of offers: 12", Events: []string{"2026-11-22T12:00:00Z  a creation failed", "and 11 older"}},
+			{Text: "Pause of offers: 12", Events: []string{"2026-11-22T12:00:00Z  a creation failed", "and 11 older"}, Of: declined},
 		}},
 	}
 	if diff := cmp.Diff(plain, []causes.Section{said[0].Plain(), said[1].Plain(), said[2].Plain()}, internal); diff != "" {

@@ -24,6 +24,7 @@ type Section struct {
 type Item struct {
 	Text   string
 	Events []string
+	Of     []Event // that are told one by one, the newest first; of what worked, with neither type nor ceremony
 
 	told  []string // the events in plain words
 	plain string   // the text without IDs; empty = it has none
@@ -57,12 +58,16 @@ func (f *Found) Sections() []Section {
 	all[1].Heading = "What worked here"
 	for i := range f.Worked {
 		w := &f.Worked[i]
-		all[1].Items = append(all[1].Items, Item{Text: w.String(), plain: w.of(w.name())})
+		item := Item{Text: w.String(), plain: w.of(w.name())}
+		if w.Event != "" {
+			item.Of = []Event{{ID: w.Event, At: w.At, Route: w.Route, Credential: w.Credential}}
+		}
+		all[1].Items = append(all[1].Items, item)
 	}
 	all[2].Heading = "What was counted"
 	for i := range f.Counted {
 		c := &f.Counted[i]
-		item := Item{Text: c.String()}
+		item := Item{Text: c.String(), Of: c.Events}
 		for n := range c.Events {
 			item.Events = append(item.Events, c.Events[n].String())
 			item.told = append(item.told, c.Events[n].plain())

@@ -82,14 +82,14 @@ function Decision({ id, record, steps, why }: { id: string; record: Recorded; st
             {why.causes.map((c) => (
               <section key={c.heading} class="causes">
                 <h3>{c.heading}</h3>
-                <ul>{c.items.map((item, n) => <li key={n}>{item.text}{item.events.length > 0 && <span class="small muted"> {item.events.join(', ')}</span>}</li>)}</ul>
+                <ul>{c.items.map((item, n) => <li key={n}>{item.text}<Behind of={item} record={record} /></li>)}</ul>
               </section>
             ))}
           </Card>
         )}
         {why && <Ladder of={why} />}
         {why?.passkeys && <Passkeys of={why.passkeys} />}
-        {why && <Values title="Facts that were read" of={why.facts} wide />}
+        {why && <Values title="Facts that were read" of={why.facts} wide record={record} />}
         {why && why.parameters.length > 0 && <Values title="Parameters that were read" of={why.parameters} wide />}
         {why && <JudgeWith id={id} why={why} />}
         <Card title="The record" wide><details><summary>As it is kept</summary><pre tabIndex={0}>{JSON.stringify(record, null, 2)}</pre></details></Card>
@@ -131,15 +131,49 @@ function Ladder({ of }: { of: Explanation }) {
   );
 }
 
-function Values({ title, of, wide }: { title: string; of: Schemas['ExplainedValue'][]; wide?: boolean }) {
+/** Where an event of the user is among what happened to it. */
+const moment = (record: Recorded, e: Schemas['ExplainedEvent']): string | undefined =>
+  (record.user ? `/console/users/${record.project}/${record.user}?event=${encodeURIComponent(e.eventID)}&at=${Date.parse(e.created)}` : undefined);
+
+/** The events behind a cause: each leads to where it stands in the user's timeline. */
+function Behind({ of, record }: { of: Schemas['ExplainedCause']; record: Recorded }) {
+  const sources = of.sources ?? [];
+  const lines = of.events.length > 0 ? of.events : sources.map((e) => e.created);
+  if (lines.length === 0) return null;
+  return <span class="small muted behind">{lines.map((text, n) => <span key={n}>{sources[n] && record.user ? <a href={moment(record, sources[n]!)}>{text}</a> : text}</span>)}</span>;
+}
+
+const kinds: Record<Schemas['ExplainedSource']['kind'], string> = {
+  client: 'The client', caller: 'The caller', project: 'The project', account: 'The account', credentials: 'Passkeys', events: 'Events', counter: 'A counter', list: 'A list', location: 'Locations',
+  experiment: 'An experiment', clock: 'The clock',
+};
+
+function Source({ of, record }: { of: Schemas['ExplainedSource'] | undefined; record: Recorded }) {
+  if (!of) return <span class="muted">not known</span>;
+  const user = record.user && `/console/users/${record.project}/${record.user}`;
+  return (
+    <div class="source">
+      <span><strong>{kinds[of.kind]}</strong> <span class="muted">{of.text}</span></span>
+      {of.kind === 'list' && of.name && <a href="/console/lists">{of.name}</a>}
+      {of.entries?.map((entry) => <code key={entry} class="small">{entry}</code>)}
+      {of.events?.map((e) => <a key={e.eventID} class="small" href={moment(record, e)}><When at={e.created} />{e.type && ` ${e.type}`}</a>)}
+      {user && of.credentialIDs?.map((id) => <a key={id} class="small" href={`${user}?passkey=${encodeURIComponent(id)}`}><code>{id}</code></a>)}
+      {user && of.kind === 'account' && <a class="small" href={user}>{record.user}</a>}
+    </div>
+  );
+}
+
+const says = (of: Schemas['ExplainedSource'] | undefined): string => (of ? [kinds[of.kind], of.name, of.text].filter(Boolean).join(': ') : '');
+
+function Values({ title, of, wide, record }: { title: string; of: Schemas['ExplainedValue'][]; wide?: boolean; record?: Recorded }) {
   return (
     <Card title={title} wide={!!wide}>
       <Table
         caption={title} name="facts" rows={of} identify={(f) => f.path} empty="No row read anything." perPage={25}
         columns={[
-          { label: 'What', value: (f) => f.path, cell: (f) => <code>{f.path}</code> },
-          { label: 'Means', value: (f) => f.title },
+          { label: 'What', value: (f) => f.path, cell: (f) => <><code>{f.path}</code>{f.title && <span class="hint">{f.title}</span>}</> },
           { label: 'Value', value: (f) => f.value, cell: (f) => <code class="value">{f.value}</code> },
+          ...(record ? [{ label: 'From', value: (f: Schemas['ExplainedValue']) => says(f.source), cell: (f: Schemas['ExplainedValue']) => <Source of={f.source} record={record} /> }] : []),
         ]}
       />
     </Card>

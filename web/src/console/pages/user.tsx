@@ -1,5 +1,5 @@
 // One user: what would be offered now and why not, what is counted and when it ends, passkeys, and everything that happened.
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { useLocation, useRoute } from 'preact-iso';
 import { answer, client, type Schemas } from '../api';
 import { asProblem, useAct, useLoad } from '../load';
@@ -108,8 +108,13 @@ function Counts({ of, path, again }: { of: Profile; path: Path; again: () => voi
 
 // -- passkeys --
 
+function Held({ here, children }: { here: boolean; children: preact.ComponentChildren }) {
+  return <li ref={useHere(here)} class={here ? 'here' : undefined} aria-current={here ? 'true' : undefined}>{children}</li>;
+}
+
 function Passkeys({ of, path, again }: { of: Profile; path: Path; again: () => void }) {
   const { may } = useWho();
+  const { query } = useLocation();
   const [asked, ask] = useState<Schemas['UserPasskey'] | undefined>();
   const { busy, problem, done, act } = useAct();
   const seen = new Map(of.environments.map((e) => [e.environmentID, [e.os, e.browser].filter(Boolean).join(' · ')]));
@@ -119,13 +124,13 @@ function Passkeys({ of, path, again }: { of: Profile; path: Path; again: () => v
       {of.passkeys.length === 0 && <Empty>The user has none{of.passkeysDeleted > 0 ? `; ${number(of.passkeysDeleted)} were deleted` : ''}.</Empty>}
       <ul class="passkeys">
         {of.passkeys.map((p) => (
-          <li key={p.credentialID}>
+          <Held key={p.credentialID} here={p.credentialID === query.passkey}>
             <div class="row"><strong>{p.name || p.provider || initial(p.held)}</strong> <Badge>{p.class || 'class not known'}</Badge> {p.backedUp && <Badge tone="good">backed up</Badge>} {p.attestation === 'verified' && <Badge tone="good">attested</Badge>}</div>
             <span class="hint">{initial(p.held)}, made <When at={p.created} /> on {[p.os, p.browser].filter(Boolean).join(', ') || 'an unknown device'}; {p.lastUsed ? <>last used <When at={p.lastUsed} relative /></> : 'never used'}</span>
             {p.where.map((w) => <span key={w.environmentID} class="hint">{seen.get(w.environmentID) ?? w.environmentID}: <strong>{w.availability}</strong>, {w.why}</span>)}
             <code class="small">{p.webauthnID}</code>
             {may('approver') && <div class="row"><Button kind="danger" onClick={() => ask(p)}>Delete</Button></div>}
-          </li>
+          </Held>
         ))}
       </ul>
       {asked && (
@@ -212,14 +217,18 @@ function Acts({ of, path, again }: { of: Profile; path: Path; again: () => void 
 const kinds: [string, string][] = [['', 'everything'], ['decision', 'decisions'], ['event', 'events'], ['alert', 'alerts'], ['session', 'sessions']];
 
 function Timeline({ path }: { path: Path }) {
+  const { query, route } = useLocation();
+  const event = query.event ?? '';
+  const from = event && /^\d{1,15}$/.test(query.at ?? '') ? String(Number(query.at) + 1) : undefined; // of a link to one event: what is newer is left out
   const [kind, pick] = useState('');
   const [more, add] = useState<{ of: string; entries: Entry[]; next: string | undefined }>({ of: '', entries: [], next: undefined });
   const [problem, fail] = useState<Problem | undefined>();
   const get = (before?: string, signal?: AbortSignal) => answer(client.GET('/projects/{projectID}/users/{userID}/timeline', {
     params: { path, query: { ...(kind && { kind }), ...(before && { before }), limit: 50 } }, ...(signal && { signal }),
   }));
-  const loaded = useLoad((signal) => get(undefined, signal), [path, kind], 15_000);
-  const grown = more.of === kind ? more : { of: kind, entries: [], next: undefined };
+  const loaded = useLoad((signal) => get(from, signal), [path, kind, from], 15_000);
+  const of = kind + (from ?? '');
+  const grown = more.of === of ? more : { of, entries: [], next: undefined };
   const on = grown.entries.length > 0 ? grown.next : loaded.data?.next;
   return (
     <Card title="What happened" wide aside={<Choice label="Show" value={kind} onChange={pick} options={kinds} />}>
@@ -227,10 +236,11 @@ function Timeline({ path }: { path: Path }) {
         {(t) => (
           <>
             {t.lacks.map((l) => <p key={l.kind} class="note">{initial(l.kind)}s are not shown: {l.why}</p>)}
+            {from && <p class="note">What came after it is left out. <button type="button" class="link" onClick={() => route(`/console/users/${path.projectID}/${path.userID}`)}>Show all from the newest</button></p>}
             {t.entries.length === 0 && <Empty>Nothing is known of this user yet.</Empty>}
-            <ol class="timeline">{[...t.entries, ...grown.entries].map((e) => <Moment key={e.kind + e.id} of={e} />)}</ol>
+            <ol class="timeline">{[...t.entries, ...grown.entries].map((e) => <Moment key={e.kind + e.id} of={e} here={e.id === event} />)}</ol>
             {problem && <Failed problem={problem} />}
-            {on && <div class="row"><Button onClick={() => void get(on).then((next) => { add({ of: kind, entries: [...grown.entries, ...next.entries], next: next.next }); fail(undefined); }).catch((failed: unknown) => fail(asProblem(failed)))}>Show older</Button></div>}
+            {on && <div class="row"><Button onClick={() => void get(on).then((next) => { add({ of, entries: [...grown.entries, ...next.entries], next: next.next }); fail(undefined); }).catch((failed: unknown) => fail(asProblem(failed)))}>Show older</Button></div>}
           </>
         )}
       </Shown>
@@ -238,10 +248,18 @@ function Timeline({ path }: { path: Path }) {
   );
 }
 
-function Moment({ of: e }: { of: Entry }) {
+/** Brings what a link leads to into view, once. */
+function useHere(here: boolean) {
+  const at = useRef<HTMLLIElement>(null);
+  useEffect(() => { if (here) at.current?.scrollIntoView({ block: 'center' }); }, [here]);
+  return at;
+}
+
+function Moment({ of: e, here }: { of: Entry; here: boolean }) {
+  const at = useHere(here);
   const tone = e.kind === 'alert' ? 'bad' : e.kind === 'decision' ? (e.allow ? 'good' : 'plain') : 'plain';
   return (
-    <li>
+    <li ref={at} class={here ? 'here' : undefined} aria-current={here ? 'true' : undefined}>
       <When at={e.at} />
       <div>
         <Badge tone={tone}>{e.kind}</Badge> {e.kind === 'decision' ? <a href={`/console/decisions/${e.id}`}>{e.text}</a> : e.text} <code class="muted">{e.type}</code>
