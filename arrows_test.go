@@ -138,6 +138,7 @@ var arrows = []struct {
 	{"services/decision/adoption", "core api services/decision/internal"},
 	{"services/decision/adoption/internal/fold", "core services/decision/internal/outline"},
 	{"services/decision/index", "core api services/decision/internal services/decision/replay"},
+	{"services/decision/index/internal/packing", ""},
 	{"services/decision/index/internal/positions", ""},
 	{"services/decision/index/internal/share", ""},
 	{"services/decision/internal/outline", decisionRooms("facts")},

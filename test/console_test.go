@@ -54,7 +54,7 @@ func TestTheConsole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", "console.test.mjs")
+	suite := exec.CommandContext(t.Context(), tools["node"], "--test", "--test-reporter=spec", "chance.test.mjs", "console.test.mjs")
 	suite.Dir = "page"
 	suite.Env = append(
 		os.Environ(), "SUITE_URL="+page, "SUITE_OUTBOX="+out.Name(), "SUITE_CHROMIUM="+tools["chromium"], "SUITE_TOKENS="+string(given),

@@ -825,6 +825,78 @@ func (e GetAdoptionParamsUnit) Valid() bool {
 	}
 }
 
+// Defines values for CountDecisionsParamsBy.
+const (
+	CountDecisionsParamsByAction    CountDecisionsParamsBy = "action"
+	CountDecisionsParamsByAllow     CountDecisionsParamsBy = "allow"
+	CountDecisionsParamsByArm       CountDecisionsParamsBy = "arm"
+	CountDecisionsParamsByBrowser   CountDecisionsParamsBy = "browser"
+	CountDecisionsParamsByDevice    CountDecisionsParamsBy = "device"
+	CountDecisionsParamsByLevel     CountDecisionsParamsBy = "level"
+	CountDecisionsParamsByOS        CountDecisionsParamsBy = "os"
+	CountDecisionsParamsByProjectID CountDecisionsParamsBy = "projectID"
+	CountDecisionsParamsByReason    CountDecisionsParamsBy = "reason"
+	CountDecisionsParamsByRevision  CountDecisionsParamsBy = "revision"
+	CountDecisionsParamsByRoute     CountDecisionsParamsBy = "route"
+	CountDecisionsParamsByRule      CountDecisionsParamsBy = "rule"
+	CountDecisionsParamsByTag       CountDecisionsParamsBy = "tag"
+	CountDecisionsParamsByVerdict   CountDecisionsParamsBy = "verdict"
+)
+
+// Valid indicates whether the value is a known member of the CountDecisionsParamsBy enum.
+func (e CountDecisionsParamsBy) Valid() bool {
+	switch e {
+	case CountDecisionsParamsByAction:
+		return true
+	case CountDecisionsParamsByAllow:
+		return true
+	case CountDecisionsParamsByArm:
+		return true
+	case CountDecisionsParamsByBrowser:
+		return true
+	case CountDecisionsParamsByDevice:
+		return true
+	case CountDecisionsParamsByLevel:
+		return true
+	case CountDecisionsParamsByOS:
+		return true
+	case CountDecisionsParamsByProjectID:
+		return true
+	case CountDecisionsParamsByReason:
+		return true
+	case CountDecisionsParamsByRevision:
+		return true
+	case CountDecisionsParamsByRoute:
+		return true
+	case CountDecisionsParamsByRule:
+		return true
+	case CountDecisionsParamsByTag:
+		return true
+	case CountDecisionsParamsByVerdict:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CountDecisionsParamsUnit.
+const (
+	CountDecisionsParamsUnitDay  CountDecisionsParamsUnit = "day"
+	CountDecisionsParamsUnitHour CountDecisionsParamsUnit = "hour"
+)
+
+// Valid indicates whether the value is a known member of the CountDecisionsParamsUnit enum.
+func (e CountDecisionsParamsUnit) Valid() bool {
+	switch e {
+	case CountDecisionsParamsUnitDay:
+		return true
+	case CountDecisionsParamsUnitHour:
+		return true
+	default:
+		return false
+	}
+}
+
 // AdoptionCoverage defines model for AdoptionCoverage.
 type AdoptionCoverage struct {
 	// DecisionsFrom Since when decisions are counted: records of older ones were gone when counting began.
@@ -977,6 +1049,26 @@ type Decision struct {
 
 	// Record The record, as the AsyncAPI document describes messages of decisions.
 	Record map[string]interface{} `json:"record"`
+}
+
+// DecisionCount defines model for DecisionCount.
+type DecisionCount struct {
+	Count int64 `json:"count"`
+
+	// Start Of the hour or day.
+	Start *time.Time `json:"start,omitempty"`
+	Value string     `json:"value"`
+}
+
+// DecisionCounts defines model for DecisionCounts.
+type DecisionCounts struct {
+	Counts []DecisionCount `json:"counts"`
+
+	// Coverage What the index has of the time that was asked for. It is rebuilt from the stream of records when it is lost, and holds no more than decision_index_max_age and decision_index_max_size say.
+	Coverage DecisionCoverage `json:"coverage"`
+
+	// Total Decisions that the filters let through, whether they have such a value or not.
+	Total int64 `json:"total"`
 }
 
 // DecisionCoverage What the index has of the time that was asked for. It is rebuilt from the stream of records when it is lost, and holds no more than decision_index_max_age and decision_index_max_size say.
@@ -2559,6 +2651,24 @@ type ListDecisionsParams struct {
 	// PageSize Most items of a page.
 	PageSize *PageSize `form:"pageSize,omitempty" json:"pageSize,omitempty"`
 }
+
+// CountDecisionsParams defines parameters for CountDecisions.
+type CountDecisionsParams struct {
+	// By The field whose values are counted.
+	By CountDecisionsParamsBy `form:"by" json:"by"`
+
+	// Unit The parts of the time that are counted by themselves; without it there is one.
+	Unit *CountDecisionsParamsUnit `form:"unit,omitempty" json:"unit,omitempty"`
+
+	// Filter Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons.
+	Filter *Filter `form:"filter[],omitempty" json:"filter[],omitempty"`
+}
+
+// CountDecisionsParamsBy defines parameters for CountDecisions.
+type CountDecisionsParamsBy string
+
+// CountDecisionsParamsUnit defines parameters for CountDecisions.
+type CountDecisionsParamsUnit string
 
 // LogDecisionsParams defines parameters for LogDecisions.
 type LogDecisionsParams struct {

@@ -16,6 +16,13 @@ type DecisionsAfter struct {
 	After  *uint64  `json:"after,omitempty"`  // nil = now: none are returned, but where that is
 }
 
+// DecisionCounts asks how many decisions have each value of a field.
+type DecisionCounts struct {
+	By     string   `json:"by"`
+	Unit   string   `json:"unit,omitempty"` // hour or day; empty = the whole time
+	Filter []string `json:"filter,omitempty"`
+}
+
 // NewDecisions are decisions after a position, each a DecisionSummary with its own.
 type NewDecisions struct {
 	Decisions []NewDecision `json:"decisions"`

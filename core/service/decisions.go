@@ -16,6 +16,10 @@ type Decisions interface {
 	//
 	//keyward:repeatable
 	ListDecisions(context.Context, ForOperator[List]) (operator.DecisionList, error)
+	// CountDecisions counts decisions of the index by the values of a field. 400 as of lists, and by; 503 as above.
+	//
+	//keyward:repeatable
+	CountDecisions(context.Context, ForOperator[inquiry.DecisionCounts]) (operator.DecisionCounts, error)
 	// FollowDecisions returns the decisions after a position, the oldest first. It waits a little if there are none. 400 and 503 as above.
 	//
 	//keyward:repeatable

@@ -234,7 +234,11 @@ func TestAnOperatorOfAnotherProjectGetsNothing(t *testing.T) {
 				}
 				before = len(s.services.Calls())
 				for _, foreign := range []string{":eq:pro-1", ":gt:pro-2", ":lt:pro-9", ":eq:"} {
-					path := request.path + "?filter[]=" + op.Projects.Field + foreign + "&filter[]=" + op.Projects.Field + ":eq:pro-2"
+					joint := "?"
+					if strings.Contains(request.path, "?") {
+						joint = "&"
+					}
+					path := request.path + joint + "filter[]=" + op.Projects.Field + foreign + "&filter[]=" + op.Projects.Field + ":eq:pro-2"
 					if a := s.call(methodOf(op), path, "", as("limited")); a.status != 403 {
 						t.Errorf("%s: %d %s", foreign, a.status, a.body)
 					}

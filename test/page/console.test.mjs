@@ -66,6 +66,16 @@ test('the overview says how adoption goes, by the figures of the report', async 
   }
   const denied = (await call('viewer', 'GET', '/decisions?pageSize=1&filter%5B%5D=verdict:eq:challenge')).body.paging.totalItems;
   await (await card(page, 'Risk', 'challenge')).filter({ hasText: new RegExp(`challenge\\s*${denied.toLocaleString('en-US')} ·`) }).waitFor();
+  // Each figure of the reasons is as many decisions as the page that it leads to has.
+  const reasons = page.getByRole('table', { name: 'Reasons of risk' });
+  const figures = await reasons.getByRole('link').all();
+  assert.ok(figures.length > 0, 'nothing of the demo was doubted');
+  for (const figure of figures) {
+    const asked = [...new URL(await figure.getAttribute('href'), base).searchParams].map(([name, value]) => (name === 'since' ? `created:gt:${value}` : `${name}:eq:${value}`));
+    const { paging } = (await call('viewer', 'GET', `/decisions?pageSize=1&${asked.map((f) => `filter%5B%5D=${encodeURIComponent(f)}`).join('&')}`)).body;
+    assert.equal(await figure.innerText(), paging.totalItems.toLocaleString('en-US'), asked.join(' '));
+  }
+  await (await card(page, 'Spikes', /none|decisions were/)).waitFor();
   await (await card(page, 'Running', 'by what is live')).waitFor();
   await page.getByLabel('By', { exact: true }).selectOption('browser');
   await (await card(page, 'By what', 'chrome')).waitFor();

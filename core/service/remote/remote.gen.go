@@ -24,6 +24,7 @@ func PolicyMethods(adoption service.Adoption, decisions service.Decisions, polic
 	return rpc.Service{Name: "policy", Methods: []rpc.Method{
 		rpc.Bind("get-adoption", adoption.GetAdoption),
 		rpc.Bind("list-decisions", decisions.ListDecisions),
+		rpc.Bind("count-decisions", decisions.CountDecisions),
 		rpc.Bind("follow-decisions", decisions.FollowDecisions),
 		rpc.Bind("get-decision", decisions.GetDecision),
 		rpc.Bind("log-decisions", decisions.LogDecisions),
@@ -66,6 +67,7 @@ func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
 	return PolicyClient{rpc.NewClient(conn, "policy", limits,
 		"get-adoption",
 		"list-decisions",
+		"count-decisions",
 		"follow-decisions",
 		"get-decision",
 		"log-decisions",
@@ -90,6 +92,9 @@ func (c PolicyClient) GetAdoption(ctx context.Context, req service.ForOperator[i
 }
 func (c PolicyClient) ListDecisions(ctx context.Context, req service.ForOperator[service.List]) (operator.DecisionList, error) {
 	return rpc.Call[operator.DecisionList](ctx, c.calls, "list-decisions", req)
+}
+func (c PolicyClient) CountDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionCounts]) (operator.DecisionCounts, error) {
+	return rpc.Call[operator.DecisionCounts](ctx, c.calls, "count-decisions", req)
 }
 func (c PolicyClient) FollowDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionsAfter]) (inquiry.NewDecisions, error) {
 	return rpc.Call[inquiry.NewDecisions](ctx, c.calls, "follow-decisions", req)

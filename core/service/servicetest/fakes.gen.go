@@ -34,6 +34,9 @@ var _ service.Decisions = Decisions{}
 func (f Decisions) ListDecisions(ctx context.Context, req service.ForOperator[service.List]) (operator.DecisionList, error) {
 	return answer[operator.DecisionList](ctx, f.Recording, "Decisions.ListDecisions", req)
 }
+func (f Decisions) CountDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionCounts]) (operator.DecisionCounts, error) {
+	return answer[operator.DecisionCounts](ctx, f.Recording, "Decisions.CountDecisions", req)
+}
 func (f Decisions) FollowDecisions(ctx context.Context, req service.ForOperator[inquiry.DecisionsAfter]) (inquiry.NewDecisions, error) {
 	return answer[inquiry.NewDecisions](ctx, f.Recording, "Decisions.FollowDecisions", req)
 }

@@ -166,18 +166,13 @@ var errOff = errors.New("decision_index is off")
 // find asks the index. Its error is a fault.
 func (i *Index) find(ctx context.Context, q rowfile.Query) (rowfile.Page, error) {
 	if i.file == nil {
-		return rowfile.Page{}, fault.Unavailable(time.Minute, "there is no index of decisions: decision_index is off").Because(errOff)
+		return rowfile.Page{}, i.unfound(ctx, errOff)
 	}
 	page, err := i.file.Find(ctx, q)
-	switch {
-	case errors.Is(err, rowfile.ErrBuilding):
-		return page, fault.Unavailable(retryAfter, "the index of decisions is being opened").Because(err)
-	case err != nil && ctx.Err() == nil:
-		// A file that is found damaged by a read is made anew by who keeps it, which sees the same at its next write at the latest.
-		i.file.Suspect(err)
-		return page, fault.Unavailable(retryAfter, "the index of decisions could not be read").Because(err)
+	if err != nil {
+		return page, i.unfound(ctx, err)
 	}
-	return page, err
+	return page, nil
 }
 
 // ListDecisions implements service.Decisions.

@@ -206,6 +206,47 @@ func TestAListThatCannotBeIsRefusedByItsField(t *testing.T) {
 	}
 }
 
+func TestDecisionsAreCountedByTheValuesOfAField(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.record(120)
+	i := w.index(index.DefaultConfig(), t.TempDir())
+	i.until(t, 120)
+	verdicts, err := i.CountDecisions(t.Context(), asking(inquiry.DecisionCounts{By: "verdict", Filter: []string{"projectID:eq:pro-1"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []operator.DecisionCount{{Value: "allow", Count: 40}, {Value: "deny", Count: 20}}
+	if diff := cmp.Diff(want, verdicts.Counts); diff != "" || verdicts.Total != 60 || verdicts.Coverage.Indexed != 120 {
+		t.Errorf("%+v\n%s", verdicts, diff)
+	}
+	hourly, err := i.CountDecisions(t.Context(), asking(inquiry.DecisionCounts{By: "reason", Unit: "hour"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	for _, one := range hourly.Counts {
+		if one.Start == nil || !one.Start.Equal(one.Start.Truncate(time.Hour)) {
+			t.Errorf("an hour begins at %v", one.Start)
+		}
+		sum += one.Count
+	}
+	if sum != 240 { // each for two reasons
+		t.Errorf("%d in all hours", sum)
+	}
+	for field, asked := range map[string]inquiry.DecisionCounts{
+		"by":       {By: "userID"},
+		"unit":     {By: "verdict", Unit: "minute"},
+		"filter[]": {By: "verdict", Filter: []string{"tag:gt:a"}},
+	} {
+		_, err := i.CountDecisions(t.Context(), asking(asked))
+		var f *fault.Fault
+		if !errors.As(err, &f) || f.Status != 400 || f.Validation[0].Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
 func TestAnIndexThatIsLostIsMadeAnewAndAnswersTheSame(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

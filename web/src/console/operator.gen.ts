@@ -295,6 +295,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/decisions/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count decisions
+         * @description How many decisions of the index have each value of a field, the most first; with `unit` those of each hour or day (UTC) by themselves, the oldest first. A decision for several reasons
+         *     counts for each of them. Filter fields are those of the list but for decisionID. 400 if there would be more than 5,000 counts; 503 if there is no index, or none yet.
+         */
+        get: operations["countDecisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/decisions/stream": {
         parameters: {
             query?: never;
@@ -1658,6 +1679,25 @@ export interface components {
              * @description Records that are yet to be indexed.
              */
             behind: number;
+        };
+        DecisionCounts: {
+            counts: components["schemas"]["DecisionCount"][];
+            /**
+             * Format: int64
+             * @description Decisions that the filters let through, whether they have such a value or not.
+             */
+            total: number;
+            coverage: components["schemas"]["DecisionCoverage"];
+        };
+        DecisionCount: {
+            value: string;
+            /**
+             * Format: date-time
+             * @description Of the hour or day.
+             */
+            start?: string;
+            /** Format: int64 */
+            count: number;
         };
         DecisionList: {
             decisions: components["schemas"]["DecisionSummary"][];
@@ -3142,6 +3182,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DecisionList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    countDecisions: {
+        parameters: {
+            query: {
+                /** @description The field whose values are counted. */
+                by: "projectID" | "action" | "allow" | "tag" | "rule" | "reason" | "verdict" | "level" | "device" | "os" | "browser" | "route" | "revision" | "arm";
+                /** @description The parts of the time that are counted by themselves; without it there is one. */
+                unit?: "hour" | "day";
+                /** @description Repeatable; `field:op:value` with op eq, gt or lt. All filters must hold. A value may contain colons. */
+                "filter[]"?: components["parameters"]["filter"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionCounts"];
                 };
             };
             "4XX": components["responses"]["Error"];

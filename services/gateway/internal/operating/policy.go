@@ -75,6 +75,7 @@ func Table(s Services) []operation.Row {
 		ofOperator("changePolicy", s.Policies.ChangePolicy, operation.Body),
 		ofSome("getPolicyStatus", s.Policies.GetPolicyStatus, operation.Nothing, withoutUsersOfStatus),
 		ofOperator("listDecisions", s.Decisions.ListDecisions, operation.List),
+		ofOperator("countDecisions", s.Decisions.CountDecisions, counted),
 		ofSome("getDecision", s.Decisions.GetDecision, operation.ID, seesRecord),
 		ofSome("explainDecision", s.Studies.Judge, explained, seesExplanation),
 		ofSome("judgeDecision", s.Studies.Judge, operation.Change(judgedBy), seesExplanation),
@@ -159,6 +160,14 @@ func adoption() operation.Form[inquiry.Adoption] {
 			q.By = strings.Split(by, ",")
 		}
 		return q, nil
+	})
+}
+
+// counted reads what is to be counted of decisions.
+func counted() operation.Form[inquiry.DecisionCounts] {
+	return operation.Asked([]string{"by", "unit", "filter[]"}, func(r *operation.Request) (inquiry.DecisionCounts, error) {
+		query := r.Query()
+		return inquiry.DecisionCounts{By: query.Get("by"), Unit: query.Get("unit"), Filter: query["filter[]"]}, nil
 	})
 }
 

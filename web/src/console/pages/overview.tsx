@@ -1,10 +1,12 @@
 // How adoption goes, what has changed, what is risky, and whether everything runs.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { answer, client, filters, follow, type Schemas } from '../api';
+import { answer, client, follow, type Schemas } from '../api';
 import { Chart } from '../chart';
 import { useLoad } from '../load';
+import { Reasons, Risk, Spikes } from './risk';
+import { apart } from '../chance.js';
 import { Badge, Bar, Card, Choice, Empty, Shown, Table, Title, When, type Tone } from '../ui';
-import { compact, day, isoAgo, kind, milliseconds, number, share } from '../words';
+import { compact, day, kind, milliseconds, number, share } from '../words';
 
 type Group = Schemas['AdoptionGroup'];
 type Report = Schemas['AdoptionReport'];
@@ -33,6 +35,8 @@ export function Overview() {
         <Funnels days={days} />
         <Trend days={days} />
         <Risk days={days} />
+        <Reasons days={days} />
+        <Spikes days={days} />
         <Segments days={days} />
       </div>
     </>
@@ -51,13 +55,6 @@ function ratios(g: Group): Ratio[] {
     { what: 'Creations that were offered', part: g.creations.offered, of: g.creations.asked },
     { what: 'Offered creations that were completed', part: g.creations.completed, of: g.creations.offered },
   ];
-}
-
-/** How many standard errors two shares are apart: below three it may well be chance. */
-function apart(a: Ratio, b: Ratio): number {
-  const pooled = (a.part + b.part) / (a.of + b.of);
-  const error = Math.sqrt(pooled * (1 - pooled) * (1 / a.of + 1 / b.of));
-  return error === 0 ? 0 : (a.part / a.of - b.part / b.of) / error;
 }
 
 export function sentences(now: Group | undefined, before: Group | undefined): { text: string; up: boolean }[] {
@@ -258,36 +255,6 @@ function Trend({ days }: { days: number }) {
     <Card title="Over time" span="two" aside={<Choice label="Show" value={measure} onChange={pick} options={Object.entries(measures).map(([key, { name }]) => [key, name])} />}>
       <Shown of={loaded}>
         {() => (drawn && drawn.at.length > 1 ? <Chart caption="Adoption over time" show={show} {...drawn} /> : <Empty>There is nothing to draw before two {loaded.data?.unit ?? 'day'}s have passed.</Empty>)}
-      </Shown>
-    </Card>
-  );
-}
-
-// -- risk --
-
-const verdicts = ['allow', 'review', 'challenge', 'deny'] as const;
-
-function Risk({ days }: { days: number }) {
-  const loaded = useLoad(async (signal) => {
-    const since = isoAgo(days * day);
-    const count = async (of: Record<string, string>) => (await answer(client.GET('/decisions', {
-      params: { query: { pageSize: 1, 'filter[]': filters({ ...of, since }) } }, signal,
-    }))).paging.totalItems;
-    return Promise.all(verdicts.map((verdict) => count({ verdict })));
-  }, [days], 60_000);
-  return (
-    <Card title="Risk" span="one" hint="What the rules of risk said of logins, creations and other actions, by the index of decisions.">
-      <Shown of={loaded}>
-        {(counts) => {
-          const all = counts.reduce((a, b) => a + b, 0);
-          if (all === 0) return <Empty>No rule of risk has judged anything.</Empty>;
-          return (
-            <>
-              {verdicts.map((verdict, n) => <Bar key={verdict} label={verdict} text={`${number(counts[n]!)} · ${share(counts[n]! / all)}`} of={counts[n]! / all} tone={verdict === 'allow' ? 'accent' : 'other'} />)}
-              <p class="small"><a href="/console/decisions?verdict=deny">See what was denied</a> · <a href="/console/decisions?verdict=challenge">and what was challenged</a></p>
-            </>
-          );
-        }}
       </Shown>
     </Card>
   );

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/keyward/keyward/services/decision/index/internal/packing"
 	"github.com/keyward/keyward/services/decision/internal/outline"
 )
 
@@ -130,12 +131,12 @@ const rowVersion = 1
 func appendID(to []byte, id string) []byte {
 	digits, ok := strings.CutPrefix(id, idPrefix)
 	if !ok || len(digits) != idDigits {
-		return appendText(append(to, plain), id)
+		return packing.AppendText(append(to, plain), id)
 	}
 	ms, err := strconv.ParseUint(digits[:timeDigits], 10, 64)
 	rest, err2 := strconv.ParseUint(digits[timeDigits:], 10, 64)
 	if err != nil || err2 != nil {
-		return appendText(append(to, plain), id)
+		return packing.AppendText(append(to, plain), id)
 	}
 	return binary.AppendUvarint(binary.AppendUvarint(append(to, compact), ms), rest)
 }
@@ -149,7 +150,7 @@ func appendNumbered(to []byte, prefix, id string) []byte {
 	if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil && strconv.FormatUint(n, 10) == digits {
 		return binary.AppendUvarint(append(to, compact), n)
 	}
-	return appendText(append(to, plain), id)
+	return packing.AppendText(append(to, plain), id)
 }
 
 func appendUUID(to []byte, id string) []byte {
@@ -159,89 +160,57 @@ func appendUUID(to []byte, id string) []byte {
 	if raw, err := hex.DecodeString(strings.ReplaceAll(id, "-", "")); err == nil && len(raw) == uuidLength && uuid(raw) == id {
 		return append(append(to, compact), raw...)
 	}
-	return appendText(append(to, plain), id)
+	return packing.AppendText(append(to, plain), id)
 }
 
 func uuid(raw []byte) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:])
 }
 
-func appendText(to []byte, text string) []byte {
-	return append(binary.AppendUvarint(to, uint64(len(text))), text...)
-}
-
-// cut reads what encode has written, piece by piece.
-type cut struct {
-	left []byte
-	bad  bool
-}
-
-func (c *cut) number() uint64 {
-	n, size := binary.Uvarint(c.left)
-	if size <= 0 {
-		c.bad, c.left = true, nil
-		return 0
-	}
-	c.left = c.left[size:]
-	return n
-}
-
-func (c *cut) bytes(n uint64) []byte {
-	if uint64(len(c.left)) < n {
-		c.bad, c.left = true, nil
-		return nil
-	}
-	taken := c.left[:n]
-	c.left = c.left[n:]
-	return taken
-}
-
-func (c *cut) text() string { return string(c.bytes(c.number())) }
-
 // decodeRow reads a row. Its sequence and time are kept beside it.
 func decodeRow(raw []byte, word func(uint64) (string, bool)) (Row, error) {
 	var r Row
-	c := cut{left: raw}
-	if c.number() != rowVersion {
+	c := packing.Reader{Left: raw}
+	if c.Number() != rowVersion {
 		return r, errRow
 	}
-	switch c.number() {
+	switch c.Number() {
 	case compact:
-		r.ID = fmt.Sprintf("%s%013d%012d", idPrefix, c.number(), c.number())
+		r.ID = fmt.Sprintf("%s%013d%012d", idPrefix, c.Number(), c.Number())
 	default:
-		r.ID = c.text()
+		r.ID = c.Text()
 	}
-	switch c.number() {
+	switch c.Number() {
 	case none:
 	case compact:
-		r.User = userPrefix + strconv.FormatUint(c.number(), 10)
+		r.User = userPrefix + strconv.FormatUint(c.Number(), 10)
 	default:
-		r.User = c.text()
+		r.User = c.Text()
 	}
-	switch c.number() {
+	switch c.Number() {
 	case none:
 	case compact:
-		if raw := c.bytes(uuidLength); raw != nil {
+		if raw := c.Bytes(uuidLength); raw != nil {
 			r.Process = uuid(raw)
 		}
 	default:
-		r.Process = c.text()
+		r.Process = c.Text()
 	}
-	flags := c.number()
+	flags := c.Number()
 	r.Allow, r.Memoised = flags&1 != 0, flags&2 != 0
-	r.DurationMicros, r.Number = int64(c.number()), int(c.number())
+	r.DurationMicros, r.Number = int64(c.Number()), int(c.Number())
 	named := func() string {
-		text, known := word(c.number())
-		c.bad = c.bad || !known
+		text, known := word(c.Number())
+		c.Bad = c.Bad || !known
 		return text
 	}
 	for _, text := range r.texts() {
 		*text = named()
 	}
-	for range min(c.number(), uint64(len(raw))) {
+	for range min(c.Number(), uint64(len(raw))) {
 		r.Reasons = append(r.Reasons, named())
 	}
-	if c.bad || len(c.left) > 0 {
+	if c.Bad || len(c.Left) > 0 {
 		return Row{}, errRow
 	}
 	return r, nil

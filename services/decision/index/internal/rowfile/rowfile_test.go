@@ -193,6 +193,42 @@ func (w *world) check(t rapid.TB, q rowfile.Query) {
 	}
 }
 
+// checkCount counts what a query lets through by every word of some dimensions.
+func (w *world) checkCount(t rapid.TB, q rowfile.Query, span int64) {
+	t.Helper()
+	q.Offset, q.Most, q.IDs, q.After = 0, len(w.rows), nil, 0
+	rows, total := w.expect(q)
+	for by, words := range map[rowfile.Dimension]func(rowfile.Row) []string{
+		rowfile.Rule: func(r rowfile.Row) []string { return []string{r.Rule} },
+		rowfile.Tag: func(r rowfile.Row) []string {
+			return slices.DeleteFunc([]string{r.Tag}, func(s string) bool { return s == "" })
+		},
+		rowfile.Reason: func(r rowfile.Row) []string { return r.Reasons },
+	} {
+		want := map[rowfile.Cell]int{}
+		for _, r := range rows {
+			for _, word := range words(r) {
+				cell := rowfile.Cell{Word: word}
+				if span > 0 {
+					cell.Start = r.Time.UnixMilli() / span * span
+				}
+				want[cell]++
+			}
+		}
+		told, err := w.file.Count(w.t.Context(), q, by, span)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[rowfile.Cell]int{}
+		for _, cell := range told.Cells {
+			got[rowfile.Cell{Word: cell.Word, Start: cell.Start}] = cell.Count
+		}
+		if diff := cmp.Diff(want, got); diff != "" || told.Total != total {
+			t.Fatalf("%+v by %d and %d ms: %d in all, want %d (-want +got)\n%s", q, by, span, told.Total, total, diff)
+		}
+	}
+}
+
 func drawTerm(t *rapid.T, w *world) rowfile.Term {
 	some := w.rows[rapid.IntRange(0, len(w.rows)-1).Draw(t, "as of")]
 	return rapid.SampledFrom([]rowfile.Term{
@@ -235,6 +271,7 @@ func TestWhatIsFoundIsWhatALookAtEveryDecisionFinds(t *testing.T) {
 					q.After, q.Oldest = rapid.Uint64Range(1, w.next).Draw(t, "after which"), true
 				}
 				w.check(t, q)
+				w.checkCount(t, q, rapid.SampledFrom([]int64{0, 5000}).Draw(t, "by parts of"))
 			})
 		})
 	}
