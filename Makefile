@@ -84,7 +84,7 @@ test-quick: check-format ## Run the tests of every package, without the race det
 
 # Two at a time, since whatever links or downloads leaves a core idle.
 .PHONY: test-needs
-test-needs: check-generated check-page check-contracts check-size check-notices test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats
+test-needs: check-generated check-alerts check-page check-contracts check-size check-notices test/sdk/node_modules test/asyncapi/node_modules test/zitadel/node_modules test/page/node_modules test/frontend/node_modules bin/nats
 
 .PHONY: chaos
 chaos: ## Kill the process 50 times under load: every acknowledged event must reach every subscriber
@@ -123,6 +123,15 @@ check-page: web/node_modules tools/contracts/node_modules
 .PHONY: check-contracts
 check-contracts: tools/contracts/node_modules ## Hold the documents in api/ to what their readers recommend
 	tools/contracts/check
+
+# Prometheus' own tool reads the rules, runs their tests, and reads what dashboards ask.
+.PHONY: check-alerts
+check-alerts: packages-prometheus ## Check and test the alerts in deploy/prometheus, and the queries of the dashboards
+	promtool check config deploy/prometheus/prometheus.yaml
+	promtool test rules deploy/prometheus/keyward.rules.test.yaml
+	@mkdir -p bin
+	GOWORK=off go run -C tools ./dashboards -rules $(CURDIR)/bin/dashboards.rules.yaml ../deploy/grafana
+	promtool check rules bin/dashboards.rules.yaml
 
 .PHONY: check-size
 check-size: build ## Fail if bin/keyward is larger than .ci/binary-size allows
@@ -247,12 +256,15 @@ clean: ## Remove what was built; data stays
 	rm -rf bin
 
 # A Debian package is installed only if its command is missing. The race detector needs a C compiler.
-.PHONY: packages-test packages-redis packages-page
+.PHONY: packages-test packages-redis packages-page packages-prometheus
 packages-test:
-	@tools/debian-packages redis-server:redis-server curl:curl jq:jq gcc:gcc gcc:libc6-dev node:nodejs npm:npm chromium:chromium
+	@tools/debian-packages redis-server:redis-server curl:curl jq:jq gcc:gcc gcc:libc6-dev node:nodejs npm:npm chromium:chromium promtool:prometheus
 
 packages-page:
 	@tools/debian-packages node:nodejs npm:npm
+
+packages-prometheus:
+	@tools/debian-packages promtool:prometheus
 
 packages-redis:
 	@tools/debian-packages redis-server:redis-server
