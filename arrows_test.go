@@ -144,7 +144,7 @@ var arrows = []struct {
 	{"services/decision/internal/outline", decisionRooms("facts")},
 	{"services/decision/internal/projection", "core/direct"},
 	{"services/decision/workbench", "core api policies services/decision/admit services/decision/internal"},
-	{"services/decision/admit", "core/plainfile policies services/decision/internal services/decision/invariant"},
+	{"services/decision/admit", "core/plainfile policies services/decision/internal services/decision/invariant services/decision/scenario"},
 	{"services/decision/invariant", "core api policies services/decision/draft services/decision/internal services/decision/scenario"},
 	{"services/decision/invariant/internal/population", "core/account api"},
 	{

@@ -1712,6 +1712,9 @@ type PolicyCheck struct {
 	// Refused What is wrong; empty if nothing is.
 	Refused []PolicyRefusal `json:"refused"`
 
+	// Scenarios What came of the scenarios of a bundle that is good, if they were asked for. One that fails refuses no bundle.
+	Scenarios *PolicyScenarioResults `json:"scenarios,omitempty"`
+
 	// Tests How many tests of its own it passed.
 	Tests int32 `json:"tests"`
 }
@@ -1723,6 +1726,9 @@ type PolicyCheckReq struct {
 
 	// Parent The revision that it was made from; without it the one that is live.
 	Parent *int32 `json:"parent,omitempty"`
+
+	// Scenarios What is run beside the tests of a bundle that is good.
+	Scenarios *PolicyScenariosToRun `json:"scenarios,omitempty"`
 }
 
 // PolicyDifference defines model for PolicyDifference.
@@ -1938,15 +1944,52 @@ type PolicyRevision struct {
 
 // PolicyRevisionList defines model for PolicyRevisionList.
 type PolicyRevisionList struct {
+	// FourEyes Whether another operator than the one who pushed a revision makes it live: policy_four_eyes.
+	FourEyes bool `json:"fourEyes"`
+
 	// Live The number of the revision that is live; absent if none was made live yet.
 	Live      *int32           `json:"live,omitempty"`
 	Revisions []PolicyRevision `json:"revisions"`
+}
+
+// PolicyScenarioResult defines model for PolicyScenarioResult.
+type PolicyScenarioResult struct {
+	// Difference The first expectation that was not met, and what came instead; absent if it passed.
+	Difference *string `json:"difference,omitempty"`
+	File       string  `json:"file"`
+	Line       int32   `json:"line"`
+	Name       string  `json:"name"`
+	Passed     bool    `json:"passed"`
+
+	// Row The row that answered.
+	Row string `json:"row"`
+}
+
+// PolicyScenarioResults What came of the scenarios of a bundle that is good, if they were asked for. One that fails refuses no bundle.
+type PolicyScenarioResults struct {
+	Passed int32 `json:"passed"`
+
+	// Problems Of files that cannot be read: none was run then.
+	Problems []PolicyRefusal `json:"problems"`
+
+	// Results Those that failed first; at most 1,000.
+	Results []PolicyScenarioResult `json:"results"`
+	Total   int32                  `json:"total"`
 }
 
 // PolicyScenarios What came of the scenarios, as whoever pushed has run them.
 type PolicyScenarios struct {
 	Failed int32 `json:"failed"`
 	Passed int32 `json:"passed"`
+}
+
+// PolicyScenariosToRun What is run beside the tests of a bundle that is good.
+type PolicyScenariosToRun struct {
+	// Files Others, such as those that decisions were written down as.
+	Files []ScenarioDraft `json:"files"`
+
+	// Shipped Whether those that come with the program are run, which are about the policy that comes with it.
+	Shipped bool `json:"shipped"`
 }
 
 // PolicyShadow defines model for PolicyShadow.
@@ -2165,6 +2208,15 @@ type ProjectWebhookList struct {
 
 // RequestData defines model for RequestData.
 type RequestData = rest.RequestData
+
+// ScenarioDraft defines model for ScenarioDraft.
+type ScenarioDraft struct {
+	// File Where it may stand beside a bundle, such as scenarios/from-decisions/dec-1.yaml.
+	File string `json:"file"`
+
+	// Text The scenario file.
+	Text string `json:"text"`
+}
 
 // SignIn defines model for SignIn.
 type SignIn struct {

@@ -17,8 +17,6 @@ type Decisions interface {
 	//keyward:repeatable
 	ListDecisions(context.Context, ForOperator[List]) (operator.DecisionList, error)
 	// CountDecisions counts decisions of the index by the values of a field. 400 as of lists, and by; 503 as above.
-	//
-	//keyward:repeatable
 	CountDecisions(context.Context, ForOperator[inquiry.DecisionCounts]) (operator.DecisionCounts, error)
 	// FollowDecisions returns the decisions after a position, the oldest first. It waits a little if there are none. 400 and 503 as above.
 	//
@@ -52,6 +50,8 @@ type Studies interface {
 	//
 	//keyward:repeatable
 	Judge(context.Context, ForOperator[inquiry.Judge]) (operator.DecisionExplanation, error)
+	// DraftScenario writes a recorded decision down as a scenario. 404; 412 if a scenario cannot say it.
+	DraftScenario(context.Context, ForOperator[ident.DecisionID]) (operator.ScenarioDraft, error)
 	// ReplayPolicy judges recorded decisions by a revision. 404; 503 while another replay is under way.
 	ReplayPolicy(context.Context, ForOperator[operator.PolicyReplayReq]) (operator.PolicyReplay, error)
 }

@@ -229,6 +229,25 @@ test('one change goes from an idea to a promoted canary, and back', async () => 
   for (let n = 0; n < 'nonsense here'.length; n++) await page.keyboard.press('Control+z');
   await page.getByText('Change a figure or a rule').waitFor();
 
+  // Scenarios tell what a draft changes of what users meet, one by one; a decision is one of them.
+  const { decisions } = (await call('approver', 'GET', `/decisions?pageSize=1&filter%5B%5D=userID:eq:${user}&filter%5B%5D=action:eq:append`)).body;
+  await page.goto(`${base}/console/decisions/${decisions[0].decisionID}`);
+  await page.getByRole('button', { name: 'Write it down' }).click();
+  await page.getByRole('link', { name: 'Try it with a draft' }).click();
+  await heading(page, 'Change of revision 1');
+  await page.getByRole('button', { name: 'Run the scenarios' }).click();
+  await (await card(page, 'Scenarios', /All [\d,]+ passed/)).filter({ hasText: `from-decisions/${decisions[0].decisionID}` }).waitFor();
+  await page.getByRole('tab', { name: 'Figures' }).click();
+  await page.getByLabel('minimumVersions.macos').fill('99');
+  await page.keyboard.press('Tab');
+  await page.getByRole('tab', { name: 'Scenarios' }).click();
+  await page.getByRole('button', { name: 'Run the scenarios' }).click();
+  const ran = await card(page, 'Scenarios', /[\d,]+ of [\d,]+ failed/);
+  await ran.getByRole('row', { name: /expected/ }).first().waitFor();
+  await inspect(visitor, 'console-scenarios');
+  await page.getByRole('tab', { name: 'Figures' }).click();
+  await page.getByRole('button', { name: 'as it was' }).first().click();
+
   // A figure is changed as one, kept over a reload, and pushed.
   await page.getByRole('tab', { name: 'Figures' }).click();
   await page.getByLabel('minimumVersions.ios').fill('99');
@@ -243,6 +262,11 @@ test('one change goes from an idea to a promoted canary, and back', async () => 
   await page.getByRole('button', { name: 'Push the revision' }).click();
   await heading(page, 'Revision 2');
   await (await card(page, 'What it changes', 'data.json')).waitFor();
+
+  // It waits for approval until somebody makes it live.
+  await page.getByRole('link', { name: 'Policy', exact: true }).first().click();
+  await (await card(page, 'Waiting for approval', 'Revision 2')).getByRole('link', { name: 'Look at it and approve' }).click();
+  await heading(page, 'Revision 2');
 
   // Whom would it have touched, and how did that end?
   await page.getByRole('button', { name: 'Replay' }).click();

@@ -274,9 +274,9 @@ func (a *App) program() string { return a.opts.Build.Version + "+" + a.opts.Buil
 // startWorkbench answers what operators do with the policy.
 func (a *App) startWorkbench(ctx context.Context) error {
 	none := invariant.Options{}
-	check := func(ctx context.Context, packed []byte) (admit.Report, error) { return admit.Check(ctx, packed, none) }
+	check, try := admit.Here(none)
 	if a.opts.Program != "" {
-		check = admit.Keyward(a.opts.Program, a.cfg.Decision.CheckMemory, a.cfg.Decision.CheckTimeout, none).Check
+		check, try = admit.Keyward(a.opts.Program, a.cfg.Decision.CheckMemory, a.cfg.Decision.CheckTimeout, none).Checks()
 	}
 	bench, err := workbench.New(
 		ctx,
@@ -284,7 +284,7 @@ func (a *App) startWorkbench(ctx context.Context) error {
 			FourEyes: a.cfg.FourEyes, Signatures: a.cfg.Decision.Signatures, CheckTimeout: a.cfg.Decision.CheckTimeout, Version: a.program(),
 		},
 		workbench.Deps{
-			JS: a.bus.JS, Check: check, Now: a.opts.Now,
+			JS: a.bus.JS, Check: check, Try: try, Now: a.opts.Now,
 			Tell: func(ctx context.Context, by audit.Actor, e audit.Event) { a.audit.By(by).Add(ctx, e) },
 		},
 	)

@@ -48,6 +48,7 @@ func PolicyMethods(adoption service.Adoption, decisions service.Decisions, polic
 		rpc.Bind("steer-shadow", policies.SteerShadow),
 		rpc.Bind("get-shadow", policies.GetShadow),
 		rpc.Bind("judge", studies.Judge),
+		rpc.Bind("draft-scenario", studies.DraftScenario),
 		rpc.Bind("replay-policy", studies.ReplayPolicy),
 	}}
 }
@@ -67,7 +68,6 @@ func NewPolicyClient(conn *nats.Conn, limits rpc.Limits) PolicyClient {
 	return PolicyClient{rpc.NewClient(conn, "policy", limits,
 		"get-adoption",
 		"list-decisions",
-		"count-decisions",
 		"follow-decisions",
 		"get-decision",
 		"log-decisions",
@@ -164,6 +164,9 @@ func (c PolicyClient) GetShadow(ctx context.Context, req service.ForOperator[ser
 }
 func (c PolicyClient) Judge(ctx context.Context, req service.ForOperator[inquiry.Judge]) (operator.DecisionExplanation, error) {
 	return rpc.Call[operator.DecisionExplanation](ctx, c.calls, "judge", req)
+}
+func (c PolicyClient) DraftScenario(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.ScenarioDraft, error) {
+	return rpc.Call[operator.ScenarioDraft](ctx, c.calls, "draft-scenario", req)
 }
 func (c PolicyClient) ReplayPolicy(ctx context.Context, req service.ForOperator[operator.PolicyReplayReq]) (operator.PolicyReplay, error) {
 	return rpc.Call[operator.PolicyReplay](ctx, c.calls, "replay-policy", req)

@@ -118,6 +118,9 @@ var _ service.Studies = Studies{}
 func (f Studies) Judge(ctx context.Context, req service.ForOperator[inquiry.Judge]) (operator.DecisionExplanation, error) {
 	return answer[operator.DecisionExplanation](ctx, f.Recording, "Studies.Judge", req)
 }
+func (f Studies) DraftScenario(ctx context.Context, req service.ForOperator[ident.DecisionID]) (operator.ScenarioDraft, error) {
+	return answer[operator.ScenarioDraft](ctx, f.Recording, "Studies.DraftScenario", req)
+}
 func (f Studies) ReplayPolicy(ctx context.Context, req service.ForOperator[operator.PolicyReplayReq]) (operator.PolicyReplay, error) {
 	return answer[operator.PolicyReplay](ctx, f.Recording, "Studies.ReplayPolicy", req)
 }

@@ -35,6 +35,7 @@ type Report struct {
 	Advice     []string          `json:"advice,omitempty"`     // on a good bundle: what it costs
 	Memo       Memo              `json:"memo,omitempty"`       // of a good bundle
 	Invariants *invariant.Report `json:"invariants,omitempty"` // nil if none were asked for; breaking one refuses no bundle
+	Tried      *Tried            `json:"scenarios,omitempty"`  // nil if they were not asked for; one that fails refuses no bundle
 }
 
 // Memo is what tells remembered answers apart, by action.

@@ -40,6 +40,15 @@ type Result struct {
 // history.defaultCount.
 type Mismatch = written.Mismatch
 
+// First is the first failed expectation in a line; empty if none failed.
+func (r *Result) First() string {
+	one := Result{Error: r.Error}
+	if r.Error == "" && len(r.Mismatches) > 0 {
+		one.Mismatches = r.Mismatches[:1]
+	}
+	return one.Summary()
+}
+
 // Summary is the failed expectations in one line.
 func (r *Result) Summary() string {
 	var parts []string

@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/services/decision"
 	"github.com/keyward/keyward/services/decision/internal/bundlefile"
 	"github.com/keyward/keyward/services/decision/internal/release"
+	"github.com/keyward/keyward/services/decision/scenario"
 	"github.com/keyward/keyward/services/decision/study"
 )
 
@@ -190,6 +191,29 @@ func TestADecisionIsExplainedAndJudgedByOtherFactsAndRevisions(t *testing.T) {
 		if _, err := s.Judge(t.Context(), service.ForOperator[inquiry.Judge]{Body: c.asked}); err == nil || fault.As(err).Status != c.status {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestADecisionIsWrittenDownAsAScenario(t *testing.T) {
+	t.Parallel()
+	b := openBus(t)
+	verdict := decided(t, b)
+	s, err := study.New(t.Context(), b.JS, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged(t, s, inquiry.Judge{Decision: verdict.Decision}) // it is recorded
+	written, err := s.DraftScenario(t.Context(), service.ForOperator[ident.DecisionID]{Body: verdict.Decision})
+	if err != nil {
+		t.Fatal(err)
+	}
+	suite, err := scenario.Parse(written.File, []byte(written.Text))
+	if err != nil || suite.Len() != 1 || !strings.Contains(written.Text, verdict.Rule) || strings.Contains(written.Text, "usr-1\"") {
+		t.Errorf("%v\n%s", err, written.Text)
+	}
+	_, err = s.DraftScenario(t.Context(), service.ForOperator[ident.DecisionID]{Body: "dec-1"})
+	if f := fault.As(err); err == nil || f.Status != http.StatusNotFound {
+		t.Errorf("a decision that there is not: %v", err)
 	}
 }
 

@@ -155,6 +155,9 @@ func checked(report admit.Report) operator.PolicyCheck {
 		Refused: []operator.PolicyRefusal{}, Advice: append([]string{}, report.Advice...),
 		Tests: int32(report.Tests),
 	}
+	if report.Tried != nil {
+		told.Scenarios = new(tried(report.Tried))
+	}
 	for _, r := range report.Refused {
 		one := operator.PolicyRefusal{Message: r.Message}
 		if r.File != "" {
@@ -167,6 +170,27 @@ func checked(report admit.Report) operator.PolicyCheck {
 			one.Advice = &r.Advice
 		}
 		told.Refused = append(told.Refused, one)
+	}
+	return told
+}
+
+func tried(t *admit.Tried) operator.PolicyScenarioResults {
+	told := operator.PolicyScenarioResults{
+		Total: int32(t.Total), Passed: int32(t.Passed),
+		Results: make([]operator.PolicyScenarioResult, len(t.Ran)), Problems: []operator.PolicyRefusal{},
+	}
+	for i := range t.Ran {
+		ran := &t.Ran[i]
+		told.Results[i] = operator.PolicyScenarioResult{
+			File: ran.File, Line: int32(ran.Line), Name: ran.Name, Row: ran.Row, Passed: ran.Difference == "",
+		}
+		if ran.Difference != "" {
+			told.Results[i].Difference = &ran.Difference
+		}
+	}
+	for _, problem := range t.Wrong {
+		one := operator.PolicyRefusal{File: &problem.File, Line: new(int32(problem.Line)), Message: problem.Message}
+		told.Problems = append(told.Problems, one)
 	}
 	return told
 }

@@ -41,7 +41,8 @@ type Config struct {
 // Deps are what a workbench works with. All are required.
 type Deps struct {
 	JS    jetstream.JetStream
-	Check func(ctx context.Context, packed []byte) (admit.Report, error)
+	Check admit.Checker
+	Try   admit.Checker // the same, and runs the bundle's scenarios
 	Now   func() time.Time
 	// Tell is told what an operator did, and does not make anybody wait.
 	Tell func(ctx context.Context, by audit.Actor, e audit.Event)
@@ -60,7 +61,7 @@ var _ service.Policies = (*Workbench)(nil)
 
 // New opens the workbench.
 func New(ctx context.Context, cfg Config, deps Deps) (*Workbench, error) {
-	if deps.JS == nil || deps.Check == nil || deps.Now == nil || deps.Tell == nil {
+	if deps.JS == nil || deps.Check == nil || deps.Try == nil || deps.Now == nil || deps.Tell == nil {
 		return nil, errors.New("workbench: a dependency is missing")
 	}
 	store, err := release.Open(ctx, deps.JS)
@@ -98,7 +99,7 @@ func (w *Workbench) PushPolicy(ctx context.Context, q service.ForOperator[operat
 			return operator.PolicyRevision{}, err
 		}
 	}
-	report, err := w.check(ctx, files)
+	report, err := w.check(ctx, files, w.deps.Check)
 	if err == nil {
 		err = refused(report)
 	}
@@ -155,7 +156,7 @@ func (w *Workbench) fillIn(ctx context.Context, files bundlefile.Files, parent i
 }
 
 // check reports what a check finds; what is wrong with the files comes as a fault that names each place.
-func (w *Workbench) check(ctx context.Context, files bundlefile.Files) (admit.Report, error) {
+func (w *Workbench) check(ctx context.Context, files bundlefile.Files, by admit.Checker) (admit.Report, error) {
 	packed, err := archive.Pack(files)
 	if err == nil {
 		packed, err = intake.Open(packed, signature.Config{}, time.Time{}) // verified already
@@ -171,7 +172,7 @@ func (w *Workbench) check(ctx context.Context, files bundlefile.Files) (admit.Re
 		return admit.Report{}, fault.Unavailable(busy, "another bundle is being checked").Because(ctx.Err())
 	}
 	defer func() { <-w.checking }()
-	report, err := w.deps.Check(ctx, packed)
+	report, err := by(ctx, packed)
 	if err != nil {
 		return admit.Report{}, fault.Unavailable(busy, "the bundle could not be checked").Because(err)
 	}
@@ -206,7 +207,14 @@ func (w *Workbench) CheckPolicy(ctx context.Context, q service.ForOperator[opera
 			return operator.PolicyCheck{}, err
 		}
 	}
-	report, err := w.check(ctx, files)
+	by := w.deps.Check
+	if q.Body.Scenarios != nil {
+		by = w.deps.Try
+		if files, err = withScenarios(files, q.Body.Scenarios); err != nil {
+			return operator.PolicyCheck{}, fault.Internal(err)
+		}
+	}
+	report, err := w.check(ctx, files, by)
 	if err != nil {
 		return operator.PolicyCheck{}, err
 	}
@@ -228,7 +236,9 @@ func (w *Workbench) ListPolicies(ctx context.Context, _ service.ForOperator[serv
 	if err != nil {
 		return operator.PolicyRevisionList{}, err
 	}
-	list := operator.PolicyRevisionList{Revisions: make([]operator.PolicyRevision, 0, len(all)), Live: optional(latest.Revision)}
+	list := operator.PolicyRevisionList{
+		Revisions: make([]operator.PolicyRevision, 0, len(all)), Live: optional(latest.Revision), FourEyes: w.cfg.FourEyes,
+	}
 	for _, r := range all {
 		list.Revisions = append(list.Revisions, shown(r))
 	}

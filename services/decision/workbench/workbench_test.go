@@ -61,11 +61,10 @@ func open(t testing.TB, cfg workbench.Config) *bench {
 	t.Cleanup(opened.Close)
 	b := &bench{js: opened.JS}
 	cfg.CheckTimeout, cfg.Version = 10*time.Minute, "1.0.0"
+	check, try := admit.Here(invariant.Options{})
 	b.Workbench, err = workbench.New(t.Context(), cfg, workbench.Deps{
 		JS: opened.JS, Now: time.Now,
-		Check: func(ctx context.Context, packed []byte) (admit.Report, error) {
-			return admit.Check(ctx, packed, invariant.Options{})
-		},
+		Check: check, Try: try,
 		Tell: func(_ context.Context, by audit.Actor, e audit.Event) {
 			b.mu.Lock()
 			defer b.mu.Unlock()

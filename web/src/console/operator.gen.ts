@@ -406,6 +406,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/decisions/{decisionID}/scenario": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of the decision. */
+                decisionID: components["parameters"]["decisionID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Write a decision down as a scenario
+         * @description A scenario file that says what was known and had happened, and what was decided; it names nobody. The revision that decided passes it. 404 if no such decision is recorded (yet);
+         *     412 if a scenario cannot say it, with why.
+         */
+        get: operations["draftScenario"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/lists": {
         parameters: {
             query?: never;
@@ -1219,6 +1243,8 @@ export interface components {
             signatures?: string[];
         };
         PolicyRevisionList: {
+            /** @description Whether another operator than the one who pushed a revision makes it live: policy_four_eyes. */
+            fourEyes: boolean;
             revisions: components["schemas"]["PolicyRevision"][];
             /**
              * Format: int32
@@ -1855,6 +1881,7 @@ export interface components {
              * @description The revision that it was made from; without it the one that is live.
              */
             parent?: number;
+            scenarios?: components["schemas"]["PolicyScenariosToRun"];
         };
         PolicyCheck: {
             /** @description What is wrong; empty if nothing is. */
@@ -1866,6 +1893,42 @@ export interface components {
             tests: number;
             /** @description What the check advises. */
             advice: string[];
+            scenarios?: components["schemas"]["PolicyScenarioResults"];
+        };
+        /** @description What is run beside the tests of a bundle that is good. */
+        PolicyScenariosToRun: {
+            /** @description Whether those that come with the program are run, which are about the policy that comes with it. */
+            shipped: boolean;
+            /** @description Others, such as those that decisions were written down as. */
+            files: components["schemas"]["ScenarioDraft"][];
+        };
+        /** @description What came of the scenarios of a bundle that is good, if they were asked for. One that fails refuses no bundle. */
+        PolicyScenarioResults: {
+            /** Format: int32 */
+            total: number;
+            /** Format: int32 */
+            passed: number;
+            /** @description Those that failed first; at most 1,000. */
+            results: components["schemas"]["PolicyScenarioResult"][];
+            /** @description Of files that cannot be read: none was run then. */
+            problems: components["schemas"]["PolicyRefusal"][];
+        };
+        PolicyScenarioResult: {
+            file: string;
+            /** Format: int32 */
+            line: number;
+            name: string;
+            passed: boolean;
+            /** @description The row that answered. */
+            row: string;
+            /** @description The first expectation that was not met, and what came instead; absent if it passed. */
+            difference?: string;
+        };
+        ScenarioDraft: {
+            /** @description Where it may stand beside a bundle, such as scenarios/from-decisions/dec-1.yaml. */
+            file: string;
+            /** @description The scenario file. */
+            text: string;
         };
         PolicyRefusal: {
             file?: string;
@@ -3349,6 +3412,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DecisionExplanation"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    draftScenario: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of the decision. */
+                decisionID: components["parameters"]["decisionID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The scenario. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScenarioDraft"];
                 };
             };
             "4XX": components["responses"]["Error"];

@@ -79,6 +79,7 @@ func Table(s Services) []operation.Row {
 		ofSome("getDecision", s.Decisions.GetDecision, operation.ID, seesRecord),
 		ofSome("explainDecision", s.Studies.Judge, explained, seesExplanation),
 		ofSome("judgeDecision", s.Studies.Judge, operation.Change(judgedBy), seesExplanation),
+		ofOperator("draftScenario", s.Studies.DraftScenario, operation.ID[ident.DecisionID]),
 		operation.Plain("streamDecisions", s.DecisionStream),
 		lines("logDecisions", s.Decisions.LogDecisions),
 		ofOperator("listOperatorLists", s.Policies.ListLists, operation.Nothing),

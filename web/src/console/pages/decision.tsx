@@ -6,6 +6,7 @@ import { useAct, useLoad } from '../load';
 import { Badge, Button, Card, Choice, Empty, Facts, Said, Shown, Table, Text, Title, When } from '../ui';
 import { actions, outcome } from '../words';
 import { tone } from './decisions';
+import { AsScenario } from './scenarios';
 
 type Explanation = Schemas['DecisionExplanation'];
 
@@ -40,7 +41,7 @@ function Decision({ id, record, steps, why }: { id: string; record: Recorded; st
   const shown = { action: record.action, allow: record.allow, verdict };
   return (
     <>
-      <Title aside={<ScenarioHint id={id} />}>{actions[record.action] ?? record.action}: {outcome(shown).toLowerCase()}</Title>
+      <Title>{actions[record.action] ?? record.action}: {outcome(shown).toLowerCase()}</Title>
       <div class="grid">
         <Card title="In words" wide>
           <div class={`verdict ${tone(shown)}`}>
@@ -92,14 +93,11 @@ function Decision({ id, record, steps, why }: { id: string; record: Recorded; st
         {why && <Values title="Facts that were read" of={why.facts} wide record={record} />}
         {why && why.parameters.length > 0 && <Values title="Parameters that were read" of={why.parameters} wide />}
         {why && <JudgeWith id={id} why={why} />}
+        <AsScenario id={id} />
         <Card title="The record" wide><details><summary>As it is kept</summary><pre tabIndex={0}>{JSON.stringify(record, null, 2)}</pre></details></Card>
       </div>
     </>
   );
-}
-
-function ScenarioHint({ id }: { id: string }) {
-  return <details class="hinted"><summary>As a scenario</summary><p class="small">On the server: <code>keyward policy scenarios from-decision {id}</code> writes a test that pins this answer.</p></details>;
 }
 
 function Because({ of }: { of: Explanation }) {

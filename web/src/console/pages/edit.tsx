@@ -10,6 +10,7 @@ import { factsOf, inWords, parametersOf, withParameter, type Parameter } from '.
 import { Badge, Button, Card, Confirm, Empty, Failed, Said, Shown, Text, Title } from '../ui';
 import { number } from '../words';
 import type { Problem } from '../api';
+import { Scenarios } from './scenarios';
 
 type Check = Schemas['PolicyCheck'];
 
@@ -48,7 +49,8 @@ function keep(from: number, changed: Files | undefined): boolean {
 
 function Draft({ from, original }: { from: number; original: Files }) {
   const [files, edit] = useState<Files>(() => ({ ...original, ...keptDraft(from) }));
-  const [place, go] = useState<'figures' | 'files' | 'changes'>('figures');
+  const { query } = useLocation();
+  const [place, go] = useState<'figures' | 'files' | 'scenarios' | 'changes'>(query.part === 'scenarios' ? 'scenarios' : 'figures');
   const [open, show] = useState<{ name: string; line: number }>({ name: '', line: 0 });
   const [resumed] = useState(() => keptDraft(from) !== undefined);
   const [elsewhere, notice] = useState(false);
@@ -60,7 +62,7 @@ function Draft({ from, original }: { from: number; original: Files }) {
     addEventListener('storage', heard);
     return () => removeEventListener('storage', heard);
   }, []);
-  const places: [typeof place, string][] = [['figures', 'Figures'], ['files', 'Rules and files'], ['changes', `Changes (${changed.length})`]];
+  const places: [typeof place, string][] = [['figures', 'Figures'], ['files', 'Rules and files'], ['scenarios', 'Scenarios'], ['changes', `Changes (${changed.length})`]];
   return (
     <>
       <Title aside={<Push from={from} files={files} changed={changed.length} checked={checked} />}>Change of revision {from}</Title>
@@ -73,6 +75,7 @@ function Draft({ from, original }: { from: number; original: Files }) {
       <div id="part" role="tabpanel" aria-labelledby={`tab-${place}`}>
         {place === 'figures' && <Figures files={files} original={original} edit={edit} />}
         {place === 'files' && <Code files={files} original={original} edit={(name, text) => edit((f) => ({ ...f, [name]: text }))} open={open} show={(name) => show({ name, line: 0 })} check={checked.found} />}
+        {place === 'scenarios' && <Scenarios from={from} files={files} />}
         {place === 'changes' && (
           <Card>{changed.length === 0 ? <Empty>Nothing is changed yet.</Empty> : changed.map((d) => <section key={d.name}><h3><code>{d.name}</code></h3><Diff name={d.name} before={d.before} after={d.after} /></section>)}</Card>
         )}

@@ -34,6 +34,7 @@ export function Policy() {
         <Card title="Live" wide>
           <Shown of={status}>{(s) => <Instances of={s} again={again} latest={changes.data?.changes[0]} />}</Shown>
         </Card>
+        {revisions.data && <Waiting of={revisions.data} changes={changes.data?.changes ?? []} canary={canary.data?.division.revision} />}
         <CanaryCard of={canary} again={again} />
         <ShadowCard of={shadow} again={again} />
         <Card title="Revisions" wide>
@@ -72,6 +73,29 @@ export function Policy() {
         </Card>
       </div>
     </>
+  );
+}
+
+/** What has been pushed since what is live and waits for somebody to make it live, and who that may be. */
+function Waiting({ of, changes, canary }: { of: Schemas['PolicyRevisionList']; changes: Change[]; canary: number | undefined }) {
+  const { me, may } = useWho();
+  const been = new Set(changes.filter((c) => ['activation', 'promotion', 'rollback'].includes(c.kind)).map((c) => c.revision));
+  const waiting = of.revisions.filter((r) => r.number > (of.live ?? 0) && !been.has(r.number));
+  if (waiting.length === 0) return null;
+  const own = (r: Schemas['PolicyRevision']) => of.fourEyes && r.author.operatorID === me.operatorID;
+  return (
+    <Card title="Waiting for approval" wide hint={of.fourEyes ? 'Four eyes: an approver or admin other than who pushed a revision makes it live. Going back takes two.' : 'An approver or admin makes a revision live, who pushed it as well: policy_four_eyes is off.'}>
+      <ul class="bars">
+        {waiting.map((r) => (
+          <li key={r.number}>
+            <a href={`/console/policy/${r.number}`}>Revision {r.number}</a> {r.message.split('\n')[0]} <span class="muted">by {r.author.name}, <When at={r.created} relative /></span>
+            {r.number === canary && <Badge tone="warn">canary</Badge>}
+            {own(r) ? <span class="small">You pushed it: somebody else approves it.</span>
+              : may('approver') ? <a class="action main" href={`/console/policy/${r.number}`}>Look at it and approve</a> : <span class="small muted">Your role does not approve.</span>}
+          </li>
+        ))}
+      </ul>
+    </Card>
   );
 }
 

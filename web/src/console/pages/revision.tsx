@@ -18,19 +18,19 @@ export function Revision() {
   const loaded = useLoad(async (signal) => {
     const list = await answer(client.GET('/policy/revisions', { signal }));
     const one = await answer(client.GET('/policy/revisions/{number}', { params: { path: { number: wanted } }, signal }));
-    return { one, live: list.live, all: list.revisions };
+    return { one, live: list.live, all: list.revisions, fourEyes: list.fourEyes };
   }, [wanted], 10_000);
   return (
     <>
       <p class="crumbs"><a href="/console/policy">Policy</a></p>
       <Shown of={loaded} rows={8}>
-        {({ one, live, all }) => <One key={one.number} one={one} live={live} all={all} again={loaded.reload} />}
+        {({ one, live, all, fourEyes }) => <One key={one.number} one={one} live={live} all={all} fourEyes={fourEyes} again={loaded.reload} />}
       </Shown>
     </>
   );
 }
 
-function One({ one, live, all, again }: { one: Revision; live: number | undefined; all: Revision[]; again: () => void }) {
+function One({ one, live, all, fourEyes, again }: { one: Revision; live: number | undefined; all: Revision[]; fourEyes: boolean; again: () => void }) {
   const { may } = useWho();
   return (
     <>
@@ -45,7 +45,7 @@ function One({ one, live, all, again }: { one: Revision; live: number | undefine
           ]} />
           {one.advice?.map((a) => <p key={a} class="note">{a}</p>)}
         </Card>
-        <GoLive one={one} live={live} again={again} />
+        <GoLive one={one} live={live} fourEyes={fourEyes} again={again} />
         {may('author') && <Try one={one} />}
         <Changes one={one} live={live} all={all} />
       </div>
@@ -55,8 +55,9 @@ function One({ one, live, all, again }: { one: Revision; live: number | undefine
 
 // -- live --
 
-function GoLive({ one, live, again }: { one: Revision; live: number | undefined; again: () => void }) {
-  const { may } = useWho();
+function GoLive({ one, live, fourEyes, again }: { one: Revision; live: number | undefined; fourEyes: boolean; again: () => void }) {
+  const { me, may } = useWho();
+  const barred = fourEyes && one.author.operatorID === me.operatorID; // by four eyes
   const { route } = useLocation();
   const [asked, ask] = useState<'' | 'activate' | 'canary' | 'shadow'>('');
   const [why, say] = useState('');
@@ -73,9 +74,10 @@ function GoLive({ one, live, again }: { one: Revision; live: number | undefined;
       <Said done={done} problem={problem} />
       <div class="row">
         <Button onClick={() => ask('shadow')}>Shadow</Button>
-        {may('approver') && <Button onClick={() => ask('canary')}>Canary</Button>}
-        {may('approver') && <Button kind="main" onClick={() => ask('activate')}>Activate</Button>}
+        {may('approver') && !barred && <Button onClick={() => ask('canary')}>Canary</Button>}
+        {may('approver') && !barred && <Button kind="main" onClick={() => ask('activate')}>Activate</Button>}
       </div>
+      {barred && <p class="note">You have pushed it: with four eyes, another approver or admin makes it live.</p>}
       <p class="small muted">A shadow judges beside what is live and decides nothing. A canary judges some users, and ends by itself if it does worse.</p>
       {asked === 'activate' && (
         <Confirm title={`Activate revision ${one.number}`} busy={busy} cancel={() => ask('')} go={() => void act(async () => {

@@ -27,7 +27,7 @@ type policyCheck struct {
 	memory, against string
 	timeout         time.Duration
 	sampled         invariant.Options
-	verbose         bool
+	verbose, try    bool
 	out             command.Output
 }
 
@@ -68,6 +68,7 @@ is an error if --situations was given.`,
 		"`number` of situations to sample; fewer if the time ends, which is an error if this is given; 0 = none",
 	)
 	cmd.Flags().Uint64Var(&c.sampled.Seed, "seed", 1, "`number` that says which situations: the same ones for the same number")
+	cmd.Flags().BoolVar(&c.try, "scenarios", false, "run the scenarios of a bundle that is read from standard input, too")
 	cmd.Flags().BoolVarP(
 		&c.verbose, "verbose", "v", false, "say which facts tell remembered answers apart, and in which cells their values are alike",
 	)
@@ -128,7 +129,11 @@ func (c *policyCheck) checkHere(ctx context.Context, terminal command.Terminal, 
 	if err != nil {
 		return admit.Report{}, fmt.Errorf("read the bundle: %w", err)
 	}
-	return admit.Check(ctx, packed, c.sampled)
+	report, err := admit.Check(ctx, packed, c.sampled)
+	if err == nil && c.try {
+		err = report.Try(ctx, packed)
+	}
+	return report, err
 }
 
 func (c *policyCheck) print(cmd *cobra.Command, report admit.Report) error {
