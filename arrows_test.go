@@ -229,7 +229,7 @@ var arrows = []struct {
 	{"services/decision/internal/course", "core/event core/ident core/service " + decisionRooms("canary engine release")},
 	{"services/decision/internal/record", "core api " + decisionRooms("facts kept metrics outline shadow")},
 	{"services/decision/internal/shadow", "core/ident core/service core/sighting " + decisionRooms("canary course detect engine release")},
-	{"services/decision/internal/metrics", decisionRooms("engine")},
+	{"services/decision/internal/metrics", "core/event " + decisionRooms("engine shadow")},
 	{"services/decision/internal/notices", ""},
 	{"services/decision/internal/signature", "core/plainfile " + decisionRooms("bundlefile")},
 	{"services/decision/internal/signature/signaturetest", decisionRooms("bundlefile signature")},

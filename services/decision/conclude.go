@@ -99,6 +99,9 @@ func (s *Service) finish(ctx context.Context, j *judged, v *service.Verdict) {
 	now := s.deps.Now()
 	took := now.Sub(j.start)
 	s.metrics.Decided(j.action, v.Rule, j.basis.Memoised, took)
+	if v.Arm != nil {
+		s.metrics.DecidedBy(v.Arm.Side, v.Allow, j.failure() != nil)
+	}
 	s.course.Count(j.by, j.start, outcome(j, v, now.Sub(j.asked)))
 	s.record(newRecord(ctx, j, v, took), j, v)
 }
@@ -153,7 +156,12 @@ func outcome(j *judged, v *service.Verdict, took time.Duration) canary.Outcome {
 
 // record hands a record to the recorder, once another revision has judged beside, if one is to.
 func (s *Service) record(r *record.Record, j *judged, v *service.Verdict) {
-	if j.again == nil || j.off() != nil || !s.shadow.Wants(v.Decision) || !s.shadow.Take(s.beside(r, j, v)) {
+	if j.again == nil || j.off() != nil || !s.shadow.Wants(v.Decision) {
+		s.records.Add(r)
+		return
+	}
+	if !s.shadow.Take(s.beside(r, j, v)) {
+		s.metrics.Shadowed(nil)
 		s.records.Add(r)
 	}
 }
@@ -164,6 +172,7 @@ func (s *Service) beside(r *record.Record, j *judged, v *service.Verdict) shadow
 		Asked: j.again, Evidence: j.evidence, Found: j.basis.Found,
 		Done: func(other *shadow.Answer) {
 			r.Shadow = other
+			s.metrics.Shadowed(other)
 			s.records.Add(r)
 		},
 	}

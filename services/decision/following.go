@@ -76,7 +76,10 @@ func (s *Service) want(live *course.Policy) {
 // try takes up what is tried beside what is live. What cannot be is not tried here.
 func (f following) try(ctx context.Context, c release.Change, files release.Files) error {
 	live := f.active.Load()
-	defer func() { f.want(live) }()
+	defer func() {
+		f.want(live)
+		f.metrics.Tries(f.course.Share(), f.shadow.Share())
+	}()
 	var candidate *course.Policy
 	var err error
 	if c.Canary != nil && !f.course.Takes(c.Canary) {
@@ -102,6 +105,8 @@ func (f following) try(ctx context.Context, c release.Change, files release.File
 // watchCanary ends a canary that passes one of its bounds, until ctx ends.
 func (s *Service) watchCanary(ctx context.Context, store *release.Store, instance string) {
 	returned := func(ctx context.Context, tried *course.Policy, c release.Change) {
+		s.metrics.Returned.Inc()
+		s.metrics.Tries(s.course.Share(), s.shadow.Share())
 		s.tell(ctx, audit.Event{
 			Type: audit.PolicyTried, Release: &audit.Release{Number: tried.Number, Policy: *audited(tried)}, Change: c.Number,
 			Step: string(c.Kind), Reason: c.Reason,

@@ -11,10 +11,12 @@ import (
 
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/direct"
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/core/span"
+	"github.com/keyward/keyward/services/decision/internal/shadow"
 	"github.com/keyward/keyward/services/decision/replay"
 )
 
@@ -49,6 +51,8 @@ type logCustom struct {
 	Tag       string            `json:"tag"`
 	Allow     bool              `json:"allow"`
 	Memoised  bool              `json:"memoised,omitempty"`
+	Arm       *event.Arm        `json:"arm,omitempty"`
+	Shadow    *shadow.Answer    `json:"shadow,omitempty"` // what another revision would have answered
 	Files     map[string]string `json:"files,omitempty"`
 	Risk      json.RawMessage   `json:"risk,omitempty"`
 	Enforced  bool              `json:"enforced,omitempty"`
@@ -134,7 +138,7 @@ func (i *Index) logEvent(m *direct.Message) (json.RawMessage, error) {
 		Custom: logCustom{
 			Position: strconv.FormatUint(m.Sequence, 10), Project: string(r.Project), User: string(r.User), RequestID: string(r.RequestID),
 			Process: r.Process, Rule: r.Rule, Tag: string(r.Tag), Allow: r.Allow, Memoised: r.Memoised, Files: r.Files, Risk: r.Risk,
-			Enforced: r.Enforced,
+			Enforced: r.Enforced, Arm: r.Arm, Shadow: r.Shadow,
 		},
 	}
 	if !r.Unanswered() {

@@ -54,7 +54,8 @@ func TestARecordIsReadByOPAsOwnType(t *testing.T) {
 	msg.Data = []byte(`{"schema":2,"id":"dec-7","time":"` + at.Format(time.RFC3339Nano) + `","project":"pro-1","user":"usr-1",` +
 		`"process":"p-1","requestID":"req-1","action":"login",` +
 		`"policyRevision":"r1","policyHash":"h","rule":"L4","tag":"user-positive","allow":true,` +
-		`"durationMicros":7,"memoised":true,"files":{"bad":"0a"},"question":null,"facts":{"user":{"big":9007199254740993}},` +
+		`"durationMicros":7,"memoised":true,"arm":{"side":"canary","change":3},"shadow":{"change":4,"number":9,"same":true},` +
+		`"files":{"bad":"0a"},"question":null,"facts":{"user":{"big":9007199254740993}},` +
 		`"answer":{"rule":"L4","allow":true},"risk":{"verdict":"allow"},"enforced":true}`)
 	if _, err := w.js.PublishMsg(t.Context(), msg); err != nil {
 		t.Fatal(err)
@@ -75,6 +76,8 @@ func TestARecordIsReadByOPAsOwnType(t *testing.T) {
 		Custom: map[string]any{
 			"position": "1", "project": "pro-1", "user": "usr-1", "process": "p-1", "requestID": "req-1", "rule": "L4", "tag": "user-positive",
 			"allow": true, "memoised": true, "files": map[string]any{"bad": "0a"}, "risk": map[string]any{"verdict": "allow"}, "enforced": true,
+			"arm":    map[string]any{"side": "canary", "change": 3.0},
+			"shadow": map[string]any{"change": 4.0, "number": 9.0, "same": true},
 		},
 	}, {
 		Labels: labels, Bundles: bundles, DecisionID: "dec-8", Path: "keyward/append/decision", Input: &empty, Timestamp: at,

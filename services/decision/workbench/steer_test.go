@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/api/rest"
@@ -106,6 +108,23 @@ func TestACanaryJudgesItsShareAndTheEndOfACeremonyIsJudgedAsItsStart(t *testing.
 	}
 }
 
+// metric is what a registry has of a metric with the values of labels, by the labels' names; 0 if it has none.
+func metric(t *testing.T, of prometheus.Gatherer, name, labels string) float64 {
+	t.Helper()
+	for _, family := range must[[]*dto.MetricFamily](t)(of.Gather()) {
+		for _, m := range family.GetMetric() {
+			var values []string
+			for _, label := range m.GetLabel() {
+				values = append(values, label.GetValue())
+			}
+			if family.GetName() == name && strings.Join(values, " ") == labels {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
 // side is on which side a user is judged; empty = there is no canary.
 func side(t testing.TB, svc *decision.Service, user string) event.Side {
 	t.Helper()
@@ -141,7 +160,12 @@ func TestACanaryThatErrsIsReturnedFromWithinASecondAndCostsNobodyAnAnswer(t *tes
 	b.push(t, ada, revised(t, "r1", nil))
 	b.push(t, ada, errs(t, "r2"))
 	b.live(t, ada, 1)
-	running := []*decision.Service{b.instance(t, func(_ *decision.Config, d *decision.Deps) { d.Audit = &told }), b.instance(t, nil)}
+	var registries []prometheus.Gatherer
+	watched := func(_ *decision.Config, d *decision.Deps) {
+		d.Audit = &told
+		registries = append(registries, d.Registry.(prometheus.Gatherer))
+	}
+	running := []*decision.Service{b.instance(t, watched), b.instance(t, watched)}
 	share := 1.0
 	must[operator.PolicyChange](t)(b.canary(t.Context(), ada, operator.PolicyCanaryReq{
 		Step: operator.PolicyCanaryReqStepBegin, Revision: new(int32(2)), Share: &share,
@@ -160,6 +184,16 @@ func TestACanaryThatErrsIsReturnedFromWithinASecondAndCostsNobodyAnAnswer(t *tes
 	}
 	for _, svc := range running {
 		eventually(t, "the canary is over", func() bool { return side(t, svc, "usr-1") == "" })
+	}
+	returned := 0.0
+	for _, r := range registries {
+		returned += metric(t, r, "keyward_canary_returns_total", "")
+	}
+	first := registries[0] // that was asked
+	decided := func(labels string) float64 { return metric(t, first, "keyward_canary_decisions_total", labels) }
+	if decided("allowed canary")+decided("denied canary") < 2 || decided("allowed base")+decided("denied base") < 1 || returned != 1 ||
+		metric(t, first, "keyward_policy_tried_share", "canary") != 0 {
+		t.Errorf("metrics tell of %g returns, and of the first instance otherwise than it was", returned)
 	}
 	t.Logf("from the first error until no instance judges by the canary: %s", time.Since(began).Round(time.Millisecond))
 	changes := must[operator.PolicyChangeList](t)(
@@ -291,7 +325,8 @@ func TestAShadowSaysWhereItWouldAnswerOtherwiseAndDecidesNothing(t *testing.T) {
 	b.push(t, ada, rowed(t, "r1"))
 	b.push(t, ada, rowed(t, "r2")) // other rows of mediations, and of nothing else
 	b.live(t, ada, 1)
-	svc := b.instance(t, nil)
+	registry := prometheus.NewRegistry()
+	svc := b.instance(t, func(_ *decision.Config, d *decision.Deps) { d.Registry = registry })
 	must[operator.PolicyChange](t)(b.shadow(t.Context(), ada, operator.PolicyShadowReq{Step: "begin", Revision: new(int32(2))}))
 	eventually(t, "the shadow judges", func() bool {
 		_, _ = svc.Login(t.Context(), login("usr-1"))
@@ -314,6 +349,11 @@ func TestAShadowSaysWhereItWouldAnswerOtherwiseAndDecidesNothing(t *testing.T) {
 	if d.Action != "mediation" || !strings.HasSuffix(d.Live.Row, "-r1") || !strings.HasSuffix(d.Shadow.Row, "-r2") || len(d.Examples) != 5 ||
 		seen.Same != seen.Compared-mediations || seen.Failed != 0 || seen.Skipped != 0 {
 		t.Errorf("%+v", seen)
+	}
+	if different, same := metric(t, registry, "keyward_shadow_decisions_total", "different"),
+		metric(t, registry, "keyward_shadow_decisions_total", "same"); different != mediations || same < float64(seen.Same) ||
+		metric(t, registry, "keyward_policy_tried_share", "shadow") != 1 {
+		t.Errorf("metrics tell of %g that are different and %g that are the same", different, same)
 	}
 	record := b.record(t, d.Examples[0])
 	if s := record.Shadow; s == nil || s.Same || s.Number != 2 || s.Other.Rule != d.Shadow.Row || record.Rule != d.Live.Row {

@@ -71,7 +71,8 @@ func TestAPolicyGoesFromADirectoryToEveryInstanceAndBack(t *testing.T) {
 	shows(ask("push", dir, "-m", "As it is"), `Pushed revision 1: content [0-9a-f]{12}, [1-9]\d* tests passed`)
 	shows(ask("push", dir, "-m", "Once more"), `These files are revision 1 already, of local\.`)
 	shows(ask("activate", "1", "--reason", "To begin with", "--wait"),
-		`Revision 1 is live: change 1, by local\.`, `Every instance that follows the store answers by revision 1: \w+ on `)
+		`Revision 1 is live: change 1, by local\.`,
+		`Every instance that follows the store has taken up change 1, by which revision 1 is live: \w+ on `)
 
 	number := regexp.MustCompile(`"doubtSeconds": ?(\d+)`)
 	raw, err := os.ReadFile(filepath.Join(dir, "data.json"))

@@ -266,6 +266,14 @@ func (c *Course) Canary() *Policy {
 	return nil
 }
 
+// Share returns the share of users that what is tried judges; 0 if nothing is.
+func (c *Course) Share() float64 {
+	if now := c.current.Load(); now != nil && now.canary != nil {
+		return float64(now.canary.Division.Share) / canary.Whole
+	}
+	return 0
+}
+
 // Is returns the number of the revision; 0 if it is none of the store, or there is no policy.
 func (p *Policy) Is() int {
 	if p == nil {

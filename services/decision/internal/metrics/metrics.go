@@ -9,7 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/services/decision/internal/engine"
+	"github.com/keyward/keyward/services/decision/internal/shadow"
 )
 
 // maxRules bounds the values of the label rule. Rows are named by the policy, and a policy can be wrong.
@@ -31,6 +33,10 @@ type Metrics struct {
 	ReloadFailures prometheus.Counter
 	Lost           prometheus.Counter
 	revision       *prometheus.GaugeVec
+	arms           *prometheus.CounterVec // by side and what became of it
+	shares         *prometheus.GaugeVec   // of what is tried
+	Returned       prometheus.Counter
+	shadowed       *prometheus.CounterVec
 
 	mu    sync.RWMutex
 	rules map[[2]string]prometheus.Counter // by action and rule
@@ -88,8 +94,55 @@ func New(registry prometheus.Registerer, memoSize func() float64) *Metrics {
 		revision: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "keyward_policy_info", Help: "1 for the policy revision that answers.",
 		}, []string{"revision"}),
+		arms: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_canary_decisions_total",
+			Help: "Decisions while a canary was under way, by side, base or canary, and outcome: allowed, denied, or default if the policy failed.",
+		}, []string{"side", "outcome"}),
+		shares: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "keyward_policy_tried_share",
+			Help: "Which share of users a canary judges, and of which share of decisions a shadow is asked; 0 = there is none.",
+		}, []string{"by"}),
+		Returned: factory.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_canary_returns_total", Help: "Canaries that this instance has ended because they passed a bound; healthy is 0.",
+		}),
+		shadowed: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_shadow_decisions_total",
+			Help: "Decisions that a shadow was to judge, by what it answered: same, different or failed; skipped if too many waited.",
+		}, []string{"answer"}),
 		rules: map[[2]string]prometheus.Counter{},
 	}
+}
+
+// Tries tells which share of users a canary judges, and of which share of decisions a shadow is asked; 0 = there is none.
+func (m *Metrics) Tries(canary, shadow float64) {
+	m.shares.WithLabelValues("canary").Set(canary)
+	m.shares.WithLabelValues("shadow").Set(shadow)
+}
+
+// DecidedBy counts a decision of a side of a canary.
+func (m *Metrics) DecidedBy(side event.Side, allow, failed bool) {
+	outcome := "denied"
+	switch {
+	case failed:
+		outcome = "default"
+	case allow:
+		outcome = "allowed"
+	}
+	m.arms.WithLabelValues(string(side), outcome).Inc()
+}
+
+// Shadowed counts what a shadow answered; nil if it was not asked.
+func (m *Metrics) Shadowed(other *shadow.Answer) {
+	answer := "different"
+	switch {
+	case other == nil:
+		answer = "skipped"
+	case other.Failed != "":
+		answer = "failed"
+	case other.Same:
+		answer = "same"
+	}
+	m.shadowed.WithLabelValues(answer).Inc()
 }
 
 // Activated tells which policy answers and, by action, which values of the facts its rules read.

@@ -128,6 +128,14 @@ func (s *Shadow) Policy() *course.Policy {
 // On reports whether a revision judges beside what is live.
 func (s *Shadow) On() bool { return s.state.Load() != nil }
 
+// Share returns the share of decisions that are judged again; 0 if none is.
+func (s *Shadow) Share() float64 {
+	if now := s.state.Load(); now != nil {
+		return float64(now.Share) / canary.Whole
+	}
+	return 0
+}
+
 // Wants reports whether a decision is one of those that are judged again.
 func (s *Shadow) Wants(id ident.DecisionID) bool {
 	now := s.state.Load()

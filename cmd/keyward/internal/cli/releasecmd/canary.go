@@ -1,6 +1,7 @@
 package releasecmd
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ API tells what each means.`,
 			if err != nil {
 				return err
 			}
-			return t.steer(cmd, terminal, asked, beganCanary)
+			return t.steer(cmd, terminal, canaryStep(asked), beganCanary)
 		},
 	}
 	cmd.Flags().StringVar(&t.share, "share", "", "share of users, for example 5%")
@@ -152,7 +153,8 @@ func newCanaryRaise(terminal command.Terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.steer(cmd, terminal, operator.PolicyCanaryReq{Step: operator.PolicyCanaryReqStepRaise, Share: share}, beganCanary)
+			asked := operator.PolicyCanaryReq{Step: operator.PolicyCanaryReqStepRaise, Share: share}
+			return t.steer(cmd, terminal, canaryStep(asked), beganCanary)
 		},
 	}
 	t.flags(cmd)
@@ -164,7 +166,7 @@ func newCanaryStep(terminal command.Terminal, step operator.PolicyCanaryReqStep,
 	cmd := &cobra.Command{
 		Use: string(step), Short: short, Long: long, Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.steer(cmd, terminal, operator.PolicyCanaryReq{Step: step}, func(c operator.PolicyChange) string {
+			return t.steer(cmd, terminal, canaryStep(operator.PolicyCanaryReq{Step: step}), func(c operator.PolicyChange) string {
 				if finished == "" {
 					return becameLive(c)
 				}
@@ -176,10 +178,18 @@ func newCanaryStep(terminal command.Terminal, step operator.PolicyCanaryReqStep,
 	return cmd
 }
 
+// step asks for a step with what is tried, for a reason; nil = none was given.
+type step = func(ctx context.Context, api api, reason *string) (operator.PolicyChange, error)
+
+func canaryStep(asked operator.PolicyCanaryReq) step {
+	return func(ctx context.Context, api api, reason *string) (operator.PolicyChange, error) {
+		asked.Reason = reason
+		return api.SteerCanary(ctx, asked)
+	}
+}
+
 // steer takes a step, tells of it, and waits for it if it was told to.
-func (t *trial) steer(
-	cmd *cobra.Command, terminal command.Terminal, asked operator.PolicyCanaryReq, told func(operator.PolicyChange) string,
-) error {
+func (t *trial) steer(cmd *cobra.Command, terminal command.Terminal, take step, told func(operator.PolicyChange) string) error {
 	if err := t.check(); err != nil {
 		return err
 	}
@@ -187,23 +197,18 @@ func (t *trial) steer(
 	if err != nil {
 		return err
 	}
+	var reason *string
 	if t.reason != "" {
-		asked.Reason = &t.reason
+		reason = &t.reason
 	}
-	made, err := api.SteerCanary(cmd.Context(), asked)
+	made, err := take(cmd.Context(), api, reason)
 	if err != nil {
 		return err
 	}
-	return t.tell(cmd, api, made, told(made))
-}
-
-// tell says what was made, and waits for it if it was told to.
-func (t *trial) tell(cmd *cobra.Command, api api, made operator.PolicyChange, text string) error {
-	var err error
 	if t.out.JSON() {
 		err = command.WriteJSON(cmd, made)
 	} else {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), told(made))
 	}
 	if err != nil {
 		return err

@@ -172,16 +172,28 @@ func (c *change) await(cmd *cobra.Command, api api, made operator.PolicyChange) 
 		}
 		switch {
 		case len(last.refused) > 0:
-			return fmt.Errorf("revision %d is live, and refused:\n%s", made.Revision, strings.Join(last.refused, "\n"))
+			return fmt.Errorf("change %d is made, %s, and refused:\n%s", made.Number, whatIs(made), strings.Join(last.refused, "\n"))
 		case last.done():
 			return last.tell(cmd, made)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("revision %d is live, and %s", made.Revision, last.missing())
+			return fmt.Errorf("change %d is made, %s, and %s", made.Number, whatIs(made), last.missing())
 		case <-tick.C:
 		}
 	}
+}
+
+// whatIs says what a change leaves: which revision is live, and what is tried beside it.
+func whatIs(made operator.PolicyChange) string {
+	text := fmt.Sprintf("by which revision %d is live", made.Revision)
+	if c := made.Canary; c != nil {
+		text += fmt.Sprintf(", revision %d judges %s of users", c.Revision, percent(c.Share))
+	}
+	if s := made.Shadow; s != nil {
+		text += fmt.Sprintf(", revision %d judges %s of decisions beside it", s.Revision, percent(s.Share))
+	}
+	return text
 }
 
 // standing is how far instances are with a change, each by its name.
@@ -224,7 +236,7 @@ func (s standing) missing() string {
 func (s standing) tell(cmd *cobra.Command, made operator.PolicyChange) error {
 	out := cmd.ErrOrStderr() // what was asked for is on the other
 	_, err := fmt.Fprintf(
-		out, "Every instance that follows the store answers by revision %d: %s.\n", made.Revision, strings.Join(s.answers, ", "),
+		out, "Every instance that follows the store has taken up change %d, %s: %s.\n", made.Number, whatIs(made), strings.Join(s.answers, ", "),
 	)
 	if err == nil && len(s.others) > 0 {
 		_, err = fmt.Fprintf(

@@ -1,6 +1,7 @@
 package releasecmd
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -39,7 +40,7 @@ func newShadowBegin(terminal command.Terminal) *cobra.Command {
 			if asked.Share, err = parseShare(t.share); err != nil {
 				return err
 			}
-			return t.steerShadow(cmd, terminal, asked, func(c operator.PolicyChange) string {
+			return t.steer(cmd, terminal, shadowStep(asked), func(c operator.PolicyChange) string {
 				return fmt.Sprintf("Revision %d judges %s of decisions beside revision %d: change %d, by %s.",
 					number, percent(*asked.Share), c.Revision, c.Number, by(c.By))
 			})
@@ -56,7 +57,7 @@ func newShadowEnd(terminal command.Terminal) *cobra.Command {
 		Use: "end", Short: "End the shadow", Long: "Ends the shadow. What it has seen can be looked at no more.", Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asked := operator.PolicyShadowReq{Step: operator.PolicyShadowReqStepEnd}
-			return t.steerShadow(cmd, terminal, asked, func(c operator.PolicyChange) string {
+			return t.steer(cmd, terminal, shadowStep(asked), func(c operator.PolicyChange) string {
 				return fmt.Sprintf("The shadow is over: change %d, by %s.", c.Number, by(c.By))
 			})
 		},
@@ -65,24 +66,11 @@ func newShadowEnd(terminal command.Terminal) *cobra.Command {
 	return cmd
 }
 
-func (t *trial) steerShadow(
-	cmd *cobra.Command, terminal command.Terminal, asked operator.PolicyShadowReq, told func(operator.PolicyChange) string,
-) error {
-	if err := t.check(); err != nil {
-		return err
+func shadowStep(asked operator.PolicyShadowReq) step {
+	return func(ctx context.Context, api api, reason *string) (operator.PolicyChange, error) {
+		asked.Reason = reason
+		return api.SteerShadow(ctx, asked)
 	}
-	api, err := connect(cmd, terminal)
-	if err != nil {
-		return err
-	}
-	if t.reason != "" {
-		asked.Reason = &t.reason
-	}
-	made, err := api.SteerShadow(cmd.Context(), asked)
-	if err != nil {
-		return err
-	}
-	return t.tell(cmd, api, made, told(made))
 }
 
 func newShadowShow(terminal command.Terminal) *cobra.Command {
