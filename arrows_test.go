@@ -93,6 +93,7 @@ var arrows = []struct {
 	{"services/ceremony/processes", room("environments")},
 	{"services/ceremony/directory", room("")},
 	{"services/ceremony/desk", room("")},
+	{"services/ceremony/operators", "core " + stored("challenge relyingparty")},
 	{"services/ceremony/labelling", room("")},
 	{"services/ceremony/evaluation", room("stepups environments")},
 	{"services/ceremony/challenges", room("passkeys/reply")},

@@ -272,6 +272,7 @@ func changeEverything(t *testing.T, st *stack, bundle string) {
 			EventID: ident.NewEventID(), UntilMs: 1, Reason: "a stolen phone",
 		},
 		audit.Event{Type: audit.OperatorSignedIn, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID(), Name: "Ada", Role: "author"}},
+		ofPasskey(audit.OperatorPasskeyAdded), ofPasskey(audit.OperatorPasskeyRemoved), ofPasskey(audit.OperatorPasskeyCopied),
 		audit.Event{Type: audit.OperatorCreated, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID(), Name: "Ada", Role: "author"}},
 		audit.Event{Type: audit.OperatorRevoked, Operator: &audit.OperatorAccount{ID: ident.NewOperatorID()}},
 		audit.Event{Type: audit.SigningKeyRemoved, Project: made.ID, SigningKey: ident.NewKeyID()},
@@ -307,4 +308,10 @@ func declareLabel(t *testing.T, bundle, label string) {
 	if err := os.WriteFile(path, declared, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ofPasskey is a security event about a passkey of an operator.
+func ofPasskey(kind audit.Type) audit.Event {
+	of := audit.OperatorAccount{ID: ident.NewOperatorID(), Name: "Ada", Role: "author"}
+	return audit.Event{Type: kind, Operator: &of, Credential: ident.NewCredentialID()}
 }

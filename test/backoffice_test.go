@@ -122,6 +122,7 @@ func TestAnOperatorLooksAfterProjectsAndUsers(t *testing.T) {
 			root := st.admin(t)
 			t.Run("projects and keys", func(t *testing.T) { keysByOperator(t, st, root) })
 			t.Run("users", func(t *testing.T) { usersByOperator(t, st, root) })
+			t.Run("passkeys of operators", func(t *testing.T) { passkeysByOperator(t, st, root) })
 			t.Run("operators", func(t *testing.T) { operatorsByOperator(t, st, root) })
 			if st.nats != nil && len(st.nats.refusals.all()) > 0 {
 				t.Errorf("NATS has refused %v", st.nats.refusals.all())

@@ -1405,6 +1405,12 @@ type OperatorAccount struct {
 	Name       string     `json:"name"`
 	OperatorID string     `json:"operatorID"`
 
+	// Outside An identity provider knows them, and they have no token; what is kept is for the sake of their passkeys.
+	Outside *bool `json:"outside,omitempty"`
+
+	// Passkeys How many there are.
+	Passkeys int32 `json:"passkeys"`
+
 	// Projects The only projects that the operator sees; absent if all are.
 	Projects *[]string    `json:"projects,omitempty"`
 	Role     OperatorRole `json:"role"`
@@ -1504,6 +1510,35 @@ type OperatorListList struct {
 	Lists []OperatorList `json:"lists"`
 }
 
+// OperatorPasskey defines model for OperatorPasskey.
+type OperatorPasskey struct {
+	// Copied Its signature counter went back, as that of a copy does: it signs nobody in any more.
+	Copied       bool      `json:"copied"`
+	Created      time.Time `json:"created"`
+	CredentialID string    `json:"credentialID"`
+
+	// LastUsed Absent if it was never used.
+	LastUsed *time.Time `json:"lastUsed,omitempty"`
+	Name     string     `json:"name"`
+
+	// Synced Whether it is on more than one device.
+	Synced bool `json:"synced"`
+}
+
+// OperatorPasskeyList defines model for OperatorPasskeyList.
+type OperatorPasskeyList struct {
+	Passkeys []OperatorPasskey `json:"passkeys"`
+}
+
+// OperatorPasskeyReq defines model for OperatorPasskeyReq.
+type OperatorPasskeyReq struct {
+	// Answer JSON of the PublicKeyCredential that create() resolved to.
+	Answer string `json:"answer"`
+
+	// Name By which to know it again.
+	Name string `json:"name"`
+}
+
 // OperatorRole defines model for OperatorRole.
 type OperatorRole string
 
@@ -1539,6 +1574,15 @@ type Paging struct {
 	TotalPages int32 `json:"totalPages"`
 }
 
+// PasskeyOptions defines model for PasskeyOptions.
+type PasskeyOptions struct {
+	// Expires Until when the answer is taken.
+	Expires time.Time `json:"expires"`
+
+	// Options JSON of `{"publicKey":{...}}`.
+	Options string `json:"options"`
+}
+
 // PasskeyReach defines model for PasskeyReach.
 type PasskeyReach struct {
 	// Availability As facts name it: likely, uncertain, remote, security-key or none.
@@ -1550,6 +1594,12 @@ type PasskeyReach struct {
 
 	// Why Why it can be used or cannot.
 	Why string `json:"why"`
+}
+
+// PasskeySignInReq defines model for PasskeySignInReq.
+type PasskeySignInReq struct {
+	// Answer JSON of the PublicKeyCredential that get() resolved to.
+	Answer string `json:"answer"`
 }
 
 // PolicyActor The operator who did it, by the name that the operator had then.
@@ -2222,6 +2272,9 @@ type ScenarioDraft struct {
 type SignIn struct {
 	// Oidc Whether by an identity provider too: GET /session/oidc.
 	Oidc bool `json:"oidc"`
+
+	// Passkey Whether with a passkey too, by who has added one: POST /session/passkey/options.
+	Passkey bool `json:"passkey"`
 }
 
 // Switch defines model for Switch.
@@ -2833,6 +2886,9 @@ type ChangeOperatorListJSONRequestBody = OperatorListChangeReq
 // CreateOperatorJSONRequestBody defines body for CreateOperator for application/json ContentType.
 type CreateOperatorJSONRequestBody = OperatorCreateReq
 
+// AddOwnPasskeyJSONRequestBody defines body for AddOwnPasskey for application/json ContentType.
+type AddOwnPasskeyJSONRequestBody = OperatorPasskeyReq
+
 // SteerPolicyCanaryJSONRequestBody defines body for SteerPolicyCanary for application/json ContentType.
 type SteerPolicyCanaryJSONRequestBody = PolicyCanaryReq
 
@@ -2871,6 +2927,9 @@ type SetUserStatusJSONRequestBody = UserStatusReq
 
 // ReplayProjectWebhookDeadLettersJSONRequestBody defines body for ReplayProjectWebhookDeadLetters for application/json ContentType.
 type ReplayProjectWebhookDeadLettersJSONRequestBody = WebhookReplayReq
+
+// FinishPasskeySignInJSONRequestBody defines body for FinishPasskeySignIn for application/json ContentType.
+type FinishPasskeySignInJSONRequestBody = PasskeySignInReq
 
 // TurnSwitchJSONRequestBody defines body for TurnSwitch for application/json ContentType.
 type TurnSwitchJSONRequestBody = SwitchReq

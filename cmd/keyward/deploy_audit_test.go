@@ -24,6 +24,9 @@ func reports() map[string][]audit.Event {
 			{Type: audit.OperatorCreated, Operator: &audit.OperatorAccount{ID: "opr-1"}},
 			{Type: audit.OperatorRevoked, Operator: &audit.OperatorAccount{ID: "opr-1"}},
 			{Type: audit.OperatorSignedIn, Operator: &audit.OperatorAccount{ID: "opr-1"}},
+			{Type: audit.OperatorPasskeyAdded, Operator: &audit.OperatorAccount{ID: "opr-1"}, Credential: "cre-1"},
+			{Type: audit.OperatorPasskeyRemoved, Operator: &audit.OperatorAccount{ID: "opr-1"}, Credential: "cre-1"},
+			{Type: audit.OperatorPasskeyCopied, Operator: &audit.OperatorAccount{ID: "opr-1"}, Credential: "cre-1"},
 		},
 		settings.Ceremony: {
 			{Type: audit.ProjectUpdated, Project: "pro-1", Changed: []string{"name"}}, {Type: audit.CodesGuessed, Project: "pro-1"},

@@ -88,13 +88,38 @@ func issuers(kind Type, of ident.ProjectID, in, notIn []project.Issuer) []Event 
 func OperatorChanges(before, after *operator.Operator) []Event {
 	switch {
 	case before == nil && after != nil && after.Session != nil:
-		return []Event{{Type: OperatorSignedIn, Operator: &OperatorAccount{ID: after.Session.Of, Name: after.Name, Role: string(after.Role)}}}
+		return []Event{{
+			Type: OperatorSignedIn, Operator: &OperatorAccount{ID: after.Session.Of, Name: after.Name, Role: string(after.Role)},
+			Credential: after.Session.Passkey,
+		}}
 	case before == nil && after != nil:
 		return []Event{{Type: OperatorCreated, Operator: shownOperator(after)}}
 	case before != nil && after == nil:
 		return []Event{{Type: OperatorRevoked, Operator: shownOperator(before)}}
+	case before == nil:
+		return nil
 	}
-	return nil
+	return slices.Concat(
+		passkeys(OperatorPasskeyAdded, after, after.Passkeys, before.Passkeys),
+		passkeys(OperatorPasskeyRemoved, after, before.Passkeys, after.Passkeys),
+		passkeys(OperatorPasskeyCopied, after, copied(after.Passkeys), copied(before.Passkeys)),
+	)
+}
+
+// passkeys tells of the passkeys that are in one list and not in the other.
+func passkeys(kind Type, of *operator.Operator, in, notIn []operator.Passkey) []Event {
+	var told []Event
+	for _, p := range in {
+		if !slices.ContainsFunc(notIn, func(other operator.Passkey) bool { return other.ID == p.ID }) {
+			told = append(told, Event{Type: kind, Operator: shownOperator(of), Credential: p.ID})
+		}
+	}
+	return told
+}
+
+// copied are those whose counter went back.
+func copied(all []operator.Passkey) []operator.Passkey {
+	return slices.DeleteFunc(slices.Clone(all), func(p operator.Passkey) bool { return p.CopiedMs == 0 })
 }
 
 func shownOperator(o *operator.Operator) *OperatorAccount {

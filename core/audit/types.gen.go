@@ -48,6 +48,12 @@ const (
 	OperatorRevoked Type = "operator-revoked"
 	// OperatorSignedIn: An operator began a session of the console.
 	OperatorSignedIn Type = "operator-signed-in"
+	// OperatorPasskeyAdded: An operator added a passkey, which signs them in to the console.
+	OperatorPasskeyAdded Type = "operator-passkey-added"
+	// OperatorPasskeyRemoved: A passkey of an operator was removed: it signs nobody in any more, and the sessions that it began are over.
+	OperatorPasskeyRemoved Type = "operator-passkey-removed"
+	// OperatorPasskeyCopied: The signature counter of a passkey of an operator went back, as that of a copy does: it signs nobody in any more.
+	OperatorPasskeyCopied Type = "operator-passkey-copied"
 	// OperatorActed: An operator did something to a user, or had dead letters of a webhook endpoint delivered again.
 	OperatorActed Type = "operator-acted"
 	// PolicyReplaced: Another policy answers in a process. Each process of the decision service tells of it, also when it starts: then there is none before.
@@ -95,6 +101,9 @@ func Types() []Type {
 		OperatorCreated,
 		OperatorRevoked,
 		OperatorSignedIn,
+		OperatorPasskeyAdded,
+		OperatorPasskeyRemoved,
+		OperatorPasskeyCopied,
 		OperatorActed,
 		PolicyReplaced,
 		PolicyRefused,

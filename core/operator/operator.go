@@ -51,6 +51,7 @@ const (
 	schemaUnlimited = 1
 	schemaLimited   = 2
 	schemaSession   = 3
+	schemaMember    = 4 // an identity provider knows them, and no token is theirs
 )
 
 // maxName bounds names, in characters.
@@ -67,7 +68,11 @@ type Operator struct {
 	CreatedMs int64              `json:"createdMs"`
 	ExpiresMs int64              `json:"expiresMs,omitempty"` // 0 = never
 	CreatedBy string             `json:"createdBy"`           // the command, or the ID of an operator
-	Outside   bool               `json:"-"`                   // an identity provider knows the operator, and nothing is stored
+	Outside   bool               `json:"-"`                   // an identity provider knows the operator, who has no token
+	Member    *Member            `json:"member,omitempty"`    // what the provider said; nil = they are no member, or nobody remembers
+	Passkeys  []Passkey          `json:"passkeys,omitempty"`  // that sign in to the console
+	Spent     []Spent            `json:"spent,omitempty"`     // challenges that were answered a moment ago
+	With      ident.CredentialID `json:"-"`                   // the passkey that a sign-in is by; empty = another way
 	Session   *Session           `json:"session,omitempty"`   // whose session it is; nil = it is an operator, and no session
 }
 
@@ -145,14 +150,24 @@ func decode(raw []byte, into *Operator) error {
 		return err
 	}
 	switch {
-	case into.Schema < 1 || into.Schema > schemaSession:
-		return fmt.Errorf("an operator of version %d cannot be read by this one, which knows those up to %d", into.Schema, schemaSession)
+	case into.Schema < 1 || into.Schema > schemaMember:
+		return fmt.Errorf("an operator of version %d cannot be read by this one, which knows those up to %d", into.Schema, schemaMember)
 	case (into.Schema == schemaSession) != (into.Session != nil):
 		return errors.New("a session is of somebody, and nothing else is")
+	case (into.Schema == schemaMember) != (into.Session == nil && into.Member != nil):
+		return errors.New("somebody whom an identity provider knows is stored as that, and nobody else is")
 	case into.Schema == schemaLimited && !into.Limited():
 		return errors.New("an operator who is limited to some projects has none")
 	case !into.Role.Known():
 		return fmt.Errorf("there is no role %q", into.Role)
 	}
+	into.Outside = into.Schema == schemaMember
 	return nil
+}
+
+// nameable reports whether a text is a name: of so many printable characters, and not of spaces alone.
+func nameable(text string, most int) bool {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	return strings.TrimSpace(text) != "" && utf8.RuneCountInString(text) <= most && utf8.ValidString(text) &&
+		!strings.ContainsFunc(text, unprintable)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/origin"
@@ -14,10 +15,11 @@ import (
 type Provider struct {
 	Issuer       string // its URL, as tokens have it
 	ClientID     string
-	ClientSecret secret.Text // empty = a public client
-	GroupsClaim  string      // holds the groups of a user
-	Groups       []string    // what each makes of its members: see ReadGroup. The first that somebody is in counts
-	Home         string      // URL of this installation, to which the provider sends browsers back
+	ClientSecret secret.Text   // empty = a public client
+	GroupsClaim  string        // holds the groups of a user
+	Groups       []string      // what each makes of its members: see ReadGroup. The first that somebody is in counts
+	Passkeys     time.Duration // how long those of members work after the provider last said who they are
+	Home         string        // URL of this installation, to which the provider sends browsers back
 }
 
 // CallbackPath is where browsers come back from the provider.
@@ -40,6 +42,10 @@ func (p Provider) Validate() error {
 	}
 	if len(p.Groups) == 0 {
 		errs = append(errs, errors.New("operator_oidc_groups: names no group, so that nobody could sign in"))
+	}
+	const longest = 720 * time.Hour
+	if p.Passkeys < 0 || p.Passkeys > longest {
+		errs = append(errs, fmt.Errorf("operator_oidc_passkeys: must be between 0s and %s", longest))
 	}
 	for _, text := range p.Groups {
 		if _, err := ReadGroup(text); err != nil {

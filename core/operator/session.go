@@ -19,6 +19,8 @@ type Session struct {
 	Of ident.OperatorID `json:"of"`
 	// Outside is of whom an identity provider knows: what they may do is what they might when they signed in
 	Outside bool `json:"outside,omitempty"`
+	// Passkey is what it was begun with, and ends with; empty = another way
+	Passkey ident.CredentialID `json:"passkey,omitempty"`
 }
 
 // ErrSessionOver is of a session that has ended, or never was.
@@ -34,7 +36,7 @@ func (s *Store) Open(ctx context.Context, of Operator, lifetime time.Duration, n
 	opened := Operator{
 		Schema: schemaSession, ID: token.ID, Name: of.Name, Role: of.Role, Projects: of.Projects, Hash: project.HashSecret(token.Secret),
 		CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(lifetime).UnixMilli(), CreatedBy: string(of.ID),
-		Session: &Session{Of: of.ID, Outside: of.Outside},
+		Session: &Session{Of: of.ID, Outside: of.Outside, Passkey: of.With}, Member: of.Member,
 	}
 	if of.ExpiresMs != 0 {
 		opened.ExpiresMs = min(opened.ExpiresMs, of.ExpiresMs)
@@ -88,18 +90,22 @@ func (s *Store) Resume(ctx context.Context, text string, now time.Time) (Operato
 	case err != nil:
 		return Operator{}, err
 	}
-	if opened.Session.Outside {
-		return Operator{
-			ID: opened.Session.Of, Name: opened.Name, Role: opened.Role, Projects: opened.Projects, ExpiresMs: opened.ExpiresMs,
-			Outside: true,
-		}, nil
+	session := opened.Session
+	outside := Operator{
+		ID: session.Of, Name: opened.Name, Role: opened.Role, Projects: opened.Projects, ExpiresMs: opened.ExpiresMs,
+		Outside: true, Member: opened.Member,
 	}
-	of, err := s.Find(ctx, opened.Session.Of)
+	if session.Outside && session.Passkey == "" {
+		return outside, nil
+	}
+	of, err := s.Find(ctx, session.Of)
 	switch {
-	case errors.Is(err, ErrUnknown), err == nil && of.Expired(now):
+	case errors.Is(err, ErrUnknown), err == nil && (of.Expired(now) || session.Passkey != "" && !of.has(session.Passkey)):
 		return Operator{}, ErrSessionOver
 	case err != nil:
 		return Operator{}, err
+	case session.Outside:
+		return outside, nil
 	}
 	of.ExpiresMs = opened.ExpiresMs
 	return of, nil

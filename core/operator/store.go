@@ -37,6 +37,7 @@ type Audit interface {
 // Store keeps operators in the bucket "operators". Look-ups are answered from memory; what is not there yet is read.
 type Store struct {
 	operators kv.Bucket[Operator]
+	secrets   kv.Bucket[signInSecret]
 	log       *slog.Logger
 	audit     Audit // nil = nobody is told
 	decoy     project.SecretHash
@@ -53,7 +54,8 @@ type snapshot struct {
 func NewStore(ctx context.Context, bucket jetstream.KeyValue, log *slog.Logger) (*Store, error) {
 	s := &Store{
 		operators: kv.Bucket[Operator]{KV: bucket, Name: "operator", Missing: ErrUnknown, Decode: decode}, log: log,
-		decoy: project.HashSecret(newToken("").Secret),
+		secrets: kv.Bucket[signInSecret]{KV: bucket, Name: "sign-in secret", Decode: decodeSignInSecret},
+		decoy:   project.HashSecret(newToken("").Secret),
 	}
 	s.snapshot.Store(&snapshot{})
 	if err := s.operators.Load(ctx, s.apply); err != nil {
@@ -82,6 +84,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) apply(e kv.Entry[Operator], err error) {
 	id := ident.OperatorID(e.Key)
 	switch {
+	case e.Key == signInSecretKey:
 	case err != nil:
 		s.log.Error("a stored operator cannot be read, and is nobody", "operator", id, "error", err)
 		s.replace(id, nil, e.Revision)
@@ -145,7 +148,7 @@ func (s *Store) Authenticate(ctx context.Context, text string, now time.Time) (O
 	switch {
 	case err != nil:
 		return Operator{}, err
-	case o.Session != nil: // it is resumed by its cookie, with what guards that
+	case o.Session != nil, o.Member != nil: // the one is resumed by its cookie, with what guards that; the other has no token
 		return Operator{}, ErrWrong
 	case o.Expired(now):
 		return Operator{}, ErrExpired

@@ -43,7 +43,7 @@ func (g *Gateway) fail(c *fiber.Ctx, x *exchange.Exchange, err error) {
 	switch {
 	case f.Status == http.StatusUnauthorized:
 		// At Basic a browser asks its user for a password, in the middle of a page that knows what to do without one.
-		if x.Visit == nil && (x.Op == nil || x.Op.Role == "") {
+		if x.Visit == nil && (x.Op == nil || x.Op.Role == "" && !x.Op.Public) {
 			c.Set(fiber.HeaderWWWAuthenticate, challengeBasic)
 		}
 		c.Response().Header.Add(fiber.HeaderWWWAuthenticate, challengeBearer)

@@ -171,7 +171,7 @@ func serve(t testing.TB, s setup) *server {
 			Studies:   servicetest.Studies{Recording: srv.services},
 			Desk:      servicetest.Desk{Recording: srv.services},
 			Timelines: servicetest.Timelines{Recording: srv.services},
-			Staff:     s.staff, Trail: trail(nil), Health: &telemetry.Health{},
+			Staff:     s.staff, Trail: trail(nil), Health: &telemetry.Health{}, Passkeys: ceremonies{s.staff["author"]},
 		},
 		Operators:   s.staff,
 		Projects:    s.projects,

@@ -77,6 +77,36 @@ func (s staff) End(context.Context, string) error { return nil }
 
 func (s staff) Create(context.Context, operator.Operator) error { return nil }
 
+func (s staff) Find(_ context.Context, id ident.OperatorID) (operator.Operator, error) {
+	return operator.Operator{ID: id, Passkeys: []operator.Passkey{{ID: "cre-1", Name: "my key"}}}, nil
+}
+
+func (s staff) RemovePasskey(context.Context, ident.OperatorID, ident.CredentialID) error { return nil }
+
+func (s staff) Remember(context.Context, operator.Operator) error { return nil }
+
+// ceremonies are those of operators, here of one whose answer to anything but "wrong" is right.
+type ceremonies struct{ by operator.Operator }
+
+func (c ceremonies) SignInOptions(context.Context) (operator.PasskeyOptions, error) {
+	return operator.PasskeyOptions{JSON: `{"publicKey":{}}`, Expires: time.UnixMilli(1)}, nil
+}
+
+func (c ceremonies) SignIn(_ context.Context, answer string) (operator.Operator, error) {
+	if answer == "wrong" {
+		return operator.Operator{}, fault.Login("the passkey is refused")
+	}
+	return c.by, nil
+}
+
+func (c ceremonies) AddOptions(ctx context.Context, _ operator.Operator) (operator.PasskeyOptions, error) {
+	return c.SignInOptions(ctx)
+}
+
+func (c ceremonies) Add(_ context.Context, _ operator.Operator, name, _ string) (operator.Passkey, error) {
+	return operator.Passkey{ID: "cre-1", Name: name}, nil
+}
+
 func (s staff) Revoke(_ context.Context, id ident.OperatorID) (operator.Operator, error) {
 	for _, o := range s {
 		if o.ID == id {
@@ -178,7 +208,8 @@ func TestEachRoleMayDoWhatItsOperationsSayAndWhatTheOnesBeforeItMay(t *testing.T
 func unasked() []string {
 	return []string{
 		"getOperator", "listProjects", "getProject", "listOperators", "createOperator", "revokeOperator", "listAudit", "getHealth",
-		"createOperatorSession", "endOperatorSession",
+		"createOperatorSession", "endOperatorSession", "listOwnPasskeys", "beginOwnPasskey", "addOwnPasskey", "removeOwnPasskey",
+		"listOperatorPasskeys", "removeOperatorPasskey",
 	}
 }
 
@@ -415,11 +446,30 @@ func TestASessionTakesThePlaceOfAToken(t *testing.T) {
 	}
 }
 
+// A browser would ask for a password at Basic, and the page would wait for it.
+func TestAPasskeyThatIsRefusedHasNoBrowserAskForAPassword(t *testing.T) {
+	t.Parallel()
+	s, _ := operating(t, gateway.Config{})
+	nobody := map[string]string{"Authorization": ""}
+	refused := s.call("POST", "/operator/v1/session/passkey", `{"answer":"wrong"}`, nobody)
+	if got := refused.header.Values("Www-Authenticate"); refused.status != 401 || !slices.Equal(got, []string{`Bearer realm="keyward"`}) {
+		t.Errorf("%d %s, WWW-Authenticate %q", refused.status, refused.body, got)
+	}
+	in := s.call("POST", "/operator/v1/session/passkey", `{"answer":"{}"}`, nobody)
+	if cookie := in.header.Get("Set-Cookie"); in.status != 200 || !strings.Contains(cookie, "SameSite=Strict") {
+		t.Errorf("%d %s, Set-Cookie %s", in.status, in.body, cookie)
+	}
+	foreign := map[string]string{"Authorization": "", "Origin": "https://evil.example"}
+	if a := s.call("POST", "/operator/v1/session/passkey", `{"answer":"{}"}`, foreign); a.status != 403 || a.header.Get("Set-Cookie") != "" {
+		t.Errorf("a page of another origin signs in: %d %s", a.status, a.body)
+	}
+}
+
 func TestWithoutAnIdentityProviderNobodyIsSentToOne(t *testing.T) {
 	t.Parallel()
 	s, _ := operating(t, gateway.Config{})
 	nobody := map[string]string{"Authorization": ""}
-	if a := s.call("GET", "/operator/v1/session/ways", "", nobody); a.status != 200 || string(a.body) != `{"oidc":false}` {
+	if a := s.call("GET", "/operator/v1/session/ways", "", nobody); a.status != 200 || string(a.body) != `{"oidc":false,"passkey":true}` {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	for _, path := range []string{"/session/oidc", "/session/oidc/callback?code=a&state=b"} {

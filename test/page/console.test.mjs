@@ -166,6 +166,44 @@ test('an admin makes an operator and revokes it, and a key of a project', async 
   await leave(visitor);
 });
 
+test('an operator adds a passkey, signs in with it, and is out when it is removed', async () => {
+  const visitor = await enter('viewer', '/console/operators');
+  const { page } = visitor;
+  await visitor.touches(true);
+  await page.getByRole('button', { name: 'Add a passkey' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('laptop');
+  await page.getByRole('dialog').getByRole('button', { name: 'Add a passkey' }).click();
+  await (await card(page, 'Your passkeys', 'laptop signs you in')).waitFor();
+  const [made] = await visitor.credentials();
+  assert.equal(made.rpId, 'localhost');
+  assert.equal(made.isResidentCredential, true);
+  await inspect(visitor, 'console-passkeys');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+
+  await visitor.recognises(false);
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await says(page, 'alert', 'No passkey was used');
+  await visitor.recognises(true);
+  await visitor.touches(true);
+  await inspect(visitor, 'console-sign-in-passkey');
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await heading(page, 'Operators and audit');
+  await (await card(page, 'Your passkeys', 'laptop')).waitFor();
+  await (await card(page, 'What was done', 'operator-passkey-added')).waitFor();
+  const [cookie] = await visitor.context.cookies();
+  assert.deepEqual([cookie.name, cookie.httpOnly, cookie.secure, cookie.sameSite], ['__Host-keyward-operator', true, true, 'Strict']);
+
+  // An admin takes it away, and the session that it began is over.
+  const me = (await call('viewer', 'GET', '/me')).body.operatorID;
+  const { passkeys } = (await call('admin', 'GET', `/operators/${me}/passkeys`)).body;
+  assert.equal(passkeys.length, 1);
+  assert.equal((await call('admin', 'DELETE', `/operators/${me}/passkeys/${passkeys[0].credentialID}`)).status, 200);
+  await page.reload();
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await says(page, 'alert', 'none of an operator');
+  await leave(visitor);
+});
+
 test('decisions are seen as they are made, and what a caller says is text and nothing else', async () => {
   const visitor = await enter('viewer', '/console/decisions?live=true');
   const { page } = visitor;

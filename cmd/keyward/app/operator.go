@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/operator"
 	"github.com/keyward/keyward/core/rpc"
+	"github.com/keyward/keyward/services/ceremony/operators"
 	"github.com/keyward/keyward/services/gateway"
 )
 
@@ -44,7 +45,13 @@ func (a *App) operate(ctx context.Context, deps *gateway.Deps) error {
 	deps.Operating = gateway.Operating{
 		Policies: a.parts.policies, Decisions: a.parts.decisions, Studies: a.parts.studies, Adoption: a.parts.adoption, Desk: a.parts.desk,
 		Timelines: a.parts.timelines, Staff: a.operators, Trail: trail, Health: a.health,
-		SessionLifetime: a.cfg.OperatorSession,
+		SessionLifetime: a.cfg.OperatorSession, MemberPasskeys: a.cfg.OperatorOIDC.Passkeys,
+	}
+	if console := a.cfg.Console.At(a.cfg.Ceremony.FrontendURL); console.TakesPasskeys() {
+		deps.Operating.Passkeys = operators.New(operators.Deps{
+			Store: a.operators, Console: console, ChallengeTTL: a.cfg.Ceremony.ChallengeTTL, Now: a.opts.Now,
+			Log: a.logger(settings.Gateway),
+		})
 	}
 	if a.cfg.OperatorOIDC.Issuer != "" {
 		to := a.cfg.OperatorOIDC
@@ -65,15 +72,10 @@ func (a *App) operate(ctx context.Context, deps *gateway.Deps) error {
 // firstOperator makes an operator where there is none, for whoever may read the data directory: with the embedded NATS that is who has all
 // rights anyway.
 func (a *App) firstOperator(ctx context.Context) error {
-	if a.operators == nil || a.cfg.NATS.URL != "" || len(a.operators.List()) > 0 {
+	if a.operators == nil || a.cfg.NATS.URL != "" {
 		return nil
 	}
-	made, path, err := firstoperator.Make(ctx, a.operators, a.cfg.NATS.DataDir, a.opts.Now())
-	if err != nil {
-		return fmt.Errorf("create the first operator: %w", err)
-	}
-	a.log.InfoContext(ctx, "created the first operator, for commands on this machine", "operator", made, "token_file", path)
-	return nil
+	return firstoperator.Make(ctx, a.operators, a.cfg.NATS.DataDir, a.opts.Now(), a.log)
 }
 
 // policyTimeout is how long a call of an operator may take: a bundle that is pushed is checked meanwhile, and another may be before it.

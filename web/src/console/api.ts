@@ -1,5 +1,6 @@
 // The Operator API, which is the console's only source: every call by the client that its contract is read for, and what went wrong in words.
 import createClient from 'openapi-fetch';
+import { create, get } from '../trying/webauthn';
 import { createParser } from 'eventsource-parser';
 import type { components, paths } from './operator.gen';
 
@@ -33,6 +34,35 @@ interface Outcome<T> { data?: T | undefined; error?: unknown; response: Response
 /** Signs in with a token, which nothing keeps: from then on the browser has a cookie that no script reads. */
 export async function enter(token: string): Promise<Schemas['Operator']> {
   await answer(client.POST('/session', { headers: { Authorization: `Bearer ${token}` } }));
+  return entered();
+}
+
+/** Signs in with a passkey, whosever the authenticator finds. */
+export async function enterWithPasskey(): Promise<Schemas['Operator']> {
+  const { options } = await answer(client.POST('/session/passkey/options'));
+  const given = await ceremony(get(options, new AbortController().signal), 'No passkey was used: the dialog was closed, or this device has none for this console.');
+  await answer(client.POST('/session/passkey', { body: { answer: given } }));
+  return entered();
+}
+
+/** Adds a passkey of whoever is signed in. */
+export async function addPasskey(name: string): Promise<Schemas['OperatorPasskey']> {
+  const { options } = await answer(client.POST('/operators/me/passkeys/options'));
+  const made = await ceremony(create(options), 'No passkey was made: the dialog was closed, or this device has one already.');
+  return answer(client.POST('/operators/me/passkeys', { body: { name, answer: made } }));
+}
+
+/** What the browser refuses of a ceremony, in words: its own say nothing. */
+async function ceremony(done: Promise<string>, otherwise: string): Promise<string> {
+  try {
+    return await done;
+  } catch (failed) {
+    const name = (failed as Error).name;
+    throw new Problem(0, name === 'SecurityError' ? 'The browser takes no passkeys here: the console is to be opened at console_url.' : otherwise);
+  }
+}
+
+async function entered(): Promise<Schemas['Operator']> {
   try {
     return await answer(client.GET('/me'));
   } catch (failed) {

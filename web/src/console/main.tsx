@@ -27,7 +27,7 @@ const places: [string, string][] = [
 
 function App() {
   const session = useSession();
-  if (session.me === null) return <><Top /><SignIn enter={session.enter} why={session.why} /></>;
+  if (session.me === null) return <><Top /><SignIn enter={session.enter} enterWithPasskey={session.enterWithPasskey} why={session.why} /></>;
   if (!session.me) {
     return (
       <>

@@ -1007,6 +1007,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/operators/me/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the own passkeys
+         * @description Those that sign the caller in to the console, the oldest first.
+         */
+        get: operations["listOwnPasskeys"];
+        put?: never;
+        /**
+         * Add a passkey
+         * @description What an authenticator answered to `POST /operators/me/passkeys/options`, once and within five minutes. Of somebody whom an identity provider knows a passkey signs in for
+         *     `operator_oidc_passkeys` after the provider last said who they are, and as what it makes of their group now. 400 `name`, `answer`; 409 if there is such a passkey, or ten.
+         */
+        post: operations["addOwnPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/me/passkeys/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to add a passkey
+         * @description Options for a browser at the console: discoverable, and with user verification. 404 if passkeys cannot be made at the console (`console_url`).
+         */
+        post: operations["beginOwnPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/me/passkeys/{credentialID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a passkey here. */
+                credentialID: components["parameters"]["credentialID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove an own passkey
+         * @description It signs in no more, and the sessions that it began are over. 404 if there is none.
+         */
+        delete: operations["removeOwnPasskey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/operators/{operatorID}": {
         parameters: {
             query?: never;
@@ -1025,6 +1093,54 @@ export interface paths {
          * @description The token stops working at once. 404 if there is none.
          */
         delete: operations["revokeOperator"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/{operatorID}/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of an operator. */
+                operatorID: components["parameters"]["operatorID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the passkeys of an operator
+         * @description The oldest first. 404 if there is no such operator.
+         */
+        get: operations["listOperatorPasskeys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operators/{operatorID}/passkeys/{credentialID}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of an operator. */
+                operatorID: components["parameters"]["operatorID"];
+                /** @description The ID of a passkey here. */
+                credentialID: components["parameters"]["credentialID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a passkey of an operator
+         * @description It signs in no more, and the sessions that it began are over. 404 if there is no such operator, or passkey.
+         */
+        delete: operations["removeOperatorPasskey"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1110,6 +1226,47 @@ export interface paths {
         get: operations["getSignIn"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/session/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to sign in with a passkey
+         * @description Options for a browser at the console: whoever it is chooses among the passkeys that the authenticator finds. 404 if passkeys cannot be used at the console (`console_url`).
+         */
+        post: operations["beginPasskeySignIn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/session/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in with a passkey
+         * @description What an authenticator answered to `POST /session/passkey/options`, once and within five minutes. The answer sets the cookie of a session, as `POST /session` does. 401 if it is not that of a passkey
+         *     of an operator, if the user was not verified, or if the signature counter went back, from when on that passkey signs nobody in.
+         */
+        post: operations["finishPasskeySignIn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2687,9 +2844,55 @@ export interface components {
         SignIn: {
             /** @description Whether by an identity provider too: GET /session/oidc. */
             oidc: boolean;
+            /** @description Whether with a passkey too, by who has added one: POST /session/passkey/options. */
+            passkey: boolean;
+        };
+        PasskeyOptions: {
+            /** @description JSON of `{"publicKey":{...}}`. */
+            options: string;
+            /**
+             * Format: date-time
+             * @description Until when the answer is taken.
+             */
+            expires: string;
+        };
+        PasskeySignInReq: {
+            /** @description JSON of the PublicKeyCredential that get() resolved to. */
+            answer: string;
+        };
+        OperatorPasskeyReq: {
+            /** @description By which to know it again. */
+            name: string;
+            /** @description JSON of the PublicKeyCredential that create() resolved to. */
+            answer: string;
+        };
+        OperatorPasskey: {
+            credentialID: string;
+            name: string;
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: date-time
+             * @description Absent if it was never used.
+             */
+            lastUsed?: string;
+            /** @description Whether it is on more than one device. */
+            synced: boolean;
+            /** @description Its signature counter went back, as that of a copy does: it signs nobody in any more. */
+            copied: boolean;
+        };
+        OperatorPasskeyList: {
+            passkeys: components["schemas"]["OperatorPasskey"][];
         };
         OperatorAccount: {
             operatorID: string;
+            /**
+             * Format: int32
+             * @description How many there are.
+             */
+            passkeys: number;
+            /** @description An identity provider knows them, and they have no token; what is kept is for the sake of their passkeys. */
+            outside?: boolean;
             name: string;
             role: components["schemas"]["OperatorRole"];
             /** @description The only projects that the operator sees; absent if all are. */
@@ -4217,6 +4420,101 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    listOwnPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passkeys. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorPasskeyList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    addOwnPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperatorPasskeyReq"];
+            };
+        };
+        responses: {
+            /** @description The passkey. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorPasskey"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    beginOwnPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The options. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    removeOwnPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a passkey here. */
+                credentialID: components["parameters"]["credentialID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is removed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
     revokeOperator: {
         parameters: {
             query?: never;
@@ -4230,6 +4528,58 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description It is revoked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listOperatorPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of an operator. */
+                operatorID: components["parameters"]["operatorID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The passkeys. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorPasskeyList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    removeOperatorPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of an operator. */
+                operatorID: components["parameters"]["operatorID"];
+                /** @description The ID of a passkey here. */
+                credentialID: components["parameters"]["credentialID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is removed. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4359,6 +4709,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SignIn"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    beginPasskeySignIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The options. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    finishPasskeySignIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeySignInReq"];
+            };
+        };
+        responses: {
+            /** @description Whose session it is, and until when. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operator"];
                 };
             };
             "4XX": components["responses"]["Error"];

@@ -4,29 +4,37 @@ package firstoperator
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/operator"
 )
 
 // Name is what the operator is called.
 const Name = "local"
 
-// Make makes an operator with every right, and returns where the token is. The token is there before the operator is, so that no operator
-// is left whose token nobody has.
-func Make(ctx context.Context, store *operator.Store, dataDir string, now time.Time) (ident.OperatorID, string, error) {
+// Make makes an operator with every right where there is none, and logs where the token is. The token is there before the operator is, so
+// that no operator is left whose token nobody has.
+func Make(ctx context.Context, store *operator.Store, dataDir string, now time.Time, log *slog.Logger) error {
+	if len(store.List()) > 0 {
+		return nil
+	}
 	made, token, err := operator.New(operator.Wanted{Name: Name, Role: operator.Admin, By: "keyward serve"}, now)
-	if err != nil {
-		return "", "", err
-	}
 	path := filepath.Join(dataDir, operator.TokenFile)
-	if err := writeOwnerOnly(path, token); err != nil {
-		return "", "", err
+	if err == nil {
+		err = writeOwnerOnly(path, token)
 	}
-	return made.ID, path, store.Create(ctx, made)
+	if err == nil {
+		err = store.Create(ctx, made)
+	}
+	if err != nil {
+		return fmt.Errorf("create the first operator: %w", err)
+	}
+	log.InfoContext(ctx, "created the first operator, for commands on this machine", "operator", made.ID, "token_file", path)
+	return nil
 }
 
 // writeOwnerOnly writes a file that its owner alone can read, whatever was there.

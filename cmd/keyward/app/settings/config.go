@@ -84,8 +84,9 @@ type Config struct {
 	// OperatorSession is how long a session of the console lasts
 	OperatorSession time.Duration
 	OperatorOIDC    operator.Provider // Home is frontend_url
-	FourEyes        bool              // whoever has pushed a revision of the policy may not make it live
-	Unproven        ratelimit.Limit   // how much is recorded of a user of what comes of who has proven nothing
+	Console         operator.Console
+	FourEyes        bool            // whoever has pushed a revision of the policy may not make it live
+	Unproven        ratelimit.Limit // how much is recorded of a user of what comes of who has proven nothing
 	Webhooks        events.WebhookConfig
 	Delivery        delivery.Config // the zero Kind: outbox with the embedded NATS, otherwise off
 	NATS            NATS
@@ -150,7 +151,7 @@ func DefaultConfig() Config {
 		LogLevel:        slog.LevelInfo,
 		HTTP:            gateway.DefaultConfig(),
 		OperatorSession: 8 * time.Hour,
-		OperatorOIDC:    operator.Provider{GroupsClaim: "groups"},
+		OperatorOIDC:    operator.Provider{GroupsClaim: "groups", Passkeys: 7 * 24 * time.Hour},
 		Ceremony:        ceremony.DefaultConfig(),
 		Decision:        decision.DefaultConfig(),
 		Events:          historycache.DefaultConfig(),
@@ -229,6 +230,7 @@ func (c Config) Validate() error {
 		c.DeliveryConfig().Validate(),
 		c.NATS.Bus().Validate(),
 		c.OperatorOIDC.Validate(),
+		c.Console.Validate(),
 	}
 	if c.EncryptionKey != "" {
 		if _, err := atrest.Parse(c.EncryptionKey.Reveal()); err != nil {

@@ -242,7 +242,7 @@ func (c *Config) limitSettings() []Setting {
 }
 
 func (c *Config) operatorSettings() []Setting {
-	return append(signin.Settings(&c.OperatorOIDC), []Setting{
+	return append(signin.Settings(&c.OperatorOIDC, &c.Console), []Setting{
 		{
 			Section: "HTTP", Key: "operator_api", Value: value.Bool{P: &c.HTTP.OperatorAPI},
 			Doc:  "Whether the Operator API is served below /operator/v1, by which operators push the policy and make it live.",

@@ -75,6 +75,23 @@ func (o *Operators) Revoke(ctx context.Context, id string) (operator.Operator, e
 	return gone, nil
 }
 
+// Passkeys returns those of an operator, the oldest first.
+func (o *Operators) Passkeys(ctx context.Context, id string) ([]operator.Passkey, error) {
+	found, err := o.store.Find(ctx, ident.OperatorID(id))
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", id, Plain(err))
+	}
+	return found.Passkeys, nil
+}
+
+// RemovePasskey removes a passkey of an operator, and ends the sessions that it began.
+func (o *Operators) RemovePasskey(ctx context.Context, id, passkey string) error {
+	if err := o.store.RemovePasskey(ctx, ident.OperatorID(id), ident.CredentialID(passkey)); err != nil {
+		return fmt.Errorf("remove %s of %s: %w", passkey, id, Plain(err))
+	}
+	return nil
+}
+
 // Unrecorded returns nil if all that was changed is in the stream of security events, and otherwise audit.ErrUnrecorded.
 func (o *Operators) Unrecorded() error { return o.told.Err() }
 

@@ -77,8 +77,9 @@ type Creation struct {
 	Attachment       string // platform, cross-platform or empty = unset
 	UserVerification string // required or preferred
 	Hints            []string
-	TimeoutMs        int  // how long the client is to wait for the user; 0 = 60,000
-	Conditional      bool // created without a prompt: neither presence nor verification of the user can be had (W3C WebAuthn §5.1.3)
+	TimeoutMs        int    // how long the client is to wait for the user; 0 = 60,000
+	Challenge        []byte // nil = one that is drawn
+	Conditional      bool   // created without a prompt: neither presence nor verification of the user can be had (W3C WebAuthn §5.1.3)
 }
 
 // algorithms are the COSE algorithms that are asked for, in the order of the frontend API's own options.
@@ -118,7 +119,9 @@ func (p *Party) Create(a account.Account, c Creation) (Options, error) {
 			UserVerification:        verification,
 		}),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
-			o.Challenge = challenge.Draw()
+			if o.Challenge = c.Challenge; c.Challenge == nil {
+				o.Challenge = challenge.Draw()
+			}
 			o.Timeout = cmp.Or(c.TimeoutMs, timeoutMs)
 			if wanted := p.project.Attestation; wanted.Asked() {
 				o.Attestation = protocol.ConveyancePreference(wanted.Conveyance)
@@ -287,6 +290,18 @@ func requested(a account.Account, r challenge.Record, discoverable bool, passkey
 		slices.ContainsFunc(s.AllowedCredentialIDs, func(id []byte) bool { return slices.Equal(id, passkey) })
 	s.AllowedCredentialIDs = nil
 	return s, allowed, nil
+}
+
+// Requested is the state of a request that no record was made of: of a challenge that is known again by itself, to whatever passkey of the
+// user.
+func (p *Party) Requested(value, userVerification string) (challenge.Record, error) {
+	data, err := json.Marshal(webauthn.SessionData{
+		Challenge: value, RelyingPartyID: p.project.RPID, UserVerification: protocol.UserVerificationRequirement(userVerification),
+	})
+	if err != nil {
+		return challenge.Record{}, fmt.Errorf("encode session: %w", err)
+	}
+	return challenge.Record{Value: value, RPID: p.project.RPID, Session: challenge.Session{Format: sessionFormat, Data: data}}, nil
 }
 
 func decode(s challenge.Session) (webauthn.SessionData, error) {

@@ -43,6 +43,10 @@ type Services struct {
 	Now         func() time.Time
 	// SessionLifetime is how long a session of the console lasts; 0 = eight hours
 	SessionLifetime time.Duration
+	// Passkeys sign operators in; nil = none do at this console
+	Passkeys Passkeys
+	// MemberPasskeys is how long a passkey of somebody whom the provider knows works after it last said who they are
+	MemberPasskeys time.Duration
 	// DecisionStream answers by itself
 	DecisionStream fiber.Handler
 
@@ -62,7 +66,7 @@ type Sessions interface {
 // Table is that of the operations of the Operator API.
 func Table(s Services) []operation.Row {
 	s.SessionLifetime = cmp.Or(s.SessionLifetime, 8*time.Hour)
-	return slices.Concat(s.backoffice(), s.staff(), []operation.Row{
+	return slices.Concat(s.backoffice(), s.staff(), s.passkeys(), []operation.Row{
 		ofOperator("listPolicyRevisions", s.Policies.ListPolicies, operation.Nothing),
 		ofOperator("pushPolicyRevision", s.Policies.PushPolicy, operation.Body),
 		ofOperator("getPolicyRevision", s.Policies.GetPolicy, operation.Index),

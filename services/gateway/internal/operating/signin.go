@@ -31,7 +31,7 @@ func (s *Services) Operators(stored sso.Stored) sso.Operators {
 }
 
 func (s Services) waysIn(context.Context, *operation.Request, service.Empty) (api.SignIn, error) {
-	return api.SignIn{Oidc: s.provider != nil}, nil
+	return api.SignIn{Oidc: s.provider != nil, Passkey: s.Passkeys != nil}, nil
 }
 
 var errNoProvider = fault.NotFound("no identity provider signs operators in here")
@@ -69,6 +69,9 @@ func (s Services) finishSignIn(c *fiber.Ctx) error {
 	}
 	who, err := s.provider.Finish(c.UserContext(), c.Query("code"), c.Query("state"), c.Cookies(signInCookie))
 	if err != nil {
+		return failed(fault.Words(err))
+	}
+	if err := s.Staff.Remember(c.UserContext(), who); err != nil {
 		return failed(fault.Words(err))
 	}
 	text, until, err := s.Staff.Open(c.UserContext(), who, s.SessionLifetime, s.Now())

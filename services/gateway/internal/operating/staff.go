@@ -26,6 +26,7 @@ type Staff interface {
 	Revoke(context.Context, ident.OperatorID) (operator.Operator, error)
 	Open(ctx context.Context, of operator.Operator, lifetime time.Duration, now time.Time) (text string, until time.Time, _ error)
 	End(ctx context.Context, text string) error
+	Holders
 }
 
 // Trail is what was done to the installation. audit.Trail is one.
@@ -58,14 +59,18 @@ func (s Services) staff() []operation.Row {
 // whoCalls answers with the operator whose token the call carries.
 func whoCalls(_ context.Context, r *operation.Request, _ service.Empty) (api.Operator, error) {
 	by := r.Exchange().Operator()
+	return shownOperator(&by), nil
+}
+
+func shownOperator(by *operator.Operator) api.Operator {
 	told := api.Operator{
-		OperatorID: string(by.ID), Name: by.Name, Role: api.OperatorRole(by.Role), Projects: projectsOf(&by),
+		OperatorID: string(by.ID), Name: by.Name, Role: api.OperatorRole(by.Role), Projects: projectsOf(by),
 		Expires: sometime(by.ExpiresMs), Created: sometime(by.CreatedMs),
 	}
 	if by.CreatedBy != "" {
 		told.CreatedBy = &by.CreatedBy
 	}
-	return told, nil
+	return told
 }
 
 func (s Services) listOperators(context.Context, *operation.Request, service.Empty) (api.OperatorAccountList, error) {
@@ -80,7 +85,15 @@ func accountOf(o *operator.Operator, now time.Time) api.OperatorAccount {
 	return api.OperatorAccount{
 		OperatorID: string(o.ID), Name: o.Name, Role: api.OperatorRole(o.Role), Projects: projectsOf(o),
 		Created: time.UnixMilli(o.CreatedMs).UTC(), CreatedBy: o.CreatedBy, Expires: sometime(o.ExpiresMs), Expired: o.Expired(now),
+		Passkeys: int32(len(o.Passkeys)), Outside: outside(o),
 	}
+}
+
+func outside(o *operator.Operator) *bool {
+	if !o.Outside {
+		return nil
+	}
+	return &o.Outside
 }
 
 func projectsOf(o *operator.Operator) *[]string {
@@ -138,15 +151,18 @@ func (s Services) openSession(ctx context.Context, r *operation.Request, _ servi
 	if r.Fiber().Get(fiber.HeaderAuthorization) == "" {
 		return api.Operator{}, fault.Login("send the token of an operator as Bearer; a session begins no other")
 	}
-	by := r.Exchange().Operator()
+	return s.begin(ctx, r, r.Exchange().Operator())
+}
+
+// begin begins a session, of which the answer sets the cookie.
+func (s Services) begin(ctx context.Context, r *operation.Request, by operator.Operator) (api.Operator, error) {
 	text, until, err := s.Staff.Open(ctx, by, s.SessionLifetime, s.Now())
 	if err != nil {
 		return api.Operator{}, err
 	}
 	r.Fiber().Append(fiber.HeaderSetCookie, operation.SessionCookie(text, until.Sub(s.Now())))
-	told, err := whoCalls(ctx, r, service.Empty{})
-	told.Expires = new(until.UTC())
-	return told, err
+	by.ExpiresMs = until.UnixMilli()
+	return shownOperator(&by), nil
 }
 
 func (s Services) endSession(ctx context.Context, r *operation.Request, _ service.Empty) (api.Done, error) {

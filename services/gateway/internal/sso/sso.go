@@ -29,6 +29,7 @@ import (
 // Provider signs operators in. It may be shared. Close it.
 type Provider struct {
 	cfg      operator.Provider
+	now      func() time.Time
 	groups   []operator.Group
 	verifier *issuer.Verifier
 	log      *slog.Logger
@@ -36,7 +37,7 @@ type Provider struct {
 
 // New returns a provider. Nothing is asked of it until somebody signs in.
 func New(cfg operator.Provider, now func() time.Time, log *slog.Logger) (*Provider, error) {
-	p := &Provider{cfg: cfg, log: log}
+	p := &Provider{cfg: cfg, now: now, log: log}
 	for _, text := range cfg.Groups {
 		g, err := operator.ReadGroup(text)
 		if err != nil {
@@ -85,10 +86,20 @@ func (p *Provider) operator(said issuer.Claims) (operator.Operator, error) {
 		if slices.Contains(in, g.Name) {
 			return operator.Operator{
 				ID: p.id(subject), Name: name(said), Role: g.Role, Projects: g.Projects, CreatedBy: p.cfg.Issuer, Outside: true,
+				Member: &operator.Member{Issuer: p.cfg.Issuer, Group: g.Name, SaidMs: p.now().UnixMilli()},
 			}, nil
 		}
 	}
 	return operator.Operator{}, errNoGroup
+}
+
+// Worth is what a group makes of a member now; false if it is none of operators any more, or another provider's.
+func (p *Provider) Worth(m *operator.Member) (operator.Group, bool) {
+	i := slices.IndexFunc(p.groups, func(g operator.Group) bool { return g.Name == m.Group })
+	if i < 0 || m.Issuer != p.cfg.Issuer {
+		return operator.Group{}, false
+	}
+	return p.groups[i], true
 }
 
 // id is the same for the same subject whenever they sign in, so that whoever has pushed a revision is known again.

@@ -5,6 +5,7 @@ import { asProblem, useAct, useLoad } from '../load';
 import { useWho } from '../session';
 import { Badge, Button, Card, Choice, Confirm, Empty, Failed, Said, Shown, Table, Text, Title, When } from '../ui';
 import type { Problem } from '../api';
+import { Passkeys } from './passkeys';
 
 type Account = Schemas['OperatorAccount'];
 type Trail = Schemas['AuditEvent'];
@@ -18,6 +19,7 @@ export function Operators() {
       <Title>Operators and audit</Title>
       <div class="grid">
         {may('admin') && !me.projects ? <Accounts /> : <Card title="Operators" wide><Empty>Who may do what is an admin’s to see. You are {me.name}, {me.role}{me.projects ? ` of ${me.projects.join(', ')}` : ''}.</Empty></Card>}
+        <Passkeys />
         <Audit />
       </div>
     </>
@@ -33,8 +35,10 @@ function Accounts() {
   const [projects, limit] = useState('');
   const [seconds, last] = useState('7776000');
   const [token, show] = useState('');
+  const [looked, look] = useState<Account | undefined>();
   const { busy, problem, done, act } = useAct();
   return (
+    <>
     <Card title="Operators" wide>
       <Said done={done} problem={problem} />
       {token && <div class="note"><p>This is the token. It is not shown again:</p><p><code>{token}</code></p><Button onClick={() => show('')}>I have kept it</Button></div>}
@@ -46,8 +50,9 @@ function Accounts() {
             columns={[
               { label: 'Name', value: (o) => o.name, cell: (o) => <>{o.name}{o.operatorID === me.operatorID && <span class="muted"> (you)</span>}</> },
               { label: 'Role', value: (o) => o.role }, { label: 'Projects', value: (o) => o.projects?.join(' ') ?? 'all' },
-              { label: 'Made', value: (o) => o.created, cell: (o) => <><When at={o.created} /> by {o.createdBy}</> },
+              { label: 'Made', value: (o) => o.created, cell: (o) => <><When at={o.created} /> by {o.createdBy}{o.outside && <span class="muted"> (signs in there)</span>}</> },
               { label: 'Expires', value: (o) => o.expires, cell: (o) => (o.expired ? <Badge tone="bad">expired</Badge> : o.expires ? <When at={o.expires} relative /> : 'never') },
+              { label: 'Passkeys', value: (o) => o.passkeys, cell: (o) => (o.passkeys > 0 && o.operatorID !== me.operatorID ? <Button onClick={() => look(o)}>{o.passkeys} of {o.name}</Button> : o.passkeys) },
               { label: 'Do', value: () => '', cell: (o) => (o.operatorID === me.operatorID ? '' : <Button kind="danger" onClick={() => ask(o)}>Revoke</Button>) },
             ]}
           />
@@ -75,6 +80,8 @@ function Accounts() {
         }).then(() => ask(''))}><p>The token and the sessions of {asked.name} stop working at once.</p></Confirm>
       )}
     </Card>
+    {looked && <Passkeys of={looked.operatorID} name={looked.name} close={() => { look(undefined); loaded.reload(); }} />}
+    </>
   );
 }
 

@@ -6,9 +6,26 @@ import (
 	"github.com/keyward/keyward/core/operator"
 )
 
-// Settings are those of a provider.
-func Settings(p *operator.Provider) []value.Setting {
+// Settings are those of a provider, and of the console that operators sign in to.
+func Settings(p *operator.Provider, c *operator.Console) []value.Setting {
 	return []value.Setting{
+		{
+			Section: "HTTP", Key: "console_url", Value: value.Text{P: &c.URL},
+			Doc: "URL at which browsers open the console; empty = frontend_url.",
+			Note: "Passkeys of operators are bound to its origin, and need a name there, and TLS but at localhost. Elsewhere none are " +
+				"offered.",
+		},
+		{
+			Section: "HTTP", Key: "console_rp_id", Value: value.Text{P: &c.RPID},
+			Doc:  "The RP ID of passkeys of operators; empty = the host of console_url.",
+			Note: "A domain above the host has passkeys go on working if the console moves below it. Those that there are stop with a change.",
+		},
+		{
+			Section: "HTTP", Key: "operator_oidc_passkeys", Value: value.Duration{P: &p.Passkeys},
+			Doc: "How long a passkey of somebody whom the provider knows signs them in after the provider last said who they are: up to 720h; " +
+				"0s = not at all.",
+			Note: "Keyward learns only there that somebody has left. Each sign-in by the provider begins it anew.",
+		},
 		{
 			Section: "HTTP", Key: "operator_oidc_issuer", Value: value.Text{P: &p.Issuer},
 			Doc: "URL of the OpenID Connect provider that signs operators in, in a browser and by its tokens; empty = none.",

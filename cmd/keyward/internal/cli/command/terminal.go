@@ -47,6 +47,16 @@ func OneArgument(name string) cobra.PositionalArgs {
 	}
 }
 
+// TwoArguments is for commands that need these two.
+func TwoArguments(names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 2 { //nolint:mnd // as its name says
+			return nil
+		}
+		return Usage(fmt.Errorf("needs two arguments, %s; see %s --help", names, cmd.CommandPath()))
+	}
+}
+
 // IsTerminal reports whether a person is likely to sit at f.
 func IsTerminal(f any) bool {
 	file, ok := f.(*os.File)

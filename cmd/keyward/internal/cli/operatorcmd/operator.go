@@ -39,9 +39,11 @@ directory.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newCreate(terminal), newList(terminal), newRevoke(terminal))
-	for _, sub := range cmd.Commands() {
+	passkeys := newPasskeys(terminal)
+	for _, sub := range append(cmd.Commands(), passkeys.Commands()...) {
 		command.ServerFlags(sub.Flags())
 	}
+	cmd.AddCommand(passkeys)
 	return cmd
 }
 
