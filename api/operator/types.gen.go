@@ -2799,6 +2799,21 @@ type StreamDecisionsParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// StreamProjectEventsParams defines parameters for StreamProjectEvents.
+type StreamProjectEventsParams struct {
+	// Type Repeatable: only events of these types.
+	Type *[]string `form:"type,omitempty" json:"type,omitempty"`
+
+	// UserID Only events of this user.
+	UserID *string `form:"userID,omitempty" json:"userID,omitempty"`
+
+	// Since Begin with what was appended at this time or later: RFC 3339, or Unix milliseconds. Without it and Last-Event-ID the stream begins now.
+	Since *string `form:"since,omitempty" json:"since,omitempty"`
+
+	// LastEventID The id of the event to go on after.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
 // FindUsersParams defines parameters for FindUsers.
 type FindUsersParams struct {
 	// Query What is known of the user.

@@ -47,7 +47,7 @@ func (g *Gateway) mountOperator() error {
 		return nil
 	}
 	s := g.operating
-	s.DecisionStream = g.streams.ServeDecisions(s.Decisions.FollowDecisions)
+	s.DecisionStream, s.EventStream = g.streams.ServeDecisions(s.Decisions.FollowDecisions), g.streams.ServeOf
 	s.Webhooks, s.Sessions, s.Projects, s.Permissions, s.Now = g.services.Webhooks, g.ceremony, g.projects, g.document.Permissions(), g.now
 	operated, err := operation.Join(g.operator, operating.Table(s))
 	for _, op := range operated {

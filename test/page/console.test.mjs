@@ -18,6 +18,9 @@ async function call(role, method, path, body) {
   return { status: response.status, body: await response.json() };
 }
 
+/** The credentials of the project, as its backend sends them. */
+const secret = () => 'Basic ' + Buffer.from(`${process.env.SUITE_PROJECT}:${process.env.SUITE_SECRET}`).toString('base64');
+
 /** Signs in; no script can read what the browser keeps for it. */
 async function enter(role, path = '/console') {
   const visitor = await visit(browser, { path });
@@ -221,6 +224,26 @@ test('decisions are seen as they are made, and what a caller says is text and no
   await (await card(page, 'The record')).locator('summary').click();
   await page.getByText('<img src=x', { exact: false }).first().waitFor({ timeout: 5000 }).catch(() => { /* records may keep what was recognised alone */ });
   assert.equal(await page.locator('img[src="x"]').count(), 0);
+  await leave(visitor);
+});
+
+test('events are seen as they happen, by kind and user, and lead to the user', async () => {
+  const visitor = await enter('viewer', `/console/events?project=${process.env.SUITE_PROJECT}&user=${user}`);
+  const { page } = visitor;
+  await heading(page, 'Events');
+  await says(page, 'status', 'Waiting for the next event');
+  const told = await fetch(`${base}/v2/users/${user}/passkeyEvents`, {
+    method: 'POST', headers: { Authorization: secret(), 'Content-Type': 'application/json' },
+    body: JSON.stringify({ eventType: 'user-login-blacklisted' }),
+  });
+  assert.equal(told.status, 200, await told.text());
+  const row = page.getByRole('table', { name: 'Events' }).getByRole('row', { name: /user-login-blacklisted/ });
+  await row.waitFor();
+  await inspect(visitor, 'console-events');
+  await row.getByRole('link', { name: user }).click();
+  await page.locator('.timeline li.here').waitFor();
+  await page.goto(`${base}/console/events?of=audit`);
+  await page.getByRole('table', { name: 'Security events' }).getByRole('row', { name: /operator-created/ }).first().waitFor();
   await leave(visitor);
 });
 

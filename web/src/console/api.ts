@@ -109,12 +109,14 @@ export function filters(of: Filter): string[] {
 }
 
 /** Reads a stream of server-sent events until the signal says to end it. Resolves when the server ends it. */
-export async function follow(path: string, signal: AbortSignal, heard: (event: string, data: string, id: string) => void, lastID = ''): Promise<void> {
+export async function follow(path: string, signal: AbortSignal, heard: (event: string, data: string, id: string) => void, lastID = '', begun = (): void => {}): Promise<void> {
   const response = await fetch('/operator/v1' + path, {
     signal, headers: { Accept: 'text/event-stream', ...(lastID && { 'Last-Event-ID': lastID }) },
   }).catch((failed: unknown) => { throw unanswered(failed); });
   if (!response.ok || !response.body) throw problem(response.status, await response.json().catch(() => undefined));
+  begun();
   const parser = createParser({ onEvent: (event) => heard(event.event ?? 'message', event.data, event.id ?? '') });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let read = await reader.read(); !read.done; read = await reader.read()) parser.feed(read.value);
+  const next = () => reader.read().catch((failed: unknown) => { throw unanswered(failed); });
+  for (let read = await next(); !read.done; read = await next()) parser.feed(read.value);
 }

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { LocationProvider, Route, Router, useLocation } from 'preact-iso';
 import { DecisionPage } from './pages/decision';
 import { Decisions } from './pages/decisions';
+import { Events } from './pages/events';
 import { Lists } from './pages/lists';
 import { Overview } from './pages/overview';
 import { Policy } from './pages/policy';
@@ -19,6 +20,7 @@ const places: [string, string][] = [
   ['/console', 'Overview'],
   ['/console/decisions', 'Decisions'],
   ['/console/users', 'Users'],
+  ['/console/events', 'Events'],
   ['/console/policy', 'Policy'],
   ['/console/lists', 'Lists and switches'],
   ['/console/projects', 'Projects and webhooks'],
@@ -55,6 +57,7 @@ function App() {
             <Route path="/console/projects" component={Projects} />
             <Route path="/console/projects/:project" component={Project} />
             <Route path="/console/operators" component={Operators} />
+            <Route path="/console/events" component={Events} />
             <Route path="/console/lists" component={Lists} />
             <Route default component={Nowhere} />
           </Router>

@@ -633,6 +633,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/projects/{projectID}/events/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Receive events of a project as they are appended
+         * @description Server-sent events (text/event-stream), as the Backend API has them: each has the event's position as `id`, its type as `event` and its JSON, as the AsyncAPI document describes it,
+         *     as `data`. A comment line comes at least every 15 seconds. A client that lost its connection sends the last position that it saw as `Last-Event-ID` and misses nothing that is still
+         *     kept.
+         */
+        get: operations["streamProjectEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/projects/{projectID}/webhooks": {
         parameters: {
             query?: never;
@@ -3932,6 +3957,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Done"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    streamProjectEvents: {
+        parameters: {
+            query?: {
+                /** @description Repeatable: only events of these types. */
+                type?: string[];
+                /** @description Only events of this user. */
+                userID?: string;
+                /** @description Begin with what was appended at this time or later: RFC 3339, or Unix milliseconds. Without it and Last-Event-ID the stream begins now. */
+                since?: string;
+            };
+            header?: {
+                /** @description The id of the event to go on after. */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events, without end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
             "4XX": components["responses"]["Error"];

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/feed"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/services/gateway/internal/contract"
 	"github.com/keyward/keyward/services/gateway/internal/exchange"
 )
@@ -31,7 +32,22 @@ const (
 // whose time-outs and whose limit of requests in flight are made for calls that end; the stream lives by limits of its own.
 func (s *Streams) Serve(c *fiber.Ctx) error {
 	x := exchange.Of(c.UserContext())
-	positions := newPositions(x.Salt)
+	return s.serve(c, x, x.Project, x.Salt)
+}
+
+// ServeOf is Serve for an operator, who names the project in the path.
+func (s *Streams) ServeOf(find func(*fiber.Ctx) (project.Project, error)) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		of, err := find(c)
+		if err != nil {
+			return err
+		}
+		return s.serve(c, exchange.Of(c.UserContext()), of.ID, of.Salt())
+	}
+}
+
+func (s *Streams) serve(c *fiber.Ctx, x *exchange.Exchange, of ident.ProjectID, salt []byte) error {
+	positions := newPositions(salt)
 	var told uint64
 	if s.deps.Feed != nil {
 		told = s.deps.Feed.PositionsTold()
@@ -48,12 +64,12 @@ func (s *Streams) Serve(c *fiber.Ctx) error {
 	if s.deps.Feed == nil {
 		return fault.Unavailable(exchange.RetryShed, "this gateway has no event stream")
 	}
-	release, ok := s.reserve(x.Project)
+	release, ok := s.reserve(of)
 	if !ok {
 		s.deps.Shed()
 		return fault.Unavailable(retryStream, "too many event streams at once")
 	}
-	subscription, err := s.deps.Feed.Subscribe(c.UserContext(), x.Project, filter, start)
+	subscription, err := s.deps.Feed.Subscribe(c.UserContext(), of, filter, start)
 	if err != nil {
 		release()
 		return unsubscribed(err)
@@ -61,7 +77,7 @@ func (s *Streams) Serve(c *fiber.Ctx) error {
 	chunked := c.Request().Header.IsHTTP11()
 	s.hand(c.Context(), &stream{
 		set: s, subscription: subscription, positions: positions, release: release, chunked: chunked, head: streamHead(c, chunked),
-		log: s.deps.Log.With("request_id", string(x.ID), "project", string(x.Project)), valid: s.deps.StillAdmits(x),
+		log: s.deps.Log.With("request_id", string(x.ID), "project", string(of)), valid: s.deps.StillAdmits(x),
 	})
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/inquiry"
+	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/services/gateway/internal/operation"
 	"github.com/keyward/keyward/services/gateway/internal/sso"
@@ -49,6 +50,8 @@ type Services struct {
 	MemberPasskeys time.Duration
 	// DecisionStream answers by itself
 	DecisionStream fiber.Handler
+	// EventStream answers by itself, of the project that is found
+	EventStream func(find func(*fiber.Ctx) (project.Project, error)) fiber.Handler
 
 	provider *sso.Provider // nil: operators are those who are stored alone
 }
@@ -85,6 +88,7 @@ func Table(s Services) []operation.Row {
 		ofSome("judgeDecision", s.Studies.Judge, operation.Change(judgedBy), seesExplanation),
 		ofOperator("draftScenario", s.Studies.DraftScenario, operation.ID[ident.DecisionID]),
 		operation.Plain("streamDecisions", s.DecisionStream),
+		operation.Plain("streamProjectEvents", s.eventsOf()),
 		lines("logDecisions", s.Decisions.LogDecisions),
 		ofOperator("listOperatorLists", s.Policies.ListLists, operation.Nothing),
 		ofOperator("getOperatorList", s.Policies.GetList, operation.ID[string]),

@@ -3,6 +3,7 @@ package operating
 import (
 	"context"
 	"errors"
+	"github.com/gofiber/fiber/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -114,6 +115,17 @@ func inWebhook[T, Out any](
 func (s Services) projectOf(ctx context.Context, r *operation.Request) (ident.ProjectID, error) {
 	p, err := s.Projects.Find(ctx, ident.ProjectID(r.Path(scope.PathParameter)))
 	return p.ID, operation.ErrNoProject.Instead(err, project.ErrUnknown)
+}
+
+// eventsOf streams the events of the project that the path names.
+func (s Services) eventsOf() fiber.Handler {
+	if s.EventStream == nil {
+		return nil
+	}
+	return s.EventStream(func(c *fiber.Ctx) (project.Project, error) {
+		p, err := s.Projects.Find(c.UserContext(), ident.ProjectID(c.Params(scope.PathParameter)))
+		return p, operation.ErrNoProject.Instead(err, project.ErrUnknown)
+	})
 }
 
 // absent says of what the path names, and a service does not know, that it is not there: the path has the right form, which was checked.

@@ -1,9 +1,9 @@
 // Decisions to look through: found by what they were about, or as they are made.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
-import { answer, client, filters, follow, type Filter, type Schemas } from '../api';
-import { asProblem, useLoad } from '../load';
-import type { Problem } from '../api';
+import { answer, client, filters, type Filter, type Schemas } from '../api';
+import { useLoad } from '../load';
+import { perSecond, useStream, type Live } from '../stream';
 import { Badge, Button, Card, Choice, Empty, Failed, Pager, Shown, Table, Text, Title, When, type Column, type Tone } from '../ui';
 import { actions, number, outcome } from '../words';
 
@@ -50,7 +50,7 @@ export function Decisions() {
     <>
       <Title aside={<Button onClick={() => go(asked, live ? {} : { live: 'true' })}>{live ? 'Stop the live view' : 'Watch live'}</Button>}>Decisions</Title>
       <Search asked={asked} go={(to) => go(to, live ? { live: 'true' } : {})} />
-      {live ? <Live asked={asked} /> : <Found asked={asked} page={page} go={(to) => go(asked, { page: String(to) })} />}
+      {live ? <Watched asked={asked} /> : <Found asked={asked} page={page} go={(to) => go(asked, { page: String(to) })} />}
     </>
   );
 }
@@ -124,64 +124,28 @@ function Coverage({ of }: { of: Schemas['DecisionCoverage'] }) {
   return said.length ? <p class="note">{said.join(' ')}</p> : null;
 }
 
-const most = 100; // rows that are kept in view
-const perSecond = 20; // rows that are shown in a second; the rest is counted
-
 /** Decisions as they are made. More than anybody can read are counted instead of shown. */
-function Live({ asked }: { asked: Filter }) {
-  const [rows, show] = useState<Summary[]>([]);
-  const [seen, count] = useState({ all: 0, shown: 0 });
-  const [problem, fail] = useState<Problem | undefined>();
-  const [paused, pause] = useState(false);
-  const held = useRef(paused);
-  held.current = paused;
-  const of = JSON.stringify(asked);
-  useEffect(() => {
-    const control = new AbortController();
-    let waiting: Summary[] = [];
-    let arrived = 0;
-    let last = '';
-    const search = new URLSearchParams(filters(asked).map((f) => ['filter[]', f]));
-    const run = async () => {
-      while (!control.signal.aborted) {
-        try {
-          await follow('/decisions/stream' + (search.size ? '?' + search : ''), control.signal, (event, data, id) => {
-            if (id) last = id;
-            if (event !== 'decision' || held.current) return;
-            arrived++;
-            if (waiting.length < perSecond) waiting.push(JSON.parse(data) as Summary);
-          }, last);
-          fail(undefined);
-        } catch (failed) {
-          if (control.signal.aborted) return;
-          fail(asProblem(failed));
-        }
-        await new Promise((resolve) => setTimeout(resolve, 2000));
-      }
-    };
-    show([]);
-    count({ all: 0, shown: 0 });
-    void run();
-    const timer = setInterval(() => {
-      if (arrived === 0) return;
-      const [fresh, all] = [waiting.reverse(), arrived];
-      waiting = [];
-      arrived = 0;
-      show((old) => [...fresh, ...old].slice(0, most));
-      count((c) => ({ all: c.all + all, shown: c.shown + fresh.length }));
-    }, 1000);
-    return () => { control.abort(); clearInterval(timer); };
-  }, [of]);
+function Watched({ asked }: { asked: Filter }) {
+  const search = new URLSearchParams(filters(asked).map((f) => ['filter[]', f]));
+  const live = useStream('/decisions/stream' + (search.size ? '?' + search : ''), (event) => event === 'decision', (data) => JSON.parse(data) as Summary);
   return (
     <Card>
-      {problem && <Failed problem={problem} />}
-      <p class="row" role="status">
-        <span class="live">live</span>
-        <span>{seen.all === 0 ? 'Waiting for the next decision …' : `${number(seen.all)} came`}{seen.all > seen.shown && <span class="muted">, of which {number(seen.shown)} were shown: at most {perSecond} a second</span>}</span>
-        <Button onClick={() => pause(!paused)}>{paused ? 'Go on' : 'Pause'}</Button>
-      </p>
-      {rows.length === 0 ? <Empty>Sign in on <a href="/" target="_blank" rel="noreferrer">the page to try passkeys with</a>, and see it here.</Empty> : <DecisionTable rows={rows} name="decisions-live" empty="" />}
+      <Following of={live} what="decision" />
+      {live.rows.length === 0 ? <Empty>Sign in on <a href="/" target="_blank" rel="noreferrer">the page to try passkeys with</a>, and see it here.</Empty> : <DecisionTable rows={live.rows} name="decisions-live" empty="" />}
     </Card>
   );
 }
 
+/** What a live view has seen, what of it is left out, and what is wrong with it. */
+export function Following({ of, what }: { of: Live<unknown>; what: string }) {
+  return (
+    <>
+      {of.problem && <Failed problem={of.problem} />}
+      <p class="row" role="status">
+        <span class={of.problem ? 'live broken' : 'live'}>{of.problem ? 'connecting again' : 'live'}</span>
+        <span>{of.all === 0 ? `Waiting for the next ${what} …` : `${number(of.all)} came`}{of.all > of.shown && <span class="muted">, of which {number(of.shown)} were shown: at most {perSecond} a second</span>}</span>
+        <Button onClick={() => of.pause(!of.paused)}>{of.paused ? 'Go on' : 'Pause'}</Button>
+      </p>
+    </>
+  );
+}
