@@ -95,7 +95,11 @@ func OperatorChanges(before, after *operator.Operator) []Event {
 	case before == nil && after != nil:
 		return []Event{{Type: OperatorCreated, Operator: shownOperator(after)}}
 	case before != nil && after == nil:
-		return []Event{{Type: OperatorRevoked, Operator: shownOperator(before)}}
+		e := Event{Type: OperatorRevoked, Operator: shownOperator(before)}
+		if before.Forced {
+			e.Reason = "forced: whether an admin is left was not looked at"
+		}
+		return []Event{e}
 	case before == nil:
 		return nil
 	}

@@ -72,6 +72,7 @@ type Operator struct {
 	Member    *Member            `json:"member,omitempty"`    // what the provider said; nil = they are no member, or nobody remembers
 	Passkeys  []Passkey          `json:"passkeys,omitempty"`  // that sign in to the console
 	Spent     []Spent            `json:"spent,omitempty"`     // challenges that were answered a moment ago
+	Forced    bool               `json:"-"`                   // revoked although nobody may be left to make others
 	With      ident.CredentialID `json:"-"`                   // the passkey that a sign-in is by; empty = another way
 	Session   *Session           `json:"session,omitempty"`   // whose session it is; nil = it is an operator, and no session
 }

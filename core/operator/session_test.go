@@ -59,7 +59,7 @@ func TestASessionIsItsOperatorsUntilEitherEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Revoke(t.Context(), ada.ID); err != nil {
+	if _, err := s.Revoke(t.Context(), ada.ID, now); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Resume(t.Context(), again, now); !errors.Is(err, operator.ErrSessionOver) {

@@ -36,12 +36,13 @@ type Audit interface {
 
 // Store keeps operators in the bucket "operators". Look-ups are answered from memory; what is not there yet is read.
 type Store struct {
-	operators kv.Bucket[Operator]
-	secrets   kv.Bucket[signInSecret]
-	log       *slog.Logger
-	audit     Audit // nil = nobody is told
-	decoy     project.SecretHash
-	snapshot  atomic.Pointer[snapshot]
+	operators  kv.Bucket[Operator]
+	secrets    kv.Bucket[signInSecret]
+	departures kv.Bucket[departures]
+	log        *slog.Logger
+	audit      Audit // nil = nobody is told
+	decoy      project.SecretHash
+	snapshot   atomic.Pointer[snapshot]
 }
 
 type snapshot struct {
@@ -54,8 +55,9 @@ type snapshot struct {
 func NewStore(ctx context.Context, bucket jetstream.KeyValue, log *slog.Logger) (*Store, error) {
 	s := &Store{
 		operators: kv.Bucket[Operator]{KV: bucket, Name: "operator", Missing: ErrUnknown, Decode: decode}, log: log,
-		secrets: kv.Bucket[signInSecret]{KV: bucket, Name: "sign-in secret", Decode: decodeSignInSecret},
-		decoy:   project.HashSecret(newToken("").Secret),
+		secrets:    kv.Bucket[signInSecret]{KV: bucket, Name: "sign-in secret", Decode: decodeSignInSecret},
+		departures: kv.Bucket[departures]{KV: bucket, Name: "list of admins who go", Decode: decodeDepartures},
+		decoy:      project.HashSecret(newToken("").Secret),
 	}
 	s.snapshot.Store(&snapshot{})
 	if err := s.operators.Load(ctx, s.apply); err != nil {
@@ -84,7 +86,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) apply(e kv.Entry[Operator], err error) {
 	id := ident.OperatorID(e.Key)
 	switch {
-	case e.Key == signInSecretKey:
+	case e.Key == signInSecretKey, e.Key == departuresKey:
 	case err != nil:
 		s.log.Error("a stored operator cannot be read, and is nobody", "operator", id, "error", err)
 		s.replace(id, nil, e.Revision)
@@ -205,8 +207,25 @@ func (s *Store) Create(ctx context.Context, o Operator) error {
 }
 
 // Revoke removes an operator: the token stops working, here at once and elsewhere when it is told. One that there is not is ErrUnknown. One
-// that cannot be read can be revoked.
-func (s *Store) Revoke(ctx context.Context, id ident.OperatorID) (Operator, error) {
+// that cannot be read can be revoked. The last admin is ErrLastAdmin.
+func (s *Store) Revoke(ctx context.Context, id ident.OperatorID, now time.Time) (Operator, error) {
+	return s.revoke(ctx, id, func(o *Operator) error {
+		if o.Administers(now) {
+			return s.depart(ctx, id, now)
+		}
+		return nil
+	})
+}
+
+// RevokeAnyway is Revoke of the last admin too, for whoever has all rights anyway.
+func (s *Store) RevokeAnyway(ctx context.Context, id ident.OperatorID) (Operator, error) {
+	return s.revoke(ctx, id, func(o *Operator) error {
+		o.Forced = true
+		return nil
+	})
+}
+
+func (s *Store) revoke(ctx context.Context, id ident.OperatorID, may func(*Operator) error) (Operator, error) {
 	if _, err := ident.ParseOperatorID(string(id)); err != nil {
 		return Operator{}, ErrUnknown
 	}
@@ -215,6 +234,9 @@ func (s *Store) Revoke(ctx context.Context, id ident.OperatorID) (Operator, erro
 		return Operator{}, err
 	}
 	e.Value.ID = id // all that is known of one that cannot be read
+	if err := may(&e.Value); err != nil {
+		return Operator{}, err
+	}
 	if err := s.operators.Delete(ctx, string(id)); err != nil {
 		return Operator{}, err
 	}

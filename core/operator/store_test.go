@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/fault"
+	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/kv"
 	"github.com/keyward/keyward/core/operator"
 )
@@ -115,7 +118,7 @@ func TestATokenOpensUntilItExpiresOrIsRevokedOnEveryInstance(t *testing.T) {
 			}
 		}
 	}
-	if got, err := here.Revoke(t.Context(), ada.ID); err != nil || got.Name != "Ada" {
+	if got, err := here.Revoke(t.Context(), ada.ID, now); err != nil || got.Name != "Ada" {
 		t.Fatal(got, err)
 	}
 	if _, err := here.Authenticate(t.Context(), adas, now); !errors.Is(err, operator.ErrWrong) {
@@ -125,10 +128,10 @@ func TestATokenOpensUntilItExpiresOrIsRevokedOnEveryInstance(t *testing.T) {
 		_, err := there.Authenticate(t.Context(), adas, now)
 		return errors.Is(err, operator.ErrWrong)
 	})
-	if _, err := here.Revoke(t.Context(), ada.ID); !errors.Is(err, operator.ErrUnknown) {
+	if _, err := here.Revoke(t.Context(), ada.ID, now); !errors.Is(err, operator.ErrUnknown) {
 		t.Errorf("a second time: %v", err)
 	}
-	if _, err := here.Revoke(t.Context(), "*"); !errors.Is(err, operator.ErrUnknown) {
+	if _, err := here.Revoke(t.Context(), "*", now); !errors.Is(err, operator.ErrUnknown) {
 		t.Errorf("of what is no ID: %v", err)
 	}
 	until(t, "the list is another one there", func() bool { l := there.List(); return len(l) == 1 && l[0].ID == bob.ID })
@@ -197,7 +200,7 @@ func TestAnOperatorThatCannotBeReadIsNobodyAndCanBeRevoked(t *testing.T) {
 			t.Errorf("one %s is listed", what)
 		}
 	}
-	if _, err := s.Revoke(t.Context(), o.ID); err != nil {
+	if _, err := s.Revoke(t.Context(), o.ID, now); err != nil {
 		t.Error(err)
 	}
 	if _, err := bucket.Get(t.Context(), string(o.ID)); !errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -226,5 +229,93 @@ func TestWithoutTheBucketATokenThatIsNotKnownIsNotSaidToBeWrong(t *testing.T) {
 	_, unknown := made(t, "Bob", 0)
 	if _, err := s.Authenticate(ctx, unknown, now); !errors.Is(err, kv.ErrUnavailable) {
 		t.Errorf("one that is not: %v", err)
+	}
+}
+
+// admins makes so many, of whom each is the name's.
+func admins(t *testing.T, s *operator.Store, names ...string) []operator.Operator {
+	t.Helper()
+	var all []operator.Operator
+	for _, name := range names {
+		o, _, err := operator.New(operator.Wanted{Name: name, Role: operator.Admin}, now)
+		if err == nil {
+			err = s.Create(t.Context(), o)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+func TestTheLastAdminIsNotRevokedButByForce(t *testing.T) {
+	t.Parallel()
+	bucket := openBucket(t, openBus(t))
+	s := open(t, bucket)
+	both := admins(t, s, "Ada", "Bob")
+	// None of these could make an operator.
+	create(t, s, "an author", 0)
+	expired, _, err := operator.New(operator.Wanted{Name: "Eve", Role: operator.Admin, Lifetime: time.Second}, now.Add(-time.Hour))
+	limited, _, limitedErr := operator.New(operator.Wanted{Name: "Lou", Role: operator.Admin, Projects: []ident.ProjectID{"pro-1"}}, now)
+	if err := errors.Join(err, limitedErr, s.Create(t.Context(), expired), s.Create(t.Context(), limited)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Revoke(t.Context(), both[0].ID, now); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Revoke(t.Context(), both[1].ID, now)
+	if !errors.Is(err, operator.ErrLastAdmin) || fault.As(err).Status != 409 || !strings.Contains(err.Error(), "Make another admin first") {
+		t.Errorf("the last: %v", err)
+	}
+	if _, err := s.Find(t.Context(), both[1].ID); err != nil {
+		t.Errorf("it is gone: %v", err)
+	}
+	for _, o := range []operator.Operator{expired, limited} {
+		if _, err := s.Revoke(t.Context(), o.ID, now); err != nil {
+			t.Errorf("%s: %v", o.Name, err)
+		}
+	}
+	cleo := admins(t, s, "Cleo")[0]
+	if _, err := s.Revoke(t.Context(), both[1].ID, now); err != nil {
+		t.Errorf("with another: %v", err)
+	}
+	if gone, err := s.RevokeAnyway(t.Context(), cleo.ID); err != nil || !gone.Forced {
+		t.Errorf("by force: %+v, %v", gone, err)
+	}
+}
+
+// However many admins are revoked at the same moment, on whichever instances, one is left.
+func TestOfAdminsWhoAreRevokedAtTheSameMomentOneIsLeft(t *testing.T) {
+	t.Parallel()
+	bucket := openBucket(t, openBus(t))
+	here, there := open(t, bucket), open(t, bucket)
+	for round := range 5 {
+		all := admins(t, here, "Ada", "Bob", "Cleo", "Dan")
+		var wait sync.WaitGroup
+		outcomes := make([]error, len(all))
+		for i, o := range all {
+			at := here
+			if i%2 == 1 {
+				at = there
+			}
+			wait.Go(func() { _, outcomes[i] = at.Revoke(t.Context(), o.ID, now) })
+		}
+		wait.Wait()
+		left := 0
+		for i, err := range outcomes {
+			switch {
+			case errors.Is(err, operator.ErrLastAdmin):
+				left++
+				if _, err := here.RevokeAnyway(t.Context(), all[i].ID); err != nil {
+					t.Fatal(err)
+				}
+			case err != nil:
+				t.Fatal(err)
+			}
+		}
+		if left != 1 {
+			t.Fatalf("round %d: %d are left: %v", round, left, outcomes)
+		}
 	}
 }

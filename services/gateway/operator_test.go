@@ -107,7 +107,7 @@ func (c ceremonies) Add(_ context.Context, _ operator.Operator, name, _ string) 
 	return operator.Passkey{ID: "cre-1", Name: name}, nil
 }
 
-func (s staff) Revoke(_ context.Context, id ident.OperatorID) (operator.Operator, error) {
+func (s staff) Revoke(_ context.Context, id ident.OperatorID, _ time.Time) (operator.Operator, error) {
 	for _, o := range s {
 		if o.ID == id {
 			return o, nil

@@ -175,7 +175,7 @@ func TestARevokedOperatorsPasskeyIsDeadAtOnceOnEveryInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer := d.Get(t, w.asked())
-	if _, err := w.store.Revoke(t.Context(), ada.ID); err != nil {
+	if _, err := w.store.Revoke(t.Context(), ada.ID, w.now); err != nil {
 		t.Fatal(err)
 	}
 	// Nothing has told the other instance yet: it follows nothing.
@@ -431,7 +431,7 @@ func TestSomebodyWhomAProviderKnowsAddsAPasskey(t *testing.T) {
 	if _, err := w.store.Authenticate(t.Context(), token, w.now); !errors.Is(err, operator.ErrWrong) {
 		t.Errorf("a token: %v", err)
 	}
-	if _, err := w.store.Revoke(t.Context(), eve.ID); err != nil {
+	if _, err := w.store.Revoke(t.Context(), eve.ID, w.now); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.store.Resume(t.Context(), text, w.now); !errors.Is(err, operator.ErrSessionOver) {

@@ -66,9 +66,13 @@ func (o *Operators) Create(ctx context.Context, w operator.Wanted, now time.Time
 // List returns every operator, the oldest first.
 func (o *Operators) List() []operator.Operator { return o.store.List() }
 
-// Revoke removes an operator; the token stops working at once.
-func (o *Operators) Revoke(ctx context.Context, id string) (operator.Operator, error) {
-	gone, err := o.store.Revoke(ctx, ident.OperatorID(id))
+// Revoke removes an operator; the token stops working at once. The last admin is removed only with force.
+func (o *Operators) Revoke(ctx context.Context, id string, force bool, now time.Time) (operator.Operator, error) {
+	revoke := func() (operator.Operator, error) { return o.store.Revoke(ctx, ident.OperatorID(id), now) }
+	if force {
+		revoke = func() (operator.Operator, error) { return o.store.RevokeAnyway(ctx, ident.OperatorID(id)) }
+	}
+	gone, err := revoke()
 	if err != nil {
 		return operator.Operator{}, fmt.Errorf("revoke %s: %w", id, Plain(err))
 	}

@@ -76,14 +76,32 @@ func TestOperatorsAreManagedAtARunningServer(t *testing.T) {
 		t.Errorf("revoke again: %+v", again)
 	}
 
+	var all []struct{ ID, Name string }
+	if err := json.Unmarshal([]byte(run(t, environ, "operator", "list", "-o", "json").out), &all); err != nil || all[0].Name != "local" {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	last := all[0].ID
+	refused := run(t, environ, "operator", "revoke", last)
+	if refused.code != cli.ExitFailure || !strings.Contains(refused.err, "last admin") {
+		t.Errorf("revoke the last admin: %+v", refused)
+	}
+	elsewhere := run(t, environ, "operator", "revoke", last, "--force", "--nats-url", "nats://keyward.example")
+	if elsewhere.code != cli.ExitUsage || !strings.Contains(elsewhere.err, "--data-dir") {
+		t.Errorf("by force from elsewhere: %+v", elsewhere)
+	}
+	if forced := run(t, environ, "operator", "revoke", last, "--force"); forced.code != cli.ExitOK {
+		t.Errorf("by force: %+v", forced)
+	}
+
 	told, raw, _ := audited(t, environ)
 	var got []string
 	for _, e := range told {
-		got = append(got, string(e.Type)+" "+e.Operator.Name+" "+e.Operator.Role+" by "+e.Actor.Name)
+		got = append(got, string(e.Type)+" "+e.Operator.Name+" "+e.Operator.Role+" by "+e.Actor.Name+strings.TrimSuffix(" "+e.Reason, " "))
 	}
 	want := []string{
 		"operator-created Ada author by keyward operator create", "operator-created Bob viewer by keyward operator create",
 		"operator-revoked Bob viewer by keyward operator revoke",
+		"operator-revoked local admin by keyward operator revoke forced: whether an admin is left was not looked at",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

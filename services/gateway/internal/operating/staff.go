@@ -3,6 +3,7 @@ package operating
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ import (
 type Staff interface {
 	List() []operator.Operator
 	Create(context.Context, operator.Operator) error
-	Revoke(context.Context, ident.OperatorID) (operator.Operator, error)
+	Revoke(context.Context, ident.OperatorID, time.Time) (operator.Operator, error)
 	Open(ctx context.Context, of operator.Operator, lifetime time.Duration, now time.Time) (text string, until time.Time, _ error)
 	End(ctx context.Context, text string) error
 	Holders
@@ -139,7 +140,10 @@ func (s Services) createOperator(ctx context.Context, r *operation.Request, q ap
 }
 
 func (s Services) revokeOperator(ctx context.Context, r *operation.Request, id ident.OperatorID) (api.Done, error) {
-	gone, err := s.Staff.Revoke(ctx, id)
+	gone, err := s.Staff.Revoke(ctx, id, s.Now())
+	if errors.Is(err, operator.ErrLastAdmin) {
+		return api.Done{}, err
+	}
 	if err != nil {
 		return api.Done{}, absent(r, err)
 	}

@@ -169,14 +169,25 @@ func newList(terminal command.Terminal) *cobra.Command {
 
 func newRevoke(terminal command.Terminal) *cobra.Command {
 	var out command.Output
+	var force bool
 	cmd := &cobra.Command{
-		Use:     "revoke <operator ID>",
-		Short:   "Revoke an operator; the token stops working at once",
+		Use:   "revoke <operator ID>",
+		Short: "Revoke an operator; the token stops working at once",
+		Long: `The last admin of all projects is not revoked: nobody could make operators any more. With
+--force, on the machine of a server with the embedded NATS, it is, and that is told in the
+security event; the next start of the server then makes an operator for the machine anew.`,
 		Example: "  keyward operator revoke opr-7163245318476301234",
 		Args:    command.OneArgument("the operator ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			server, err := command.FindServer(terminal, cmd.Flags())
+			if err != nil {
+				return err
+			}
+			if force && server.URL != "" {
+				return command.Usage(errors.New("--force: works with the --data-dir of a server on this machine alone, and not with --nats-url"))
+			}
 			return withOperators(cmd, terminal, func(ctx context.Context, operators *admin.Operators) error {
-				gone, err := operators.Revoke(ctx, args[0])
+				gone, err := operators.Revoke(ctx, args[0], force, time.Now())
 				if err != nil {
 					return err
 				}
@@ -188,6 +199,7 @@ func newRevoke(terminal command.Terminal) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "revoke the last admin too; only with --data-dir")
 	out.Flag(cmd, "text")
 	return cmd
 }
