@@ -110,3 +110,72 @@ func TestOperatorsAreManagedAtARunningServer(t *testing.T) {
 		t.Errorf("the stream holds a token: %s", raw)
 	}
 }
+
+// With a URL and a token nobody needs the NATS of the server: neither its password nor its data directory is at hand here.
+func TestOperatorsProjectsAndKeysAreManagedOverTheOperatorAPI(t *testing.T) {
+	t.Parallel()
+	environ, _ := server(t)
+	made := run(t, environ, "operator", "create", "--name", "Ada", "--role", "admin")
+	token := regexp.MustCompile(`(?m)^keyop_\S+$`).FindString(made.out)
+	url := "http://" + setting(t, environ, "KEYWARD_HTTP_ADDR")
+	away := []string{"KEYWARD_OPERATOR_URL=" + url, "KEYWARD_OPERATOR_TOKEN=" + token, "KEYWARD_DATA_DIR=" + t.TempDir()}
+	ok := func(args ...string) string {
+		t.Helper()
+		told := run(t, away, args...)
+		if told.code != cli.ExitOK {
+			t.Fatalf("%v: %+v", args, told)
+		}
+		return told.out
+	}
+	var bob, key struct{ ID, Token, Key, Expires string }
+	read := func(text string, into any) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	read(ok("operator", "create", "--name", "Bob", "--role", "viewer", "--project", "pro-1", "--expires", "1h", "-o", "json"), &bob)
+	if !strings.HasPrefix(bob.Token, "keyop_") || bob.Expires == "" {
+		t.Errorf("created %+v", bob)
+	}
+	told := ok("operator", "list")
+	if !strings.Contains(told, bob.ID) || !strings.Contains(told, "pro-1") || strings.Contains(told, "keyop_") {
+		t.Errorf("list: %s", told)
+	}
+	if told := ok("operator", "passkeys", "list", bob.ID); strings.Count(told, "\n") != 1 {
+		t.Errorf("passkeys: %s", told)
+	}
+	if told := ok("operator", "revoke", bob.ID); told != "Revoked "+bob.ID+" (Bob).\n" {
+		t.Errorf("revoke: %s", told)
+	}
+	if told := ok("project", "list"); !strings.Contains(told, "pro-1") {
+		t.Errorf("projects: %s", told)
+	}
+	asked := []string{"--project", "pro-1", "--name", "k", "--permission", "users:read", "--expires", "1h", "-o", "json"}
+	read(ok(append([]string{"project", "key", "create"}, asked...)...), &key)
+	if key.Key == "" || key.Expires == "" || !strings.Contains(ok("project", "key", "list", "--project", "pro-1"), key.ID) {
+		t.Errorf("the key is %+v", key)
+	}
+	ok("project", "key", "revoke", key.ID, "--project", "pro-1")
+	if told := ok("token", "create", "--project", "pro-1"); !strings.Contains(told, "not shown again") {
+		t.Errorf("token: %s", told)
+	}
+	revoked := []string{away[0], "KEYWARD_OPERATOR_TOKEN=" + bob.Token, away[2]}
+	for name, c := range map[string]struct {
+		environ []string
+		args    []string
+		code    int
+		says    string
+	}{
+		"who is not there":     {away, []string{"operator", "revoke", bob.ID}, cli.ExitFailure, "does not exist"},
+		"a passkey of nobody":  {away, []string{"operator", "passkeys", "remove", bob.ID, "cre-1"}, cli.ExitFailure, "does not exist"},
+		"by force":             {away, []string{"operator", "revoke", bob.ID, "--force"}, cli.ExitUsage, "--data-dir"},
+		"a wrong token":        {revoked, []string{"operator", "list"}, cli.ExitFailure, "token"},
+		"no token":             {[]string{away[0], away[2]}, []string{"project", "list"}, cli.ExitUsage, "KEYWARD_OPERATOR_TOKEN"},
+		"of a foreign project": {away, []string{"project", "key", "list", "--project", "pro-9"}, cli.ExitFailure, "pro"},
+	} {
+		if told := run(t, c.environ, c.args...); told.code != c.code || !strings.Contains(told.err, c.says) {
+			t.Errorf("%s: %+v", name, told)
+		}
+	}
+}

@@ -32,7 +32,8 @@ makes them live, takes them back and acts on users, admin manages operators and 
 With --project they see and act on some projects alone, and change nothing of all.
 
 These commands need a running server, and find its NATS through --data-dir or
---nats-url. The server takes up changes at once. With the embedded NATS the first start
+--nats-url; or, with --operator-url and the token of an admin in KEYWARD_OPERATOR_TOKEN,
+they call its Operator API. The server takes up changes at once. With the embedded NATS the first start
 makes an operator for the machine itself, whose token is in operator-token in the data
 directory.`,
 		Args: command.NoArguments,
@@ -42,6 +43,7 @@ directory.`,
 	passkeys := newPasskeys(terminal)
 	for _, sub := range append(cmd.Commands(), passkeys.Commands()...) {
 		command.ServerFlags(sub.Flags())
+		command.OperatorURLFlag(sub.Flags())
 	}
 	cmd.AddCommand(passkeys)
 	return cmd
@@ -119,19 +121,18 @@ func newCreate(terminal command.Terminal) *cobra.Command {
 			if _, _, err := operator.New(wanted, time.Now()); err != nil {
 				return command.Usage(admin.Plain(err))
 			}
-			return withOperators(cmd, terminal, func(ctx context.Context, operators *admin.Operators) error {
-				made, token, err := operators.Create(ctx, wanted, time.Now())
+			return withKeeper(cmd, terminal, func(ctx context.Context, operators keeper) error {
+				s, err := operators.create(ctx, wanted)
 				if err != nil {
 					return err
 				}
 				if out.JSON() {
-					return command.WriteJSON(cmd, shown(made, token))
+					return command.WriteJSON(cmd, s)
 				}
-				s := shown(made, "")
 				_, err = fmt.Fprintf(
 					cmd.OutOrStdout(),
 					"operator  %s\nname      %s\nrole      %s\nprojects  %s\nexpires   %s\n\nThe token itself is not shown again:\n%s\n",
-					s.ID, s.Name, s.Role, orAll(s.Projects), command.OrNever(s.Expires), token.Reveal(),
+					s.ID, s.Name, s.Role, orAll(s.Projects), command.OrNever(s.Expires), s.Token,
 				)
 				return err
 			})
@@ -152,10 +153,10 @@ func newList(terminal command.Terminal) *cobra.Command {
 		Short: "List the operators, the oldest first",
 		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withOperators(cmd, terminal, func(_ context.Context, operators *admin.Operators) error {
-				all := []shownOperator{}
-				for _, o := range operators.List() {
-					all = append(all, shown(o, ""))
+			return withKeeper(cmd, terminal, func(ctx context.Context, operators keeper) error {
+				all, err := operators.list(ctx)
+				if err != nil {
+					return err
 				}
 				return command.WriteRows(cmd, out, all, "ID\tNAME\tROLE\tPROJECTS\tCREATED\tEXPIRES", func(o shownOperator) string {
 					return strings.Join([]string{o.ID, o.Name, o.Role, orAll(o.Projects), o.Created, command.OrNever(o.Expires)}, "\t")
@@ -184,17 +185,17 @@ security event; the next start of the server then makes an operator for the mach
 				return err
 			}
 			if force && server.URL != "" {
-				return command.Usage(errors.New("--force: works with the --data-dir of a server on this machine alone, and not with --nats-url"))
+				return errOnlyHere
 			}
-			return withOperators(cmd, terminal, func(ctx context.Context, operators *admin.Operators) error {
-				gone, err := operators.Revoke(ctx, args[0], force, time.Now())
+			return withKeeper(cmd, terminal, func(ctx context.Context, operators keeper) error {
+				name, err := operators.revoke(ctx, args[0], force)
 				if err != nil {
 					return err
 				}
 				if out.JSON() {
-					return command.WriteJSON(cmd, map[string]string{"id": args[0], "name": gone.Name})
+					return command.WriteJSON(cmd, map[string]string{"id": args[0], "name": name})
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s (%s).\n", args[0], gone.Name)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s (%s).\n", args[0], name)
 				return err
 			})
 		},

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyward/keyward/cmd/keyward/internal/admin"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/operator"
 )
@@ -42,14 +41,10 @@ func newPasskeyList(terminal command.Terminal) *cobra.Command {
 		Example: "  keyward operator passkeys list opr-7163245318476301234",
 		Args:    command.OneArgument("the operator ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withOperators(cmd, terminal, func(ctx context.Context, operators *admin.Operators) error {
-				found, err := operators.Passkeys(ctx, args[0])
+			return withKeeper(cmd, terminal, func(ctx context.Context, operators keeper) error {
+				all, err := operators.passkeys(ctx, args[0])
 				if err != nil {
 					return err
-				}
-				all := []shownPasskey{}
-				for i := range found {
-					all = append(all, passkey(&found[i]))
 				}
 				return command.WriteRows(cmd, out, all, "ID\tNAME\tADDED\tLAST USED", func(p shownPasskey) string {
 					used := command.OrNever(p.LastUsed)
@@ -81,8 +76,8 @@ func newPasskeyRemove(terminal command.Terminal) *cobra.Command {
 		Example: "  keyward operator passkeys remove opr-7163245318476301234 cre-8213245318476305678",
 		Args:    command.TwoArguments("the operator ID and the ID of the passkey"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withOperators(cmd, terminal, func(ctx context.Context, operators *admin.Operators) error {
-				if err := operators.RemovePasskey(ctx, args[0], args[1]); err != nil {
+			return withKeeper(cmd, terminal, func(ctx context.Context, operators keeper) error {
+				if err := operators.removePasskey(ctx, args[0], args[1]); err != nil {
 					return err
 				}
 				if out.JSON() {

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyward/keyward/cmd/keyward/internal/admin"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/core/project"
 	"github.com/keyward/keyward/core/secret"
@@ -29,6 +27,7 @@ each operation is its x-permission in the API description, at /openapi.yaml.`,
 	cmd.AddCommand(newKeyCreate(terminal), newKeyList(terminal), newKeyRevoke(terminal))
 	for _, sub := range cmd.Commands() {
 		command.ServerFlags(sub.Flags())
+		byAPI(sub)
 	}
 	return cmd
 }
@@ -59,7 +58,7 @@ type keyAsked struct {
 }
 
 // create makes the key, and has what was made printed.
-func (k keyAsked) create(cmd *cobra.Command, terminal command.Terminal, print func(project.APIKey, secret.Text) error) error {
+func (k keyAsked) create(cmd *cobra.Command, terminal command.Terminal, print func(shownKey) error) error {
 	if k.project == "" {
 		return command.ErrNoProject
 	}
@@ -70,12 +69,12 @@ func (k keyAsked) create(cmd *cobra.Command, terminal command.Terminal, print fu
 	if err := checkPermissions(k.flag, k.permissions); err != nil {
 		return command.Usage(err)
 	}
-	return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
-		key, made, err := projects.CreateKey(ctx, k.project, k.name, k.permissions, lifetime, time.Now())
+	return withKeeper(cmd, terminal, func(ctx context.Context, projects keeper) error {
+		made, err := projects.createKey(ctx, k.project, k.name, k.permissions, lifetime)
 		if err != nil {
 			return err
 		}
-		return print(key, made)
+		return print(made)
 	})
 }
 
@@ -90,14 +89,13 @@ func newKeyCreate(terminal command.Terminal) *cobra.Command {
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asked := keyAsked{project: id, name: name, expires: expires, flag: "--permission", permissions: permissions}
-			return asked.create(cmd, terminal, func(key project.APIKey, made secret.Text) error {
+			return asked.create(cmd, terminal, func(shown shownKey) error {
 				if out.JSON() {
-					return command.WriteJSON(cmd, showKey(key, made))
+					return command.WriteJSON(cmd, shown)
 				}
-				shown := showKey(key, "")
 				_, err := fmt.Fprintf(
 					cmd.OutOrStdout(), "project      %s\nkey ID       %s\npermissions  %s\nexpires      %s\n\nThe key itself is not shown again:\n%s\n",
-					id, shown.ID, strings.Join(shown.Permissions, " "), command.OrNever(shown.Expires), made.Reveal(),
+					id, shown.ID, strings.Join(shown.Permissions, " "), command.OrNever(shown.Expires), shown.Key,
 				)
 				return err
 			})
@@ -123,14 +121,10 @@ func newKeyList(terminal command.Terminal) *cobra.Command {
 			if id == "" {
 				return command.ErrNoProject
 			}
-			return command.WithProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
-				keys, err := projects.Keys(id)
+			return withKeeper(cmd, terminal, func(ctx context.Context, projects keeper) error {
+				all, err := projects.keys(ctx, id)
 				if err != nil {
 					return err
-				}
-				all := []shownKey{}
-				for _, k := range keys {
-					all = append(all, showKey(k, ""))
 				}
 				return command.WriteRows(cmd, out, all, "ID\tNAME\tPERMISSIONS\tCREATED\tEXPIRES", func(k shownKey) string {
 					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", k.ID, k.Name, strings.Join(k.Permissions, " "), k.Created, command.OrNever(k.Expires))
@@ -154,8 +148,8 @@ func newKeyRevoke(terminal command.Terminal) *cobra.Command {
 			if id == "" {
 				return command.ErrNoProject
 			}
-			return command.WithProjects(cmd, terminal, func(ctx context.Context, projects *admin.Projects) error {
-				if err := projects.RevokeKey(ctx, id, args[0]); err != nil {
+			return withKeeper(cmd, terminal, func(ctx context.Context, projects keeper) error {
+				if err := projects.revokeKey(ctx, id, args[0]); err != nil {
 					return err
 				}
 				if out.JSON() {

@@ -105,10 +105,10 @@ func newProjectList(terminal command.Terminal) *cobra.Command {
 		Short: "List all projects",
 		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return command.WithProjects(cmd, terminal, func(_ context.Context, projects *admin.Projects) error {
-				all := []shownProject{}
-				for _, p := range projects.List() {
-					all = append(all, shown(p, ""))
+			return withKeeper(cmd, terminal, func(ctx context.Context, projects keeper) error {
+				all, err := projects.list(ctx)
+				if err != nil {
+					return err
 				}
 				return command.WriteRows(cmd, out, all, "ID\tNAME\tRP ID\tORIGINS\tCREATED", func(p shownProject) string {
 					return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", p.ID, p.Name, p.RPID, strings.Join(slices.Concat(p.Origins, p.Related), " "), p.Created)
@@ -117,6 +117,7 @@ func newProjectList(terminal command.Terminal) *cobra.Command {
 		},
 	}
 	out.Flag(cmd, "text")
+	byAPI(cmd)
 	return cmd
 }
 

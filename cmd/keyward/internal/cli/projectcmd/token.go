@@ -7,8 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
-	"github.com/keyward/keyward/core/project"
-	"github.com/keyward/keyward/core/secret"
 )
 
 func NewToken(terminal command.Terminal) *cobra.Command {
@@ -26,6 +24,7 @@ Users call with access tokens of an issuer: see keyward project issuer.`,
 	cmd.AddCommand(newTokenCreate(terminal))
 	for _, sub := range cmd.Commands() {
 		command.ServerFlags(sub.Flags())
+		byAPI(sub)
 	}
 	return cmd
 }
@@ -48,14 +47,15 @@ func newTokenCreate(terminal command.Terminal) *cobra.Command {
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asked := keyAsked{project: id, name: name, expires: expires, flag: "--permissions", permissions: permissions}
-			return asked.create(cmd, terminal, func(key project.APIKey, made secret.Text) error {
-				shown := showKey(key, "")
+			return asked.create(cmd, terminal, func(shown shownKey) error {
+				token := shown.Key
+				shown.Key = ""
 				if out.JSON() {
-					return command.WriteJSON(cmd, shownToken{shown, made.Reveal()})
+					return command.WriteJSON(cmd, shownToken{shown, token})
 				}
 				_, err := fmt.Fprintf(
 					cmd.OutOrStdout(), "project      %s\ntoken ID     %s\npermissions  %s\nexpires      %s\n\nThe token itself is not shown again:\n%s\n",
-					id, shown.ID, strings.Join(shown.Permissions, " "), command.OrNever(shown.Expires), made.Reveal(),
+					id, shown.ID, strings.Join(shown.Permissions, " "), command.OrNever(shown.Expires), token,
 				)
 				return err
 			})
