@@ -2,39 +2,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { base, focusOn, heading, inspect, launch, leave, says, tabTo, visit } from './browser.mjs';
+import { call, card, enter as signIn, secret, tokens, user } from './console.mjs';
 
-const tokens = JSON.parse(process.env.SUITE_TOKENS);
-const user = process.env.SUITE_USER; // one who was not offered a passkey
 let browser;
 
 before(async () => { browser = await launch(); });
 after(async () => { await browser?.close(); });
 
-/** A call of the Operator API from outside the console. */
-async function call(role, method, path, body) {
-  const response = await fetch(`${base}/operator/v1${path}`, {
-    method, headers: { Authorization: `Bearer ${tokens[role]}`, ...(body && { 'Content-Type': 'application/json' }) }, ...(body && { body: JSON.stringify(body) }),
-  });
-  return { status: response.status, body: await response.json() };
-}
-
-/** The credentials of the project, as its backend sends them. */
-const secret = () => 'Basic ' + Buffer.from(`${process.env.SUITE_PROJECT}:${process.env.SUITE_SECRET}`).toString('base64');
-
-/** Signs in; no script can read what the browser keeps for it. */
-async function enter(role, path = '/console') {
-  const visitor = await visit(browser, { path });
-  await visitor.page.getByLabel('Token of an operator').fill(tokens[role]);
-  await visitor.page.getByRole('button', { name: 'Sign in' }).click();
-  return visitor;
-}
-
-/** Waits until a card says something, and returns what it says. */
-async function card(page, title, text) {
-  const found = page.locator('section.card', { has: page.getByRole('heading', { level: 2, name: title, exact: typeof title === 'string' }) });
-  if (text) await found.filter({ hasText: text }).waitFor();
-  return found;
-}
+const enter = (role, path) => signIn(browser, role, path);
 
 test('who has no token is told how to get one, and a wrong one is refused in words', async () => {
   const visitor = await visit(browser, { path: '/console/decisions?allow=false' });
@@ -60,7 +35,7 @@ test('the overview says how adoption goes, by the figures of the report', async 
   const { page } = visitor;
   await heading(page, 'Overview');
   const told = (await call('viewer', 'GET', `/adoption?unit=day`)).body.groups[0];
-  const funnel = await (await card(page, 'What becomes of offers', 'asked')).innerText();
+  const funnel = await (await card(page, 'What becomes of offers', 'Users with passkeys')).innerText();
   for (const [name, of] of [['Logins', told.logins], ['Creations', told.creations]]) {
     const said = funnel.slice(funnel.indexOf(name));
     for (const [step, n] of [['asked', of.asked], ['offered', of.offered], ['begun', of.started], ['completed', of.completed]]) {
