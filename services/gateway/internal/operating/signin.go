@@ -51,7 +51,7 @@ func (s Services) beginSignIn(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	c.Append(fiber.HeaderSetCookie, signInCookieOf(begun.Cookie, int(signInLimit.Seconds())))
+	c.Response().Header.Add(fiber.HeaderSetCookie, signInCookieOf(begun.Cookie, int(signInLimit.Seconds())))
 	return c.Redirect(begun.URL, http.StatusSeeOther)
 }
 
@@ -60,7 +60,7 @@ func (s Services) finishSignIn(c *fiber.Ctx) error {
 	if s.provider == nil {
 		return errNoProvider
 	}
-	c.Append(fiber.HeaderSetCookie, signInCookieOf("", -1))
+	c.Response().Header.Add(fiber.HeaderSetCookie, signInCookieOf("", -1))
 	failed := func(why string) error {
 		return c.Redirect(consolePath+"?signInError="+url.QueryEscape(why), http.StatusSeeOther)
 	}
@@ -78,7 +78,7 @@ func (s Services) finishSignIn(c *fiber.Ctx) error {
 	if err != nil {
 		return failed(fault.Words(err))
 	}
-	c.Append(fiber.HeaderSetCookie, operation.SessionCookie(text, until.Sub(s.Now())))
+	c.Response().Header.Add(fiber.HeaderSetCookie, operation.SessionCookie(text, until.Sub(s.Now())))
 	return c.Redirect(consolePath, http.StatusSeeOther)
 }
 

@@ -164,7 +164,7 @@ func (s Services) begin(ctx context.Context, r *operation.Request, by operator.O
 	if err != nil {
 		return api.Operator{}, err
 	}
-	r.Fiber().Append(fiber.HeaderSetCookie, operation.SessionCookie(text, until.Sub(s.Now())))
+	r.Fiber().Response().Header.Add(fiber.HeaderSetCookie, operation.SessionCookie(text, until.Sub(s.Now())))
 	by.ExpiresMs = until.UnixMilli()
 	return shownOperator(&by), nil
 }
@@ -175,7 +175,7 @@ func (s Services) endSession(ctx context.Context, r *operation.Request, _ servic
 			return api.Done{}, err
 		}
 	}
-	r.Fiber().Append(fiber.HeaderSetCookie, operation.SessionCookie("", 0))
+	r.Fiber().Response().Header.Add(fiber.HeaderSetCookie, operation.SessionCookie("", 0))
 	return api.Done{}, nil
 }
 
