@@ -44,6 +44,7 @@ var arrows = []struct {
 			"cmd/keyward/app/devtls services/gateway.",
 	},
 	{"cmd/keyward/internal/cli/releasecmd/internal/textdiff", ""},
+	{"services/decision/replay/internal/left", "core services/decision/internal/memo"},
 	{"services/decision/replay/internal/then", "core api"},
 	{"cmd/keyward/internal/cli/policycmd/internal/published", ""},
 	{"cmd/keyward/internal/cli/policycmd/internal/readiness", ""},

@@ -1903,7 +1903,13 @@ type PolicyReplay struct {
 
 	// RiskChanges What would be judged otherwise for risk beside.
 	RiskChanges []PolicyReplayChange `json:"riskChanges"`
-	Same        int32                `json:"same"`
+
+	// RiskSegments The decisions of riskChanges, as segments.
+	RiskSegments []PolicyReplaySegment `json:"riskSegments"`
+	Same         int32                 `json:"same"`
+
+	// Segments The decisions of changes by project, operating system, browser and class of device, the most frequent first.
+	Segments []PolicyReplaySegment `json:"segments"`
 
 	// Skipped Of which the policy had failed, or was not asked.
 	Skipped int32 `json:"skipped"`
@@ -1955,6 +1961,19 @@ type PolicyReplayReq struct {
 
 // PolicyReplayReqAction defines model for PolicyReplayReq.Action.
 type PolicyReplayReqAction string
+
+// PolicyReplaySegment What happened after decisions that would be another, and have something in common.
+type PolicyReplaySegment struct {
+	// By What they have in common: project, os, browser or device.
+	By    string `json:"by"`
+	Count int32  `json:"count"`
+
+	// Of Which of those; unknown if nobody knows.
+	Of string `json:"of"`
+
+	// Then What happened after them: fraud, completed, fell-back, failed, aborted or not-told.
+	Then map[string]int32 `json:"then"`
+}
 
 // PolicyRevision defines model for PolicyRevision.
 type PolicyRevision struct {

@@ -292,6 +292,17 @@ type Offer struct {
 // counts where it was given, in its environment and process, and never for the user as a whole.
 func (e Event) Unproven() bool { return e.Proven != nil && !*e.Proven }
 
+// The wire's words of a reported login that succeeded, and of one with a passkey.
+const (
+	AuthSuccess AuthStatus = "success"
+	AuthPasskey AuthMethod = "passkey"
+)
+
+// OtherMeans reports whether a caller reports by e that the user logged in, and not with a passkey.
+func (e Event) OtherMeans() bool {
+	return e.Type == AuthLogin && e.Auth != nil && e.Auth.Status == AuthSuccess && e.Auth.Method != AuthPasskey
+}
+
 // ExpiresMs returns the moment the event stops having an effect in Unix ms, or 0 for never.
 // The wire leaves the unit open: values above 1e11 are read as ms, others as seconds.
 func (e Event) ExpiresMs() int64 {

@@ -11,6 +11,10 @@ import (
 // no parameter of a policy.
 const openOffer = time.Hour
 
+// openLogin is how long a login offer may be left for another way: as long as reports wait for an answer to it, and longer than any
+// challenge is good.
+const openLogin = 30 * time.Minute
+
 // Join returns e with Ceremony, Route, Source, Kind, Decision and Arm as the offer that e answers had them. Join is called once, when e is
 // appended; known is what the user's history then holds: the recent login offers, and the live events of the set, in any order. What e
 // already says of its ceremony is kept. An event that names the challenge of an offer and no environment happened in that of the offer.
@@ -19,6 +23,9 @@ const openOffer = time.Hour
 // empty and the event is a ceremony of its own, taken for a local one. An append event belongs to the offer with its challenge, else to
 // the newest of its process, else to the newest offer in its environment that is younger than openOffer and has had no answer; failing
 // all, its kind is the default one.
+//
+// Of a login by other means, which a caller reports, Decision and Arm become those of the login offer that the user left for it: the newest
+// that is younger than openLogin, unless that was taken or left already.
 func Join(e Event, known []Event) Event {
 	switch {
 	case e.Ceremony != "":
@@ -40,6 +47,11 @@ func Join(e Event, known []Event) Event {
 		}
 		e.Ceremony, e.Kind, e.Environment, e.Arm = offer.offerID(), offer.Kind, environmentOf(e, offer), offer.Arm
 		e.Decision = offer.Decision
+		return e
+	case e.OtherMeans():
+		if offer, ok := newestLeft(e, known); ok {
+			e.Arm, e.Decision = offer.Arm, offer.Decision
+		}
 		return e
 	default:
 		return e
@@ -127,6 +139,23 @@ func newestOpen(e Event, known []Event) (Event, bool) {
 		age := max(0, e.CreatedMs-o.CreatedMs)
 		return o.Type == AppendOffered && o.Environment == e.Environment && age < openOffer.Milliseconds() && !closed[o.offerID()]
 	})
+}
+
+// newestLeft finds the newest login offer that is younger than openLogin at e's time, if it was neither completed nor left for another way.
+func newestLeft(e Event, known []Event) (Event, bool) {
+	offer, ok := newest(known, func(o Event) bool {
+		age := e.CreatedMs - o.CreatedMs
+		return o.Type == LoginOffered && age >= 0 && age < openLogin.Milliseconds()
+	})
+	if !ok {
+		return Event{}, false
+	}
+	for _, k := range known {
+		if (k.Type == LoginCompleted || k.Type == LoginOneTapSwitch) && k.Ceremony == offer.offerID() {
+			return Event{}, false
+		}
+	}
+	return offer, true
 }
 
 func newest(events []Event, match func(Event) bool) (Event, bool) {

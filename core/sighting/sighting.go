@@ -113,9 +113,6 @@ type Sighting struct {
 	Key         uint8 // which version of the project's key made the tokens; 0 = the first
 }
 
-// AuthStatusSuccess is the status of a reported login that succeeded, as the wire has it.
-const AuthStatusSuccess = "success"
-
 // EventTypes returns the types of events that are counted.
 func EventTypes() []event.Type {
 	return []event.Type{
@@ -142,7 +139,7 @@ func typeOf(e *event.Event) Type {
 		if e.Auth == nil {
 			return 0
 		}
-		if e.Auth.Status == AuthStatusSuccess {
+		if e.Auth.Status == event.AuthSuccess {
 			return AuthSuccess
 		}
 		return AuthFailure

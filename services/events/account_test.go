@@ -177,3 +177,28 @@ func TestACallerCannotDeleteAnEventOfTheAccount(t *testing.T) {
 		t.Error("it was deleted")
 	}
 }
+
+func TestALoginByOtherMeansNamesTheDecisionThatOfferedAPasskey(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	password := rest.AuthEventCreateReq{
+		Username: "ann@example.com", EventType: rest.AuthEventTypeLogin, Method: rest.AuthEventMethodPassword, Status: rest.AuthEventStatusSuccess,
+	}
+	named := func(want ident.DecisionID) {
+		t.Helper()
+		made, err := w.createAuth(password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range w.logged("usr-1") {
+			if string(e.ID) == made.AuthEventID && e.Decision != want {
+				t.Errorf("it names %q, not %q", e.Decision, want)
+			}
+		}
+	}
+	named("")
+	w.append(event.Event{Type: event.LoginOffered, Ceremony: "was-1", Process: "p1", Decision: "dec-1"})
+	named("dec-1")
+	w.append(event.Event{Type: event.LoginCompleted, Ceremony: "was-1", Process: "p1"})
+	named("")
+}

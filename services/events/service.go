@@ -181,11 +181,23 @@ func (s *Service) join(ctx context.Context, e event.Event) (event.Event, error) 
 		known, err = s.deps.Store.Offers(ctx, e.Project, e.User, e.Challenge, event.Canonical(e.Challenge), e.Process)
 	case e.Type.AnswersAppend():
 		known, err = s.live(ctx, e.Project, e.User)
+	case e.OtherMeans():
+		known, err = s.underWay(ctx, e.Project, e.User)
 	}
 	if err != nil {
 		return event.Event{}, err
 	}
 	return event.Join(e, known), nil
+}
+
+// underWay returns what tells which login offer a user may have left: offers, and what became of them.
+func (s *Service) underWay(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
+	offers, err := s.deps.Store.Offers(ctx, project, user)
+	if err != nil || len(offers) == 0 {
+		return nil, err
+	}
+	answers, err := s.live(ctx, project, user)
+	return append(offers, answers...), err
 }
 
 func (s *Service) live(ctx context.Context, project ident.ProjectID, user ident.UserID) ([]event.Event, error) {
@@ -336,6 +348,9 @@ func (s *Service) CreateAuthEvent(ctx context.Context, req service.ForUser[servi
 	}
 	if e.Type == "" {
 		return rest.AuthEvent{}, fault.Field("eventType", "is no type of auth event")
+	}
+	if joined, err := s.join(ctx, e); err == nil { // else it is told all the same: which offer was left for it, reports alone count
+		e = joined
 	}
 	var err error
 	if e.ID, err = s.store(ctx, e); err != nil {

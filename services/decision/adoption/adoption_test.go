@@ -41,6 +41,7 @@ type world struct {
 	counts map[string]int64 // by <os>/<action>/<outcome>
 	causes map[string]int64
 	has    map[string]map[string]bool
+	others int64 // logins by other means
 }
 
 func newWorld(t testing.TB) *world {
@@ -107,6 +108,7 @@ func (w *world) answer(e event.Event, action, os string) {
 		event.LoginOneTapSwitch: "fell-back",
 	}[e.Type]
 	if e.Type == "" {
+		w.leave(e, action, os)
 		return
 	}
 	w.counts[os+"/"+action+"/"+outcome]++
@@ -122,6 +124,24 @@ func (w *world) answer(e event.Event, action, os string) {
 		w.has[whose][e.Credential] = true
 	}
 	w.publish(fmt.Sprintf("%s.%s.%s.%s", bus.EventsPrefix, e.Project, e.User, e.Type), e.AppendJSON(nil))
+}
+
+// leave has a user log in by other means in the place of a login that was offered, perhaps more than once. Of what nobody left, a caller may
+// report as much.
+func (w *world) leave(e event.Event, action, os string) {
+	e.Type, e.Auth = event.AuthLogin, &event.Auth{Method: pick[event.AuthMethod](w.rand, "password", "email_otp"), Status: event.AuthSuccess}
+	if action != "login" {
+		e.Decision = "" // events of before were joined to no offer either
+	}
+	times := w.rand.IntN(3)
+	for n := range times {
+		e.ID, e.CreatedMs = ident.NewEventID(), e.CreatedMs+int64(n)
+		w.publish(fmt.Sprintf("%s.%s.%s.%s", bus.EventsPrefix, e.Project, e.User, e.Type), e.AppendJSON(nil))
+	}
+	w.others += int64(times)
+	if times > 0 && action == "login" {
+		w.counts[os+"/login/fell-back"]++
+	}
 }
 
 // counted is what counts, until stop.
@@ -192,7 +212,11 @@ func (c *counted) exact(t *testing.T, w *world, unit string) operator.AdoptionRe
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
 		r = c.report(t, inquiry.Adoption{Unit: unit, By: []string{"os"}})
 		counts, causes := sums(r)
-		if diff = cmp.Diff(w.counts, counts) + cmp.Diff(w.causes, causes); diff == "" {
+		others := int64(0)
+		for _, g := range r.Groups {
+			others += g.OtherMeans
+		}
+		if diff = cmp.Diff(w.counts, counts) + cmp.Diff(w.causes, causes) + cmp.Diff(w.others, others); diff == "" {
 			break
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/keyward/keyward/core/event"
@@ -21,6 +22,7 @@ import (
 	"github.com/keyward/keyward/services/decision/internal/recognition"
 	"github.com/keyward/keyward/services/decision/internal/rollout"
 	"github.com/keyward/keyward/services/decision/internal/velocity"
+	"github.com/keyward/keyward/services/decision/replay/internal/left"
 	"github.com/keyward/keyward/services/decision/replay/internal/then"
 )
 
@@ -79,6 +81,7 @@ const (
 type detector struct {
 	records *Records
 	users   *memo.Memo // []event.Event by project and user, in the order of the log
+	left    *left.Logins
 
 	mu       sync.Mutex
 	log      *eventlog.Log              // nil until it is needed
@@ -95,7 +98,10 @@ type samePolicy struct {
 }
 
 func newDetector(records *Records) *detector {
-	return &detector{records: records, users: memo.New(maxUsers, nil), policies: map[string]*explain.Policy{}, same: map[samePolicy]bool{}}
+	return &detector{
+		records: records, users: memo.New(maxUsers, nil), left: left.New(records.js), policies: map[string]*explain.Policy{},
+		same: map[samePolicy]bool{},
+	}
 }
 
 // Facts returns the facts that a policy finds in the question of a recorded decision, as of its moment. Where the policy detects as the one
@@ -210,7 +216,8 @@ func (d *detector) after(ctx context.Context, record *Record) (then.Then, error)
 			return then.NotTold, err
 		}
 	}
-	return then.Of(record.ID, all), nil
+	logins, err := d.left.Of(ctx, record.Project, record.User)
+	return then.Of(record.ID, slices.Concat(all, logins)), err
 }
 
 func (d *detector) open(ctx context.Context) (*eventlog.Log, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"runtime"
@@ -29,15 +30,23 @@ type Summary struct {
 	Missing   map[string]int `json:"notArchived,omitempty"` // decisions left out by policy revision, because the archive lacks it
 	NotJudged map[Reason]int `json:"notJudged,omitempty"`   // decisions left out by why other parameters cannot find their facts anew
 	Changes   []Change       `json:"changes"`               // the most frequent first
+	Segments  []then.Segment `json:"segments"`              // decisions that would be another, by what they have in common
 	Revisions map[string]int `json:"revisions,omitempty"`   // decisions by the revision that made them
 	Risk      Risk           `json:"risk"`                  // how the same decisions are judged for risk beside what they are about
 }
 
+// Segment says of decisions that have something in common what happened after them, and Outcomes counts that.
+type (
+	Segment  = then.Segment
+	Outcomes = then.Outcomes
+)
+
 // Risk is what came of judging again what recorded decisions were judged for risk. Those that were recorded without are left out.
 type Risk struct {
-	Same      int      `json:"same"`
-	Different int      `json:"different"`
-	Changes   []Change `json:"changes"` // the most frequent first
+	Same      int            `json:"same"`
+	Different int            `json:"different"`
+	Changes   []Change       `json:"changes"` // the most frequent first
+	Segments  []then.Segment `json:"segments"`
 }
 
 // Change is a group of decisions that went from one row to another. From and To are equal if only other parts of the answer differ.
@@ -84,6 +93,9 @@ func gist(answer map[string]any) string {
 	return fmt.Sprintf("%s %v", verb, answer["tag"])
 }
 
+// WriteSegments writes a table of what happened after decisions that would be another, by what they have in common.
+func (s *Summary) WriteSegments(to io.Writer) error { return then.Write(to, s.Segments) }
+
 // Options say what to replay and with what. The zero value replays everything with its own revision.
 type Options struct {
 	Selection
@@ -100,8 +112,14 @@ type replayer struct {
 
 	tally   sync.Mutex // guards what follows
 	summary Summary
-	changes map[changeKey]*Change
-	risks   map[changeKey]*Change
+	changes changed
+	risks   changed
+}
+
+// changed are decisions that would be another.
+type changed struct {
+	by       map[changeKey]*Change
+	segments then.Segments
 }
 
 type changeKey struct{ action, from, to string }
@@ -109,7 +127,7 @@ type changeKey struct{ action, from, to string }
 // Replay evaluates recorded decisions again and says which answers differ. Records are streamed and evaluated side by side.
 func (r *Records) Replay(ctx context.Context, opts Options) (*Summary, error) {
 	opts.Examples = cmp.Or(opts.Examples, 3)
-	p := &replayer{detector: newDetector(r), opts: opts, changes: map[changeKey]*Change{}, risks: map[changeKey]*Change{}}
+	p := &replayer{detector: newDetector(r), opts: opts, changes: changed{by: map[changeKey]*Change{}}, risks: changed{by: map[changeKey]*Change{}}}
 	p.summary.Missing, p.summary.Revisions, p.summary.NotJudged = map[string]int{}, map[string]int{}, map[Reason]int{}
 	if opts.Candidate != nil {
 		p.summary.Candidate = opts.Candidate.Revision()
@@ -117,7 +135,8 @@ func (r *Records) Replay(ctx context.Context, opts Options) (*Summary, error) {
 	if err := p.run(ctx); err != nil {
 		return nil, err
 	}
-	p.summary.Changes, p.summary.Risk.Changes = frequent(p.changes), frequent(p.risks)
+	p.summary.Changes, p.summary.Risk.Changes = frequent(p.changes.by), frequent(p.risks.by)
+	p.summary.Segments, p.summary.Risk.Segments = p.changes.segments.All(), p.risks.segments.All()
 	return &p.summary, nil
 }
 
@@ -242,7 +261,7 @@ func (p *replayer) judge(ctx context.Context, record *Record, policy *explain.Po
 	p.tally.Lock()
 	defer p.tally.Unlock()
 	p.summary.Risk.Different++
-	p.changed(p.risks, engine.ActionRisk, record, again{was, is, err, next})
+	p.changed(&p.risks, engine.ActionRisk, record, again{was, is, err, next})
 	return nil
 }
 
@@ -279,23 +298,24 @@ func (p *replayer) count(record *Record, a again, same bool) {
 		return
 	}
 	p.summary.Different++
-	p.changed(p.changes, record.Action, record, a)
+	p.changed(&p.changes, record.Action, record, a)
 }
 
 // changed counts a decision that would be another among those that would be so, too.
-func (p *replayer) changed(changes map[changeKey]*Change, action string, record *Record, a again) {
+func (p *replayer) changed(to *changed, action string, record *Record, a again) {
 	key := changeKey{action, rowOf(a.was), rowOf(a.is)}
 	example := Example{ID: record.ID, Time: record.Time, Project: record.Project, User: record.User, Was: a.was, Is: a.is, Then: a.then}
 	if a.err != nil {
 		key.to, example.Error = "error", a.err.Error()
 	}
-	change, ok := changes[key]
+	change, ok := to.by[key]
 	if !ok {
 		change = &Change{Action: key.action, From: key.from, To: key.to, Then: then.Outcomes{}}
-		changes[key] = change
+		to.by[key] = change
 	}
 	change.Count++
 	change.Then[a.then]++
+	to.segments.Add(record.Project, record.Facts, a.then)
 	if len(change.Examples) < p.opts.Examples {
 		change.Examples = append(change.Examples, example)
 	}

@@ -57,6 +57,13 @@ func replayed(s *replay.Summary) operator.PolicyReplay {
 	told := operator.PolicyReplay{
 		Decisions: count(s.Decisions), Same: count(s.Same), Different: count(s.Different), Skipped: count(s.Skipped),
 		NotJudged: map[string]int32{}, Changes: changes(s.Changes), RiskChanges: changes(s.Risk.Changes),
+		Segments: []operator.PolicyReplaySegment{}, RiskSegments: []operator.PolicyReplaySegment{},
+	}
+	for i := range s.Segments {
+		told.Segments = append(told.Segments, segment(&s.Segments[i]))
+	}
+	for i := range s.Risk.Segments {
+		told.RiskSegments = append(told.RiskSegments, segment(&s.Risk.Segments[i]))
 	}
 	for _, n := range s.Missing {
 		told.Missing += count(n)
@@ -75,11 +82,7 @@ func changes(all []replay.Change) []operator.PolicyReplayChange {
 			Action: c.Action, From: c.From, To: c.To, Count: count(c.Count), Examples: []operator.PolicyReplayExample{},
 		}
 		if len(c.Then) > 0 {
-			then := map[string]int32{}
-			for what, n := range c.Then {
-				then[string(what)] = count(n)
-			}
-			one.Then = &then
+			one.Then = new(outcomes(c.Then))
 		}
 		for j := range c.Examples {
 			e := &c.Examples[j]
@@ -89,6 +92,18 @@ func changes(all []replay.Change) []operator.PolicyReplayChange {
 			})
 		}
 		told = append(told, one)
+	}
+	return told
+}
+
+func segment(s *replay.Segment) operator.PolicyReplaySegment {
+	return operator.PolicyReplaySegment{By: s.By, Of: s.Of, Count: count(s.Count), Then: outcomes(s.Then)}
+}
+
+func outcomes(of replay.Outcomes) map[string]int32 {
+	told := make(map[string]int32, len(of))
+	for what, n := range of {
+		told[string(what)] = count(n)
 	}
 	return told
 }

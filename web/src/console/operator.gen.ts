@@ -1115,7 +1115,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke an operator
-         * @description The token stops working at once. 404 if there is none.
+         * @description The token stops working at once. 404 if there is none; 409 if it is the last admin of all projects whose token works.
          */
         delete: operations["revokeOperator"];
         options?: never;
@@ -2166,8 +2166,12 @@ export interface components {
             };
             /** @description The most frequent first. */
             changes: components["schemas"]["PolicyReplayChange"][];
+            /** @description The decisions of changes by project, operating system, browser and class of device, the most frequent first. */
+            segments: components["schemas"]["PolicyReplaySegment"][];
             /** @description What would be judged otherwise for risk beside. */
             riskChanges: components["schemas"]["PolicyReplayChange"][];
+            /** @description The decisions of riskChanges, as segments. */
+            riskSegments: components["schemas"]["PolicyReplaySegment"][];
         };
         PolicyReplayChange: {
             action: string;
@@ -2182,6 +2186,19 @@ export interface components {
                 [key: string]: number;
             };
             examples: components["schemas"]["PolicyReplayExample"][];
+        };
+        /** @description What happened after decisions that would be another, and have something in common. */
+        PolicyReplaySegment: {
+            /** @description What they have in common: project, os, browser or device. */
+            by: string;
+            /** @description Which of those; unknown if nobody knows. */
+            of: string;
+            /** Format: int32 */
+            count: number;
+            /** @description What happened after them: fraud, completed, fell-back, failed, aborted or not-told. */
+            then: {
+                [key: string]: number;
+            };
         };
         PolicyReplayExample: {
             decisionID: string;

@@ -171,7 +171,7 @@ func TestCountersCountWhatTheySay(t *testing.T) {
 		return s
 	}
 	reported := seen(n, "r", event.AuthLogin, time.Minute, "env-3", "")
-	reported.Auth = &event.Auth{Status: sighting.AuthStatusSuccess}
+	reported.Auth = &event.Auth{Status: event.AuthSuccess}
 	ofReported, _ := sighting.Of(&reported)
 	in := Input{
 		Seen: sighting.Seen{

@@ -162,12 +162,33 @@ function Replayed({ of }: { of: Replay }) {
           ]}
         />
       )}
+      <Segments of={of.segments} />
       {(of.skipped > 0 || of.missing > 0 || unjudged.length > 0) && (
         <p class="small muted">
           {[of.skipped > 0 && `${number(of.skipped)} had no answer of the policy`, of.missing > 0 && `${number(of.missing)} were made by revisions that are not kept`, ...unjudged.map(([why, n]) => `${number(n)} cannot be judged: ${why}`)].filter(Boolean).join(' · ')}
         </p>
       )}
     </div>
+  );
+}
+
+const segments: Record<string, string> = { project: 'Project', os: 'System', browser: 'Browser', device: 'Device' };
+
+function Segments({ of }: { of: Replay['segments'] }) {
+  if (of.length === 0) return null;
+  return (
+    <details>
+      <summary>Whom that is, and what happened to them</summary>
+      <Table
+        caption="By what they have in common" name="replay-segments" rows={of} empty="" identify={(s) => `${s.by} ${s.of}`}
+        columns={[
+          { label: 'By', value: (s) => segments[s.by] ?? s.by },
+          { label: 'Of', value: (s) => s.of },
+          { label: 'How many', numeric: true, value: (s) => s.count },
+          { label: 'What happened after', value: (s) => Object.entries(s.then).map(([what, n]) => `${n} ${happened[what] ?? what}`).join(', '), cell: (s) => <Then of={s.then} /> },
+        ]}
+      />
+    </details>
   );
 }
 

@@ -176,5 +176,5 @@ func (r *policyReplay) print(cmd *cobra.Command, s *replay.Summary) error {
 			)
 		}
 	}
-	return table.Flush()
+	return errors.Join(table.Flush(), s.WriteSegments(out))
 }

@@ -123,8 +123,6 @@ func OfDecision(o *outline.Outline) (asked, offered *Fact) {
 	return &f, &more
 }
 
-const passkeyMethod = "passkey"
-
 // OfEvent returns what an event means; false if that is nothing. of is what the decision that it names was about; nil = that is not known.
 func OfEvent(e *event.Event, of *Dimensions) (Fact, bool) {
 	f := Fact{AtMs: e.CreatedMs, TookMs: -1}
@@ -147,7 +145,7 @@ func OfEvent(e *event.Event, of *Dimensions) (Fact, bool) {
 			f.Cause += "-" + e.Refused.Step
 		}
 	case event.AuthLogin:
-		if e.Auth == nil || e.Auth.Method == passkeyMethod || e.Auth.Status != "success" {
+		if !e.OtherMeans() {
 			return f, false
 		}
 		f.Outcome, f.Cause = OtherMeans, string(e.Auth.Method)
@@ -156,6 +154,15 @@ func OfEvent(e *event.Event, of *Dimensions) (Fact, bool) {
 	}
 	f.Dimensions = about(e, of)
 	return f, true
+}
+
+// OfLeft returns that the user left the login that a decision had offered for the other means that an event reports; false if it reports
+// none, or of is nil, since the decision is not known.
+func OfLeft(e *event.Event, of *Dimensions) (Fact, bool) {
+	if of == nil || !e.OtherMeans() {
+		return Fact{}, false
+	}
+	return Fact{AtMs: e.CreatedMs, TookMs: -1, Outcome: FellBack, Dimensions: *of}, true
 }
 
 // Matters reports whether events of a type may count, or say who has passkeys.

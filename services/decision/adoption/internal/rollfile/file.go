@@ -47,6 +47,10 @@ func tables() []string {
 	}
 }
 
+// leftOffers has hashes of decisions whose offer was left for other means, and when. Files of before have no such table, and are not made
+// anew for it: they hold sums of what the streams no longer do.
+const leftOffers = `CREATE TABLE IF NOT EXISTS left_offers (decision INTEGER PRIMARY KEY, ms INTEGER NOT NULL) WITHOUT ROWID`
+
 // The sources of the file.
 const (
 	Decisions = iota
@@ -125,7 +129,11 @@ func (f *File) load(ctx context.Context) error {
 	f.offers, f.state, f.waiting = newOffers(), state{}, 0
 	f.held = map[holding]bool{}
 	f.took = [SourceCount]time.Time{time.Now(), time.Now()}
-	if known, err := projection.Open(ctx, f.db, tables(), schemaVersion, &f.state); err != nil || !known {
+	known, err := projection.Open(ctx, f.db, tables(), schemaVersion, &f.state)
+	if err == nil {
+		_, err = f.db.ExecContext(ctx, leftOffers)
+	}
+	if err != nil || !known {
 		return err
 	}
 	if err := f.db.QueryRowContext(ctx, `SELECT count(*) FROM waiting`).Scan(&f.waiting); err != nil {

@@ -237,8 +237,27 @@ func (t *taking) answer(e *event.Event, stored int64) (known bool, err error) {
 		}
 	}
 	fact, _ := fold.OfEvent(e, of)
+	if _, err = t.count(&fact); err != nil {
+		return true, err
+	}
+	return true, t.left(e, of)
+}
+
+// left counts that an offer was left for other means, of each offer once.
+func (t *taking) left(e *event.Event, of *fold.Dimensions) error {
+	fact, left := fold.OfLeft(e, of)
+	if !left {
+		return nil
+	}
+	done, err := t.tx.ExecContext(t.ctx, `INSERT OR IGNORE INTO left_offers VALUES (?, ?)`, hashed(string(e.Decision)), e.CreatedMs)
+	if err != nil {
+		return err
+	}
+	if first, err := done.RowsAffected(); err != nil || first == 0 {
+		return err
+	}
 	_, err = t.count(&fact)
-	return true, err
+	return err
 }
 
 // settle counts what waits and can be counted now.
@@ -370,6 +389,11 @@ func (t *taking) prune() error {
 		return nil
 	}
 	t.f.pruned = now
+	// An event may be stored, and wait for its decision, long after it was made.
+	const text = `DELETE FROM left_offers WHERE ms < ?`
+	if _, err := t.tx.ExecContext(t.ctx, text, min(t.f.state.Reached[Decisions], t.f.state.Reached[Events])-4*answered.Milliseconds()); err != nil {
+		return err
+	}
 	for _, unit := range units() {
 		if unit.kept() == 0 {
 			continue

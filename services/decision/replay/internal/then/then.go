@@ -66,6 +66,11 @@ func happenedBy(e *event.Event) Then {
 		return Completed
 	case event.LoginOneTapSwitch:
 		return FellBack
+	case event.AuthLogin:
+		if e.OtherMeans() { // joined to the offer that was left for it
+			return FellBack
+		}
+		return NotTold
 	case event.LoginExplicitAbort, event.AppendExplicitAbort:
 		return Aborted
 	case event.LoginOffered, event.LoginDenied, event.AppendOffered:

@@ -1,4 +1,4 @@
-package replay_test
+package then_test
 
 import (
 	"slices"
@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/core/event"
-	"github.com/keyward/keyward/services/decision/replay"
+	"github.com/keyward/keyward/services/decision/replay/internal/then"
 )
 
 func TestAPasskeyIsJoinedToTheOfferThatMadeItAndToItsFirstUse(t *testing.T) {
@@ -34,7 +34,7 @@ func TestAPasskeyIsJoinedToTheOfferThatMadeItAndToItsFirstUse(t *testing.T) {
 		"of nobody's events": {nil, nil},
 	} {
 		var got []string
-		for _, s := range replay.OutcomeOf("dec-1", event.NewSet(c.events)) {
+		for _, s := range then.Steps("dec-1", event.NewSet(c.events)) {
 			got = append(got, string(s.Event))
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
