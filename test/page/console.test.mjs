@@ -310,6 +310,10 @@ test('one change goes from an idea to a promoted canary, and back', async () => 
   const replayed = (await call('approver', 'POST', '/policy/replay', { revision: 2, limit: 50000 })).body;
   await touched.filter({ hasText: `${replayed.different} of ${replayed.decisions.toLocaleString('en-US')} decisions` }).waitFor();
   assert.ok(replayed.different > 0, JSON.stringify(replayed));
+  await touched.getByText('Whom that is, and what happened to them').click();
+  const systems = replayed.segments.filter((segment) => segment.by === 'os');
+  assert.equal(systems.reduce((sum, segment) => sum + segment.count, 0), replayed.different);
+  await touched.locator('table').nth(1).getByText(systems[0].of, { exact: true }).first().waitFor();
   await touched.getByRole('link').first().waitFor();
   await inspect(visitor, 'console-revision');
 
