@@ -182,7 +182,8 @@ func TestALoginByOtherMeansNamesTheDecisionThatOfferedAPasskey(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	password := rest.AuthEventCreateReq{
-		Username: "ann@example.com", EventType: rest.AuthEventTypeLogin, Method: rest.AuthEventMethodPassword, Status: rest.AuthEventStatusSuccess,
+		Username: "ann@example.com", EventType: rest.AuthEventTypeLogin, Method: rest.AuthEventMethodPassword,
+		Status: rest.AuthEventStatusSuccess,
 	}
 	named := func(want ident.DecisionID) {
 		t.Helper()

@@ -126,8 +126,8 @@ func (w *world) answer(e event.Event, action, os string) {
 	w.publish(fmt.Sprintf("%s.%s.%s.%s", bus.EventsPrefix, e.Project, e.User, e.Type), e.AppendJSON(nil))
 }
 
-// leave has a user log in by other means in the place of a login that was offered, perhaps more than once. Of what nobody left, a caller may
-// report as much.
+// leave has a user log in by other means in the place of a login that was offered, perhaps more than once. Of what nobody left, a
+// caller may report as much.
 func (w *world) leave(e event.Event, action, os string) {
 	e.Type, e.Auth = event.AuthLogin, &event.Auth{Method: pick[event.AuthMethod](w.rand, "password", "email_otp"), Status: event.AuthSuccess}
 	if action != "login" {

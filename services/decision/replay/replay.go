@@ -127,7 +127,8 @@ type changeKey struct{ action, from, to string }
 // Replay evaluates recorded decisions again and says which answers differ. Records are streamed and evaluated side by side.
 func (r *Records) Replay(ctx context.Context, opts Options) (*Summary, error) {
 	opts.Examples = cmp.Or(opts.Examples, 3)
-	p := &replayer{detector: newDetector(r), opts: opts, changes: changed{by: map[changeKey]*Change{}}, risks: changed{by: map[changeKey]*Change{}}}
+	p := &replayer{detector: newDetector(r), opts: opts}
+	p.changes.by, p.risks.by = map[changeKey]*Change{}, map[changeKey]*Change{}
 	p.summary.Missing, p.summary.Revisions, p.summary.NotJudged = map[string]int{}, map[string]int{}, map[Reason]int{}
 	if opts.Candidate != nil {
 		p.summary.Candidate = opts.Candidate.Revision()

@@ -391,7 +391,8 @@ func (t *taking) prune() error {
 	t.f.pruned = now
 	// An event may be stored, and wait for its decision, long after it was made.
 	const text = `DELETE FROM left_offers WHERE ms < ?`
-	if _, err := t.tx.ExecContext(t.ctx, text, min(t.f.state.Reached[Decisions], t.f.state.Reached[Events])-4*answered.Milliseconds()); err != nil {
+	reached := min(t.f.state.Reached[Decisions], t.f.state.Reached[Events])
+	if _, err := t.tx.ExecContext(t.ctx, text, reached-4*answered.Milliseconds()); err != nil {
 		return err
 	}
 	for _, unit := range units() {

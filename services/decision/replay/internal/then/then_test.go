@@ -57,7 +57,8 @@ func TestSegmentsCountWhatHappenedByWhatDecisionsHaveInCommon(t *testing.T) {
 		facts   []byte
 		then    then.Then
 	}{
-		{"pro-1", iphone, then.Completed}, {"pro-1", iphone, then.FellBack}, {"pro-2", []byte(`{"client":{"os":"windows"}}`), then.Completed},
+		{"pro-1", iphone, then.Completed}, {"pro-1", iphone, then.FellBack},
+		{"pro-2", []byte(`{"client":{"os":"windows"}}`), then.Completed},
 		{"pro-2", []byte(`{}`), then.NotTold}, {"pro-2", nil, then.NotTold},
 	} {
 		s.Add(one.project, one.facts, one.then)
