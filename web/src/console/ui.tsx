@@ -216,12 +216,12 @@ export function Table<R>({ caption, columns, rows, name, empty, perPage = 50, fi
         <button type="button" class="quiet" onClick={() => download(`${name}.csv`, csv(columns, shown))}>CSV</button>
       </div>
       <div class="scroll" tabIndex={0}>
-        <table>
+        <table role="table" class={sorted ? 'still' : undefined}>
           <caption class="heard">{caption}</caption>
-          <thead>
-            <tr>
+          <thead role="rowgroup">
+            <tr role="row">
               {columns.map((column, n) => (
-                <th key={column.label} scope="col" class={column.numeric ? 'num' : undefined} aria-sort={sort?.at === n ? (sort.down ? 'descending' : 'ascending') : undefined}>
+                <th key={column.label} role="columnheader" scope="col" class={column.numeric ? 'num' : undefined} aria-sort={sort?.at === n ? (sort.down ? 'descending' : 'ascending') : undefined}>
                   {sorted ? column.label : (
                     <button type="button" onClick={() => setSort(sort?.at === n ? (sort.down === !column.numeric ? undefined : { at: n, down: !sort.down }) : { at: n, down: !!column.numeric })}>
                       {column.label}<span aria-hidden="true">{sort?.at === n ? (sort.down ? ' ↓' : ' ↑') : ''}</span>
@@ -231,10 +231,10 @@ export function Table<R>({ caption, columns, rows, name, empty, perPage = 50, fi
               ))}
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             {shown.slice(at * perPage, (at + 1) * perPage).map((row, n) => (
-              <tr key={identify?.(row) ?? n}>
-                {columns.map((column) => <td key={column.label} class={column.numeric ? 'num' : undefined}>{column.cell ? column.cell(row) : plain(column.value(row))}</td>)}
+              <tr key={identify?.(row) ?? n} role="row">
+                {columns.map((column) => <td key={column.label} role="cell" data-label={column.label} class={column.numeric ? 'num' : undefined}><div class="cell">{column.cell ? column.cell(row) : plain(column.value(row))}</div></td>)}
               </tr>
             ))}
           </tbody>
@@ -295,5 +295,5 @@ export function Bar({ of, label, text, tone }: { of: number | undefined; label: 
 }
 
 export function Facts({ of }: { of: [string, ComponentChildren][] }) {
-  return <dl class="facts">{of.filter(([, value]) => value !== undefined && value !== '').map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
+  return <dl class="facts">{of.filter(([, value]) => value !== undefined && value !== '' && value !== false).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
 }

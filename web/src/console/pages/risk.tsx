@@ -103,12 +103,12 @@ export function Spikes({ days }: { days: number }) {
     }
     found.sort((a, b) => b.part - a.part);
     await Promise.all(found.slice(0, mostTold).map(async (s) => { s.reasons = (await counts('reason', { verdict: s.verdict, ...within(s) }, signal)).counts.slice(0, 2); }));
-    return found;
+    return { found, slots: at.size };
   }, [days], 60_000);
   return (
     <Card title="Spikes" hint={`${unit === 'hour' ? 'Hours' : 'Days'} in which more was doubted than chance explains, against all others of this time.`}>
       <Shown of={loaded}>
-        {(found) => (found.length === 0 ? <Empty>There was none.</Empty> : (
+        {({ found, slots }) => (found.length === 0 ? <Empty>{slots < 2 ? `There is nothing to compare with before two ${unit}s have passed.` : 'There was none.'}</Empty> : (
           <ul class="sentences">
             {found.slice(0, mostTold).map((s) => (
               <li key={s.verdict + s.from}>
