@@ -46,6 +46,10 @@ var arrows = []struct {
 	{"cmd/keyward/internal/cli/releasecmd/internal/textdiff", ""},
 	{"services/decision/replay/internal/left", "core services/decision/internal/memo"},
 	{"services/decision/replay/internal/then", "core api"},
+	{
+		"services/decision/replay/internal/retold",
+		"core api services/decision/draft services/decision/internal services/decision/scenario",
+	},
 	{"cmd/keyward/internal/cli/policycmd/internal/published", ""},
 	{"cmd/keyward/internal/cli/policycmd/internal/readiness", ""},
 	{"cmd/keyward/internal/cli/policycmd/internal/reference", ""},
@@ -176,8 +180,8 @@ var arrows = []struct {
 	},
 	{
 		"services/decision/scenario/internal/written",
-		"core api services/decision/internal/facts services/decision/scenario/internal/around services/decision/scenario/internal/counted " +
-			"services/decision/scenario/internal/logged " +
+		"core api services/decision/internal/backedup services/decision/internal/facts services/decision/scenario/internal/around " +
+			"services/decision/scenario/internal/counted services/decision/scenario/internal/logged " +
 			"services/decision/scenario/internal/strictyaml services/decision/scenario/internal/vocabulary",
 	},
 	{"services/decision/explain", "core api policies services/decision/internal"},

@@ -54,6 +54,11 @@ func (s Scenario) Anonymous() Scenario {
 	for i := range s.Deleted {
 		s.Deleted[i].Credential = passkey(s.Deleted[i].Credential)
 	}
+	if s.Risk != nil && s.Risk.Finish != nil {
+		finish, risk := *s.Risk.Finish, *s.Risk
+		finish.Passkey = passkey(finish.Passkey)
+		risk.Finish, s.Risk = &finish, &risk
+	}
 	s.Events = slices.Clone(s.Events)
 	for i := range s.Events {
 		e := &s.Events[i]

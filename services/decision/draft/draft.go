@@ -32,6 +32,7 @@ type Scenario struct {
 	Flags      rest.PasskeyIntelFlags // of an append, as the situation
 	Situation  string
 	Rollout    *service.RolloutQuestion // of a rollout, but for the question that all have
+	Risk       *Risk                    // nil but of risk
 	Parameters map[string]any           // overrides
 	Deleted    []Deleted                // passkeys that the account had
 	Events     []event.Event            // what happened before, offers and deletions included
@@ -54,7 +55,7 @@ type Expected struct {
 
 // Text returns a file with the scenarios. Passkeys of the same WebAuthn ID are one to all of them. Each line of the comment comes first.
 func Text(comment string, scenarios ...Scenario) ([]byte, error) {
-	w := &writer{names: map[string]string{}}
+	w := &writer{names: map[string]string{}, models: map[string]*yaml.Node{}}
 	file := mapping()
 	if len(scenarios) > 0 {
 		put(file, "now", plain(scenarios[0].Now.UTC().Format(time.RFC3339Nano)))
@@ -78,6 +79,7 @@ func Text(comment string, scenarios ...Scenario) ([]byte, error) {
 		}
 		put(file, "credentials", known)
 	}
+	w.around(file, scenarios)
 	put(file, "scenarios", list)
 	var out bytes.Buffer
 	for line := range strings.Lines(comment) {
@@ -95,6 +97,8 @@ func Text(comment string, scenarios ...Scenario) ([]byte, error) {
 type writer struct {
 	names       map[string]string // of passkeys, by their WebAuthn ID
 	credentials []credential
+	models      map[string]*yaml.Node // by AAGUID, what had become of each
+	modelled    []string              // the same AAGUIDs in the order in which they were met
 }
 
 type credential struct {
@@ -112,7 +116,7 @@ func (w *writer) scenario(s *Scenario) (*yaml.Node, error) {
 	}
 	put(node, "client", client)
 	put(node, "env", text(environment(s.Question.Environment)))
-	if user := user(&s.Question); user != nil {
+	if user := user(s); user != nil {
 		put(node, "user", user)
 	}
 	byID := w.passkeys(node, s)
@@ -123,6 +127,9 @@ func (w *writer) scenario(s *Scenario) (*yaml.Node, error) {
 		put(node, "source", plain(string(s.Source)))
 	}
 	if err := asked(node, s); err != nil {
+		return nil, err
+	}
+	if err := w.judged(node, s); err != nil {
 		return nil, err
 	}
 	put(node, "process", quoted(s.Question.Process))
@@ -191,12 +198,18 @@ func environment(e service.Environment) string {
 }
 
 // user is what is to be said of the account; nil if it is one like any other.
-func user(q *service.Question) *yaml.Node {
-	node := mapping()
+func user(s *Scenario) *yaml.Node {
+	q, node := &s.Question, mapping()
 	if q.Account == nil {
 		put(node, "absent", yes())
 	} else if q.Account.Status != account.StatusActive {
 		put(node, "status", plain(string(q.Account.Status)))
+	}
+	if q.Account != nil && s.Risk != nil {
+		if q.Account.CreatedMs != 0 {
+			put(node, "created", moment(time.UnixMilli(q.Account.CreatedMs), s.Now))
+		}
+		put(node, "labels", texts(q.Account.Labels))
 	}
 	if q.LookupFailed {
 		put(node, "lookupFailed", yes())
@@ -264,6 +277,7 @@ func (w *writer) name(c *account.Credential, s *Scenario) string {
 	if len(c.UsedOn) > 0 {
 		put(node, "usedOn", texts(c.UsedOn))
 	}
+	w.putState(node, c, s)
 	w.names[id] = name
 	w.credentials = append(w.credentials, credential{name, flow(node)})
 	return name
@@ -318,6 +332,9 @@ func (w *writer) log(s *Scenario, byID map[string]string) *yaml.Node {
 		putText(node, "process", e.Process)
 		putText(node, "challenge", e.Challenge)
 		putText(node, "env", string(e.Environment))
+		if s.Risk != nil {
+			putText(node, "address", s.Risk.Addresses[string(e.ID)])
+		}
 		if e.Expires != 0 {
 			put(node, "expires", expiry(e, s.Now))
 		}
@@ -442,7 +459,7 @@ func texts(list []string) *yaml.Node {
 
 // Named returns what a file of the one scenario calls passkeys, in the order of their IDs.
 func Named(s *Scenario, ids []ident.CredentialID) []string {
-	w := &writer{names: map[string]string{}}
+	w := &writer{names: map[string]string{}, models: map[string]*yaml.Node{}}
 	names := w.passkeys(mapping(), s)
 	list := make([]string, 0, len(ids))
 	for _, id := range ids {

@@ -35,6 +35,7 @@ func TestARecordedDecisionBecomesAScenarioThatIsAnsweredAlike(t *testing.T) {
 		"where the network and the environment are barred": {
 			"blockedAddresses": []any{"203.0.113.0/24"}, "blockedEnvironments": []any{"env-1"},
 		},
+		"where rules of risk bind": {"risk": map[string]any{"mode": "enforce"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, dir := openBus(t), policyDir(t, parameters)
@@ -43,6 +44,7 @@ func TestARecordedDecisionBecomesAScenarioThatIsAnsweredAlike(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			stages := map[string]int{}
 			named := 0 // passkeys whose provider the bundle knows
 			kept, some := address.Truncated, decisions(t)/5
 			if name == asTokens {
@@ -54,16 +56,13 @@ func TestARecordedDecisionBecomesAScenarioThatIsAnsweredAlike(t *testing.T) {
 					t.Fatal(err)
 				}
 				text, err := drafts.Write(t.Context(), &found)
-				if found.Action == "risk" {
-					if !errors.Is(err, replay.ErrJudgedAtEnd) {
-						t.Errorf("%v\n%s", err, text)
-					}
-					continue
-				}
 				if err != nil {
 					t.Fatalf("%v\n%s", err, text)
 				}
 				answeredBy(t, bundle, text, one.row)
+				for _, stage := range []string{"login-finish", "append-finish", "evaluate"} {
+					stages[stage] += strings.Count(string(text), "stage: "+stage)
+				}
 				if name == asTokens && strings.Contains(string(text), "env-blacklisted") {
 					continue // why and until when follow from the address
 				}
@@ -77,6 +76,9 @@ func TestARecordedDecisionBecomesAScenarioThatIsAnsweredAlike(t *testing.T) {
 						t.Errorf("%s: %q is in\n%s", one.id, name, text)
 					}
 				}
+			}
+			if len(stages) != 3 || name != asTokens && (stages["login-finish"] == 0 || stages["append-finish"] == 0 || stages["evaluate"] == 0) {
+				t.Errorf("of the stages that are judged alone were written %v", stages)
 			}
 			if named == 0 {
 				t.Error("no passkey is told by its provider's name")

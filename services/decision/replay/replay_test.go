@@ -183,7 +183,7 @@ func ask(ctx context.Context, svc service.Decision, random *rand.Rand, n int) (i
 		if q.Account == nil || len(q.Account.Credentials) == 0 {
 			break
 		}
-		v, err := svc.Finish(ctx, finish(random, q))
+		v, err := judge(ctx, svc, random, q, n)
 		if err == nil && v.Risk == nil {
 			err = errors.New("nobody judged")
 		}
@@ -213,6 +213,16 @@ func ask(ctx context.Context, svc service.Decision, random *rand.Rand, n int) (i
 	v, err := svc.Login(ctx, service.LoginQuestion{Question: q, Strategy: pick(random, rest.CrossDeviceAuthenticationStrategyStandard,
 		rest.CrossDeviceAuthenticationStrategyMinimize, rest.CrossDeviceAuthenticationStrategyMaximize)})
 	return v.Decision, v.Rule, err
+}
+
+// judge asks about the end of a ceremony, or about what is none.
+func judge(ctx context.Context, svc service.Decision, random *rand.Rand, q service.Question, n int) (service.Verdict, error) {
+	f := finish(random, q)
+	if n%3 != 0 {
+		return svc.Finish(ctx, f)
+	}
+	q.Context = json.RawMessage(`{"externalScore": ` + strconv.Itoa(n%100) + `, "trustedDevice": true, "channel": "web"}`)
+	return svc.Evaluate(ctx, service.EvaluateQuestion{Question: q, Action: "payment"})
 }
 
 // finish is about an answer of one of the account's passkeys, to a login or at its creation.

@@ -28,7 +28,7 @@ func (s *Study) DraftScenario(ctx context.Context, q service.ForOperator[ident.D
 func undrafted(err error) error {
 	_, lacking := replay.ReasonOf(err)
 	for _, unsaid := range []error{
-		replay.ErrPolicyFailed, replay.ErrSwitchedOff, replay.ErrNotStated, replay.ErrJudgedAtEnd, replay.ErrRecordedBefore, replay.ErrEventsGone,
+		replay.ErrPolicyFailed, replay.ErrSwitchedOff, replay.ErrNotStated, replay.ErrRecordedBefore, replay.ErrEventsGone,
 	} {
 		lacking = lacking || errors.Is(err, unsaid)
 	}

@@ -260,6 +260,15 @@ func (p *Plan) Again(by *Plan, recorded, found *facts.Facts) error {
 	return nil
 }
 
+// Longest returns the longest window of what is read.
+func (p *Plan) Longest() time.Duration {
+	var longest time.Duration
+	for i := range p.read {
+		longest = max(longest, p.read[i].Window)
+	}
+	return longest
+}
+
 // Users returns how many accounts have succeeded in the environment; nil if no rule reads that.
 func (p *Plan) Users(in *Input) *int {
 	if !p.users {

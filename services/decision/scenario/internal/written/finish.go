@@ -2,16 +2,23 @@ package written
 
 import (
 	"slices"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/service"
+	"github.com/keyward/keyward/services/decision/internal/backedup"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/scenario/internal/vocabulary"
 )
 
-var counters = vocabulary.Words(service.CounterNone, service.CounterOK, service.CounterRegressed, service.CounterReset)
+var (
+	counters = vocabulary.Words(service.CounterNone, service.CounterOK, service.CounterRegressed, service.CounterReset)
+	tellings = vocabulary.Words(service.CounterNone, service.CounterOK, service.CounterRegressed) // of a passkey, over all its uses
+	changes  = vocabulary.Words(backedup.Same, backedup.State)
+)
 
 // finishOf reads what ended the ceremony: the passkey that was used, or the one that was created, which the account does not have yet.
 func (l *library) finishOf(s *Scenario, scenario *yaml.Node, fields map[string]*yaml.Node) {
@@ -37,8 +44,34 @@ func (l *library) finishOf(s *Scenario, scenario *yaml.Node, fields map[string]*
 	if n := given["counter"]; n != nil {
 		said.Counter = service.Counter(l.Choice(n, "counter", counters))
 	}
-	said.BackupChanged, s.Finish.Proof = l.Boolean(given["backupChanged"], "backupChanged"), l.Boolean(given["proof"], "proof")
+	said.BackupChanged, s.Finish.Proof = l.backupChanged(given["backupChanged"]), l.Boolean(given["proof"], "proof")
 	s.Finish.Login = said
+}
+
+// backupChanged reads the word that facts have for it, or whether it did, as it was said before there was the word.
+func (l *library) backupChanged(n *yaml.Node) bool {
+	if n == nil {
+		return false
+	}
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!bool" {
+		return l.Boolean(n, "backupChanged")
+	}
+	return l.Choice(n, "backupChanged", changes) == string(backedup.State)
+}
+
+// useOf reads what uses have made of a passkey: when the last was, and what its counter tells.
+func (l *library) useOf(c *account.Credential, fields map[string]*yaml.Node, now time.Time) {
+	c.LastUsedMs = c.CreatedMs
+	if given := fields["lastUsed"]; given != nil {
+		c.LastUsedMs = l.Moment(given, "lastUsed", now).UnixMilli()
+	}
+	if given := fields["counter"]; given != nil {
+		told := service.Counter(l.Choice(given, "counter", tellings))
+		c.CloneWarning = told == service.CounterRegressed
+		if told == service.CounterRegressed || told == service.CounterOK {
+			c.SignCount = 1
+		}
+	}
 }
 
 // askedOf reads what is evaluated that is no ceremony, and what its caller alone knows. Which actions and members of a context there are is

@@ -33,7 +33,7 @@ var (
 	userKeys       = []string{"status", "absent", "lookupFailed", "created", "labels"}
 	credentialKeys = []string{
 		"credentialID", "aaguid", "provider", "transports", "backupEligible", "backupState", "attachment", "createdOS", "createdBrowser",
-		"created", "env", "usedOn", "attested",
+		"created", "env", "usedOn", "attested", "lastUsed", "counter",
 	}
 )
 
@@ -331,7 +331,7 @@ func (l *library) credential(n *yaml.Node, now time.Time, ofAccount bool) passke
 	} else {
 		c.CreatedMs = now.UnixMilli()
 	}
-	c.LastUsedMs = c.CreatedMs
+	l.useOf(c, fields, now)
 	if given := fields["deleted"]; given != nil {
 		p.deletedMs = l.Moment(given, "deleted", now).UnixMilli()
 	}
