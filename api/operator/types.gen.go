@@ -2261,9 +2261,12 @@ type ProjectWebhook struct {
 	Gone *time.Time `json:"gone,omitempty"`
 
 	// Headers Names of headers that are sent along.
-	Headers          []string  `json:"headers"`
-	SubscribedEvents []string  `json:"subscribedEvents"`
-	Updated          time.Time `json:"updated"`
+	Headers []string `json:"headers"`
+
+	// Paused Since when an operator has it paused: deliveries wait.
+	Paused           *time.Time `json:"paused,omitempty"`
+	SubscribedEvents []string   `json:"subscribedEvents"`
+	Updated          time.Time  `json:"updated"`
 
 	// URL Without what its query says.
 	URL               string `json:"url"`
@@ -2659,6 +2662,14 @@ type WebhookDelivery = rest.WebhookDelivery
 // WebhookDeliveryList defines model for WebhookDeliveryList.
 type WebhookDeliveryList = rest.WebhookDeliveryList
 
+// WebhookPauseReq defines model for WebhookPauseReq.
+type WebhookPauseReq struct {
+	Paused bool `json:"paused"`
+
+	// Reason For the security event.
+	Reason *string `json:"reason,omitempty"`
+}
+
 // WebhookReplayReq defines model for WebhookReplayReq.
 type WebhookReplayReq = rest.WebhookReplayReq
 
@@ -2961,6 +2972,9 @@ type SetUserStatusJSONRequestBody = UserStatusReq
 
 // ReplayProjectWebhookDeadLettersJSONRequestBody defines body for ReplayProjectWebhookDeadLetters for application/json ContentType.
 type ReplayProjectWebhookDeadLettersJSONRequestBody = WebhookReplayReq
+
+// PauseProjectWebhookJSONRequestBody defines body for PauseProjectWebhook for application/json ContentType.
+type PauseProjectWebhookJSONRequestBody = WebhookPauseReq
 
 // FinishPasskeySignInJSONRequestBody defines body for FinishPasskeySignIn for application/json ContentType.
 type FinishPasskeySignInJSONRequestBody = PasskeySignInReq

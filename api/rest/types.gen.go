@@ -2778,6 +2778,9 @@ type WebhookEndpoint struct {
 	GoneMs *int64 `json:"goneMs,omitempty"`
 	ID     string `json:"id"`
 
+	// PausedMs Since when those who run Keyward have it paused, in Unix milliseconds: what happens meanwhile is delivered when it is resumed.
+	PausedMs *int64 `json:"pausedMs,omitempty"`
+
 	// Secret The signing secret, whsec_ and base64; in the answer to its creation only.
 	Secret           *string  `json:"secret,omitempty"`
 	SubscribedEvents []string `json:"subscribedEvents"`

@@ -77,3 +77,9 @@ type SwitchTurn struct {
 	Name string             `json:"name"`
 	Turn operator.SwitchReq `json:"turn"`
 }
+
+// WebhookPause says whether deliveries to an endpoint are to wait.
+type WebhookPause struct {
+	Paused bool
+	Reason string
+}

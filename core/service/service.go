@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/place"
@@ -379,13 +380,13 @@ type Webhooks interface {
 	//
 	//keyward:repeatable
 	ListWebhookDeliveries(context.Context, ForWebhook[List]) (rest.WebhookDeliveryList, error)
-	// ListWebhookDeadLetters returns a page of the oldest 10,000 dead letters that the filters leave. 400 webhookEndpointID and as
-	// every list.
+	// ListWebhookDeadLetters returns a page of the oldest 10,000 dead letters that the filters leave. 400 as every list.
 	//
 	//keyward:repeatable
 	ListWebhookDeadLetters(context.Context, ForWebhook[List]) (rest.WebhookDeadLetterList, error)
-	// ReplayWebhookDeadLetters queues dead letters anew, all or those that are named; each stays in the list until it has been
-	// delivered. 400 webhookEndpointID, ids.
+	// PauseWebhook has deliveries to an endpoint wait, or go on. 400 webhookEndpointID if there is no such endpoint.
+	PauseWebhook(context.Context, ForWebhook[inquiry.WebhookPause]) (Empty, error)
+	// ReplayWebhookDeadLetters queues dead letters anew, all or those that are named; see its list. 400 webhookEndpointID, ids.
 	ReplayWebhookDeadLetters(context.Context, ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error)
 }
 

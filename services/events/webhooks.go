@@ -309,10 +309,9 @@ func endpointOnWire(e *webhook.Endpoint) rest.WebhookEndpoint {
 		headers = map[string]string{}
 	}
 	return rest.WebhookEndpoint{
-		GoneMs: present(e.GoneMs),
-		ID: string(
-			e.ID,
-		),
+		GoneMs:            present(e.GoneMs),
+		PausedMs:          present(e.PausedMs),
+		ID:                string(e.ID),
 		URL:               e.URL,
 		BasicAuthUsername: e.Username,
 		BasicAuthPassword: e.Password.String(),

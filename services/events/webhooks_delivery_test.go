@@ -22,7 +22,9 @@ import (
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/event"
+	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/patch"
 	"github.com/keyward/keyward/core/service"
 	"github.com/keyward/keyward/sdk/webhook"
@@ -327,6 +329,88 @@ func TestAnEndpointThatIsGoneIsLeftAloneUntilItIsChangedAndThenGetsWhatWaited(t 
 		t.Errorf("the changed endpoint is %+v, %v", changed, err)
 	}
 	r.complete(want)
+}
+
+// A paused endpoint is sent nothing, retries neither, and loses nothing: not by a change of it, nor by a restart of who delivers.
+func TestAPausedEndpointGetsWhatWaitedInOrderWhenItIsResumed(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, quickHooks())
+	d := h.start("one")
+	var failing atomic.Bool
+	var sent atomic.Int64
+	r := receive(t, func(w http.ResponseWriter, _ *http.Request, _ delivery) bool {
+		sent.Add(1)
+		if failing.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+			return false
+		}
+		return true
+	})
+	other := receive(t, nil)
+	made := d.create(r.URL)
+	d.create(other.URL)
+	id := ident.WebhookID(made.ID)
+	want := make(map[ident.UserID][]ident.EventID)
+	more := func() {
+		t.Helper()
+		for user, events := range h.fill(2, 2) {
+			want[user] = append(want[user], events...)
+		}
+		other.complete(want)
+	}
+	more()
+	r.complete(want)
+	failing.Store(true)
+	more() // what fails is parked, to be tried again
+	pause := func(d *dispatcher, paused bool) {
+		t.Helper()
+		asked := service.ForWebhook[inquiry.WebhookPause]{
+			Project: project, Webhook: id, Body: inquiry.WebhookPause{Paused: paused, Reason: "they move"},
+		}
+		if _, err := d.PauseWebhook(t.Context(), asked); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pause(d, true)
+	pause(d, true)
+	failing.Store(false)
+	for before := int64(-1); before != sent.Load(); more() { // until whoever delivers has heard of it
+		before = sent.Load()
+	}
+	before := sent.Load()
+	if _, err := d.UpdateWebhook(t.Context(), service.ForProject[patch.Webhook]{
+		Project: project, Body: patch.Webhook{ID: id, Changes: rest.WebhookEndpointUpdateReq{URL: &r.URL}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.stop()
+	d = h.start("two")
+	more()
+	more()
+	list, err := d.ListWebhooks(t.Context(), service.ForProject[service.Empty]{Project: project})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list.WebhookEndpoints {
+		if (e.PausedMs != nil) != (e.ID == made.ID) {
+			t.Errorf("an endpoint is %+v", e)
+		}
+	}
+	if now := sent.Load(); now != before {
+		t.Errorf("a paused endpoint was sent %d, then %d", before, now)
+	}
+	pause(d, false)
+	r.complete(want)
+	for act, n := range map[string]int{"webhook-paused": 1, "webhook-resumed": 1} {
+		e := audit.Event{Type: audit.OperatorActed, Project: project, Webhook: id, Act: act, Reason: "they move"}
+		if told := h.told.count(e); told != n {
+			t.Errorf("%s is told %d times", act, told)
+		}
+	}
+	_, err = d.PauseWebhook(t.Context(), service.ForWebhook[inquiry.WebhookPause]{Project: project, Webhook: "whe-1"})
+	if err == nil || fault.As(err).Status != http.StatusBadRequest {
+		t.Errorf("one that there is not: %v", err)
+	}
 }
 
 func TestALargeAnswerOfSuccessIsHarmless(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/fault"
 	"github.com/keyward/keyward/core/ident"
+	"github.com/keyward/keyward/core/inquiry"
 	"github.com/keyward/keyward/core/listing"
 	"github.com/keyward/keyward/core/reqctx"
 	"github.com/keyward/keyward/core/service"
@@ -140,10 +141,8 @@ func (w *Webhooks) ReplayWebhookDeadLetters(
 		return rest.WebhookReplayRsp{}, unavailable(err)
 	}
 	if _, byOperator := reqctx.OperatorOf(ctx); byOperator && w.deps.Audit != nil {
-		const act = "dead-letters-replayed"
-		w.deps.Audit.Add(ctx, audit.Event{
-			Type: audit.OperatorActed, Project: req.Project, Webhook: req.Webhook, Act: act, Count: len(letters),
-		})
+		e := audit.Event{Type: audit.OperatorActed, Project: req.Project, Webhook: req.Webhook, Act: "dead-letters-replayed", Count: len(letters)}
+		w.deps.Audit.Add(ctx, e)
 	}
 	return rest.WebhookReplayRsp{Queued: int32(len(letters))}, nil
 }
@@ -177,4 +176,22 @@ func (w *Webhooks) chosen(ctx context.Context, e *webhook.Endpoint, ids *[]strin
 		letters = append(letters, letter)
 	}
 	return letters, nil
+}
+
+// PauseWebhook implements service.Webhooks. What is under way is broken off, and delivered when the endpoint is resumed.
+func (w *Webhooks) PauseWebhook(ctx context.Context, req service.ForWebhook[inquiry.WebhookPause]) (service.Empty, error) {
+	if err := check(req.Project, req.Webhook); err != nil {
+		return service.Empty{}, err
+	}
+	act := ""
+	_, err := w.endpoints.Change(ctx, webhook.Key(req.Project, req.Webhook), func(e *webhook.Endpoint) error {
+		act = e.Pause(req.Body.Paused, w.deps.Clock())
+		return nil
+	})
+	if err == nil && act != "" && w.deps.Audit != nil {
+		w.deps.Audit.Add(ctx, audit.Event{
+			Type: audit.OperatorActed, Project: req.Project, Webhook: req.Webhook, Act: act, Reason: req.Body.Reason,
+		})
+	}
+	return service.Empty{}, err
 }

@@ -140,7 +140,17 @@ test('an admin makes an operator and revokes it, and a key of a project', async 
   await heading(page, 'Projects');
   await page.getByRole('link', { name: process.env.SUITE_PROJECT }).click();
   await page.getByRole('button', { name: 'Make a key' }).waitFor();
+  const hook = await fetch(`${base}/v2/webhookEndpoints`, {
+    method: 'POST', headers: { Authorization: 'Basic ' + Buffer.from(`${process.env.SUITE_PROJECT}:${process.env.SUITE_SECRET}`).toString('base64'), 'Content-Type': 'application/json' },
+    body: JSON.stringify({ url: 'https://hooks.example.com/keyward', subscribedEvents: ['*'] }),
+  });
+  assert.equal(hook.status, 200, await hook.text());
+  await page.reload();
+  await page.getByRole('button', { name: 'Pause deliveries' }).click();
+  await (await card(page, 'Webhooks', 'Nothing more is sent until it is resumed')).getByRole('button', { name: 'Resume deliveries' }).waitFor();
   await inspect(visitor, 'console-project');
+  await page.getByRole('button', { name: 'Resume deliveries' }).click();
+  await (await card(page, 'Webhooks', 'What has waited is delivered now')).getByText('in use').waitFor();
   await leave(visitor);
 });
 

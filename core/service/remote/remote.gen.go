@@ -767,6 +767,7 @@ func EventsMethods(events service.Events, eventImporter service.EventImporter, t
 		rpc.Bind("delete-webhook-secret", webhooks.DeleteWebhookSecret),
 		rpc.Bind("list-webhook-deliveries", webhooks.ListWebhookDeliveries),
 		rpc.Bind("list-webhook-dead-letters", webhooks.ListWebhookDeadLetters),
+		rpc.Bind("pause-webhook", webhooks.PauseWebhook),
 		rpc.Bind("replay-webhook-dead-letters", webhooks.ReplayWebhookDeadLetters),
 	}}
 }
@@ -847,6 +848,9 @@ func (c EventsClient) ListWebhookDeliveries(ctx context.Context, req service.For
 }
 func (c EventsClient) ListWebhookDeadLetters(ctx context.Context, req service.ForWebhook[service.List]) (rest.WebhookDeadLetterList, error) {
 	return rpc.Call[rest.WebhookDeadLetterList](ctx, c.calls, "list-webhook-dead-letters", req)
+}
+func (c EventsClient) PauseWebhook(ctx context.Context, req service.ForWebhook[inquiry.WebhookPause]) (service.Empty, error) {
+	return rpc.Call[service.Empty](ctx, c.calls, "pause-webhook", req)
 }
 func (c EventsClient) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
 	return rpc.Call[rest.WebhookReplayRsp](ctx, c.calls, "replay-webhook-dead-letters", req)

@@ -610,6 +610,9 @@ func (f Webhooks) ListWebhookDeliveries(ctx context.Context, req service.ForWebh
 func (f Webhooks) ListWebhookDeadLetters(ctx context.Context, req service.ForWebhook[service.List]) (rest.WebhookDeadLetterList, error) {
 	return answer[rest.WebhookDeadLetterList](ctx, f.Recording, "Webhooks.ListWebhookDeadLetters", req)
 }
+func (f Webhooks) PauseWebhook(ctx context.Context, req service.ForWebhook[inquiry.WebhookPause]) (service.Empty, error) {
+	return answer[service.Empty](ctx, f.Recording, "Webhooks.PauseWebhook", req)
+}
 func (f Webhooks) ReplayWebhookDeadLetters(ctx context.Context, req service.ForWebhook[rest.WebhookReplayReq]) (rest.WebhookReplayRsp, error) {
 	return answer[rest.WebhookReplayRsp](ctx, f.Recording, "Webhooks.ReplayWebhookDeadLetters", req)
 }

@@ -681,6 +681,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/projects/{projectID}/webhooks/{webhookEndpointID}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a webhook endpoint. */
+                webhookEndpointID: components["parameters"]["webhookEndpointID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause or resume a webhook endpoint
+         * @description While it is paused nothing is sent to it, retries included, but what is under way already. What happens meanwhile waits in the log, and is delivered, in order, when it is resumed: what the log
+         *     keeps no longer (`events_max_age`) is not. 404 if there is no such endpoint.
+         */
+        post: operations["pauseProjectWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/projects/{projectID}/webhooks/{webhookEndpointID}/deliveries": {
         parameters: {
             query?: never;
@@ -2549,6 +2575,11 @@ export interface components {
             subscribedEvents: string[];
             /**
              * Format: date-time
+             * @description Since when an operator has it paused: deliveries wait.
+             */
+            paused?: string;
+            /**
+             * Format: date-time
              * @description When it answered 410 Gone: nothing is delivered to it until it is changed.
              */
             gone?: string;
@@ -2556,6 +2587,11 @@ export interface components {
             created: string;
             /** Format: date-time */
             updated: string;
+        };
+        WebhookPauseReq: {
+            paused: boolean;
+            /** @description For the security event. */
+            reason?: string;
         };
         ProjectWebhookList: {
             webhooks: components["schemas"]["ProjectWebhook"][];
@@ -4034,6 +4070,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProjectWebhookList"];
+                };
+            };
+            "4XX": components["responses"]["Error"];
+            default: components["responses"]["Error"];
+        };
+    };
+    pauseProjectWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID of a project. */
+                projectID: components["parameters"]["projectID"];
+                /** @description The ID of a webhook endpoint. */
+                webhookEndpointID: components["parameters"]["webhookEndpointID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookPauseReq"];
+            };
+        };
+        responses: {
+            /** @description It is done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
                 };
             };
             "4XX": components["responses"]["Error"];

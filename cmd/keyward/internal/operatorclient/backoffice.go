@@ -62,3 +62,15 @@ func (c *Client) CreateKey(ctx context.Context, project string, body operator.Pr
 func (c *Client) RevokeKey(ctx context.Context, project, key string) error {
 	return remove(ctx, c, projects+"/"+url.PathEscape(project)+"/keys/"+url.PathEscape(key))
 }
+
+// ListWebhooks returns the webhook endpoints of a project.
+func (c *Client) ListWebhooks(ctx context.Context, project string) (operator.ProjectWebhookList, error) {
+	return get[operator.ProjectWebhookList](ctx, c, projects+"/"+url.PathEscape(project)+"/webhooks")
+}
+
+// PauseWebhook has deliveries to an endpoint wait, or go on.
+func (c *Client) PauseWebhook(ctx context.Context, project, webhook string, body operator.WebhookPauseReq) error {
+	path := projects + "/" + url.PathEscape(project) + "/webhooks/" + url.PathEscape(webhook) + "/pause"
+	_, err := post[operator.Done](ctx, c, path, body)
+	return err
+}

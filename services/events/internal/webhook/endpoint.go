@@ -31,8 +31,26 @@ type Endpoint struct {
 	Start     uint64            `json:"start"` // sequence in the log of the first event that it gets
 	CreatedMs int64             `json:"createdMs"`
 	UpdatedMs int64             `json:"updatedMs"`
-	GoneMs    int64             `json:"goneMs,omitempty"` // when it answered 410: nothing is delivered until the endpoint is changed
+	PausedMs  int64             `json:"pausedMs,omitempty"` // since when an operator has deliveries wait; 0 = they do not
+	GoneMs    int64             `json:"goneMs,omitempty"`   // when it answered 410: nothing is delivered until the endpoint is changed
 }
+
+// Pause has deliveries wait or go on, and returns what that is called in the trail; empty = it was so before.
+func (e *Endpoint) Pause(paused bool, now time.Time) (act string) {
+	switch {
+	case paused == (e.PausedMs > 0):
+		return ""
+	case paused:
+		e.PausedMs = now.UnixMilli()
+		return "webhook-paused"
+	default:
+		e.PausedMs = 0
+		return "webhook-resumed"
+	}
+}
+
+// Halted reports whether nothing is delivered to the endpoint until it is changed, or resumed.
+func (e *Endpoint) Halted() bool { return e.GoneMs > 0 || e.PausedMs > 0 }
 
 // Secret is a key that deliveries are signed with. A hash of it would not do: a signature cannot be made from that.
 type Secret struct {

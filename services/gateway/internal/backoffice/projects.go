@@ -63,6 +63,9 @@ func Webhooks(all rest.WebhookEndpointList) api.ProjectWebhookList {
 		if e.GoneMs != nil {
 			one.Gone = new(moment(*e.GoneMs))
 		}
+		if e.PausedMs != nil {
+			one.Paused = new(moment(*e.PausedMs))
+		}
 		told.Webhooks = append(told.Webhooks, one)
 	}
 	return told

@@ -36,6 +36,9 @@ func (s Services) backoffice() []operation.Row {
 		inProject(s, "listProjectWebhooks", s.listWebhooks, operation.Nothing),
 		inWebhook(s, "listProjectWebhookDeliveries", s.Webhooks.ListWebhookDeliveries, operation.List),
 		inWebhook(s, "listProjectWebhookDeadLetters", s.Webhooks.ListWebhookDeadLetters, operation.List),
+		inWebhook(s, "pauseProjectWebhook", s.pauseWebhook, operation.Told(func(b api.WebhookPauseReq) inquiry.WebhookPause {
+			return inquiry.WebhookPause{Paused: b.Paused, Reason: text(b.Reason)}
+		})),
 		inWebhook(s, "replayProjectWebhookDeadLetters", s.Webhooks.ReplayWebhookDeadLetters, operation.Body),
 		inProject(s, "findUsers", s.Desk.ListUsersFound, usersAsked),
 		inUser(s, "getUserProfile", s.Desk.GetUserProfile, operation.Nothing),
@@ -248,4 +251,9 @@ func timelineAsked() operation.Form[backoffice.Asked] {
 		asked.Before, err = backoffice.ReadCursor(query.Get("before"))
 		return asked, err
 	})
+}
+
+func (s Services) pauseWebhook(ctx context.Context, q service.ForWebhook[inquiry.WebhookPause]) (api.Done, error) {
+	_, err := s.Webhooks.PauseWebhook(ctx, q)
+	return api.Done{}, err
 }

@@ -121,13 +121,13 @@ function Webhooks({ path }: { path: Path }) {
   return (
     <Card title="Webhooks" wide>
       <Shown of={loaded}>
-        {({ webhooks }) => (webhooks.length === 0 ? <Empty>It has none. Backends make them with <code>POST /v2/webhookEndpoints</code>.</Empty> : <>{webhooks.map((w) => <Webhook key={w.webhookEndpointID} of={w} path={path} />)}</>)}
+        {({ webhooks }) => (webhooks.length === 0 ? <Empty>It has none. Backends make them with <code>POST /v2/webhookEndpoints</code>.</Empty> : <>{webhooks.map((w) => <Webhook key={w.webhookEndpointID} of={w} path={path} changed={loaded.reload} />)}</>)}
       </Shown>
     </Card>
   );
 }
 
-function Webhook({ of, path }: { of: Schemas['ProjectWebhook']; path: Path }) {
+function Webhook({ of, path, changed }: { of: Schemas['ProjectWebhook']; path: Path; changed: () => void }) {
   const { may } = useWho();
   const [page, go] = useState(1);
   const to = { ...path, webhookEndpointID: of.webhookEndpointID };
@@ -142,9 +142,17 @@ function Webhook({ of, path }: { of: Schemas['ProjectWebhook']; path: Path }) {
   });
   return (
     <section class="list">
-      <h3>{of.url} {of.gone ? <Badge tone="bad">gone</Badge> : <Badge tone="good">in use</Badge>}</h3>
+      <h3>{of.url} {of.gone ? <Badge tone="bad">gone</Badge> : of.paused ? <Badge tone="warn">paused</Badge> : <Badge tone="good">in use</Badge>}</h3>
       <p class="small muted">{of.subscribedEvents.length ? of.subscribedEvents.join(', ') : 'every event'} · since <When at={of.created} /></p>
       <Said done={done} problem={problem} />
+      {of.paused && <p class="small">Paused <When at={of.paused} relative />: what happens waits, and is delivered when it is resumed.</p>}
+      {may('approver') && !of.gone && (
+        <Button busy={busy} onClick={() => void act(async () => {
+          await answer(client.POST('/projects/{projectID}/webhooks/{webhookEndpointID}/pause', { params: { path: to }, body: { paused: !of.paused } }));
+          changed();
+          return of.paused ? 'What has waited is delivered now.' : 'Nothing more is sent until it is resumed.';
+        })}>{of.paused ? 'Resume deliveries' : 'Pause deliveries'}</Button>
+      )}
       <Shown of={dead}>
         {(d) => d.deadLetters.length === 0 ? <p class="small muted">Nothing is left undelivered.</p> : (
           <Table

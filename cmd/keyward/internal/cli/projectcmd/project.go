@@ -36,7 +36,10 @@ events. These commands need a running server, and find it through --data-dir or
 	for _, sub := range cmd.Commands() {
 		command.ServerFlags(sub.Flags())
 	}
-	cmd.AddCommand(newProjectKey(terminal), newProjectIssuer(terminal), newProjectFrontend(terminal), newProjectAttestation(terminal))
+	cmd.AddCommand(
+		newProjectKey(terminal), newProjectIssuer(terminal), newProjectFrontend(terminal), newProjectAttestation(terminal),
+		newProjectWebhook(terminal),
+	)
 	return cmd
 }
 

@@ -274,12 +274,12 @@ func (m *management) learn(entry jetstream.KeyValueEntry) {
 func (m *management) arrange(ctx context.Context) error {
 	preference := m.claims.Preference()
 	for key, e := range m.running {
-		if known := m.endpoints[key]; known == nil || known.GoneMs > 0 {
+		if known := m.endpoints[key]; known == nil || known.Halted() {
 			e.stop()
 		}
 	}
 	for key, e := range m.endpoints {
-		if e.GoneMs > 0 {
+		if e.Halted() {
 			continue
 		}
 		best, me := preference(key)
