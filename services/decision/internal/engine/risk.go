@@ -110,6 +110,7 @@ func (v *view) findRisk(about riskfacts.Input, q service.Question, ev Evidence, 
 			passkeys = append(passkeys, riskfacts.Passkey{Credential: c, Class: class, Availability: string(a)})
 		})
 		f.Credentials.Items, d.Items = riskfacts.Passkeys(&in, passkeys)
+		riskfacts.Reached(f.Used, end, passkeys)
 	}
 	if r := ev.Around.then; r != nil && r.Facts.RiskFacts != nil {
 		riskfacts.Recorded(f.RiskFacts, r.Facts.RiskFacts)

@@ -437,7 +437,7 @@ func TestAFinishIsJudgedByWhatEndedIt(t *testing.T) {
 			AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", Class: basis.Facts.Used.Class, AgeHours: 48, Backup: facts.Eligible, UV: true, AAL: 2,
 			Attested: &facts.Attested{By: account.TrustNone, Status: metadata.Unknown},
 		},
-		UsedHours: 1, Route: event.CDA, Counter: "reset", BackupChanged: backedup.State,
+		UsedHours: 1, Route: event.CDA, Counter: "reset", BackupChanged: backedup.State, Availability: "likely",
 	}
 	if diff := cmp.Diff(&used, basis.Facts.Used); diff != "" || basis.Facts.Created != nil || basis.Facts.Strategy != "" {
 		t.Errorf("facts %s\n%s", basis.Facts.AppendJSON(nil), diff)

@@ -26,7 +26,7 @@ func TestFactsOfRiskKeepTheirNamesAndValues(t *testing.T) {
 		"credentials.items.{availability,usedHours}", "credentials.items." + item, "credentials.items.counter: none ok regressed",
 		"credentials.items.backup: device-bound eligible backed-up", "credentials.items.attested: none self unverified verified",
 		"credentials.items.status: unknown ok update compromised revoked retired",
-		"used." + item, "used.{usedHours,uv,route,aal}", "used.counter: none ok regressed reset", "used.backupChanged: none state",
+		"used." + item, "used.{usedHours,availability,uv,route,aal}", "used.counter: none ok regressed reset", "used.backupChanged: none state",
 		"created." + item, "created.{uv,format,conditional,aal}",
 		"environment.{known,rejected,listed,ageHours,users}", "travel.{located,distanceKm,hours,kmh,countryChanged}", "context",
 	} {

@@ -189,6 +189,7 @@ type Used struct {
 	Route         event.Route     `json:"route"`
 	Counter       Counter         `json:"counter"`
 	BackupChanged backedup.Change `json:"backupChanged"`
+	Availability  string          `json:"availability,omitempty"` // by what was known before; empty = not known, or in records of before
 }
 
 // Counter says what a signature counter tells, as callers name it: none, ok, regressed, reset.
@@ -225,8 +226,7 @@ func riskMembers() []member {
 			count("weekday", func(f *Facts) int { return f.Request.Weekday }).when(told),
 			word("source", func(f *Facts) Source { return f.Request.Source }).when(told),
 			word("agent", func(f *Facts) Agent { return f.Request.Agent }).when(told),
-			group(
-				"contradictions",
+			group("contradictions",
 				flag("osHint", func(f *Facts) bool { return f.Request.Contradictions.OSHint }),
 				flag("mobileHint", func(f *Facts) bool { return f.Request.Contradictions.MobileHint }),
 				flag("browserHint", func(f *Facts) bool { return f.Request.Contradictions.BrowserHint }),
@@ -254,16 +254,14 @@ func riskMembers() []member {
 			count("kmh", func(f *Facts) int { return f.Travel.Kmh }).in(ladder.Speeds()...),
 			flag("countryChanged", func(f *Facts) bool { return f.Travel.CountryChanged }),
 		).when(func(f *Facts) bool { return ofRisk(f) && f.Travel != nil }),
-		group(
-			"user",
+		group("user",
 			word("status", func(f *Facts) Status { return f.User.Status }),
 			count("ageHours", func(f *Facts) int { return f.User.AgeHours }).in(ladder.Ages()...),
 			count("passkeys", func(f *Facts) int { return f.User.Passkeys }),
 			count("passkeyAddedHours", func(f *Facts) int { return f.User.PasskeyAddedHours }).in(ladder.Ages()...),
 			count("passkeyRemovedHours", func(f *Facts) int { return f.User.PasskeyRemovedHours }).in(ladder.Ages()...),
 			flags("labels", func(f *Facts) Labels { return f.User.Labels }).when(func(f *Facts) bool { return len(f.User.Labels) > 0 }),
-			group(
-				"alerts",
+			group("alerts",
 				count("counterRegressedHours", func(f *Facts) int { return f.User.Alerts.CounterRegressedHours }).in(ladder.Ages()...),
 				count("backupEligibilityHours", func(f *Facts) int { return f.User.Alerts.BackupEligibilityHours }).in(ladder.Ages()...),
 				count("authenticatorStatusHours", func(f *Facts) int { return *f.User.Alerts.AuthenticatorStatusHours }).in(ladder.Ages()...).
@@ -278,6 +276,8 @@ func riskMembers() []member {
 			word("route", func(f *Facts) event.Route { return f.Used.Route }),
 			word("counter", func(f *Facts) Counter { return f.Used.Counter }),
 			word("backupChanged", func(f *Facts) backedup.Change { return f.Used.BackupChanged }),
+			word("availability", func(f *Facts) string { return f.Used.Availability }).
+				when(func(f *Facts) bool { return f.Used.Availability != "" }),
 		)...).when(func(f *Facts) bool { return ofRisk(f) && f.Used != nil }),
 		group("created", append(
 			itemMembers(func(f *Facts) *Item { return &f.Created.Item }),

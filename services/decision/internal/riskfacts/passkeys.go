@@ -44,6 +44,15 @@ func passkey(in *Input, c *Passkey) facts.Passkey {
 	return p
 }
 
+// Reached says of the passkey that was used how it could be reached from here, by what was known before.
+func Reached(used *facts.Used, end *Finish, of []Passkey) {
+	for i := range of {
+		if used != nil && of[i].ID == end.Used() {
+			used.Availability = of[i].Availability
+		}
+	}
+}
+
 // backup says whether a passkey can leave its device.
 func backup(c *account.Credential) facts.Backup {
 	switch {
