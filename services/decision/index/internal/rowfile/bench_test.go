@@ -43,12 +43,12 @@ func BenchmarkIndex(b *testing.B) {
 		began := time.Now()
 		w.reopen()
 		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-to-open")
-		for name, q := range pages(w.now) {
+		timed := func(name string, ask func() error) {
 			const times = 20
 			var took []time.Duration
 			for range times {
 				began := time.Now()
-				if _, err := w.file.Find(b.Context(), q); err != nil {
+				if err := ask(); err != nil {
 					b.Fatal(err)
 				}
 				took = append(took, time.Since(began))
@@ -56,6 +56,18 @@ func BenchmarkIndex(b *testing.B) {
 			slices.Sort(took)
 			b.ReportMetric(float64(took[times/2].Microseconds())/1000, name+"-ms")
 			b.ReportMetric(float64(took[times-1].Microseconds())/1000, name+"-worst-ms")
+		}
+		for name, q := range pages(w.now) {
+			timed(name, func() error {
+				_, err := w.file.Find(b.Context(), q)
+				return err
+			})
+		}
+		for name, span := range map[string]time.Duration{"reasons": 0, "reasons-by-hour": time.Hour} {
+			timed(name, func() error {
+				_, err := w.file.Count(b.Context(), rowfile.Any(), rowfile.Reason, span.Milliseconds())
+				return err
+			})
 		}
 	}
 }
