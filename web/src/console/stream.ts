@@ -6,12 +6,13 @@ import { asProblem } from './load';
 export const most = 100; // rows that are kept in view
 export const perSecond = 20; // rows that are shown in a second; the rest is counted
 
-export interface Live<T> { rows: T[]; all: number; shown: number; problem: Problem | undefined; paused: boolean; pause: (paused: boolean) => void }
+export interface Live<T> { rows: T[]; all: number; shown: number; open: boolean; problem: Problem | undefined; paused: boolean; pause: (paused: boolean) => void }
 
 /** Follows a stream of server-sent events. It begins anew when the path changes, and goes on after the last that it saw when the connection ends. */
 export function useStream<T>(path: string, wanted: (event: string) => boolean, read: (data: string, event: string) => T): Live<T> {
   const [state, set] = useState<{ rows: T[]; all: number; shown: number }>({ rows: [], all: 0, shown: 0 });
   const [problem, fail] = useState<Problem | undefined>();
+  const [open, connect] = useState(false); // whatever comes from now on is seen
   const [paused, pause] = useState(false);
   const held = useRef(paused);
   held.current = paused;
@@ -31,15 +32,17 @@ export function useStream<T>(path: string, wanted: (event: string) => boolean, r
             if (!latest.current.wanted(event) || held.current) return;
             arrived++;
             if (waiting.length < perSecond) waiting.push([data, event]);
-          }, last, () => fail(undefined));
+          }, last, () => { fail(undefined); connect(true); });
         } catch (failed) {
           if (control.signal.aborted) return;
           fail(asProblem(failed));
         }
+        if (!control.signal.aborted) connect(false);
         await new Promise((resolve) => setTimeout(resolve, 2000));
       }
     };
     set({ rows: [], all: 0, shown: 0 });
+    connect(false);
     void run();
     const timer = setInterval(() => {
       if (arrived === 0) return;
@@ -50,5 +53,5 @@ export function useStream<T>(path: string, wanted: (event: string) => boolean, r
     }, 1000);
     return () => { control.abort(); clearInterval(timer); };
   }, [path]);
-  return { ...state, problem, paused, pause };
+  return { ...state, open, problem, paused, pause };
 }

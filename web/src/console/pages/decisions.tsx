@@ -142,8 +142,8 @@ export function Following({ of, what }: { of: Live<unknown>; what: string }) {
     <>
       {of.problem && <Failed problem={of.problem} />}
       <p class="row" role="status">
-        <span class={of.problem ? 'live broken' : 'live'}>{of.problem ? 'connecting again' : 'live'}</span>
-        <span>{of.all === 0 ? `Waiting for the next ${what} …` : `${number(of.all)} came`}{of.all > of.shown && <span class="muted">, of which {number(of.shown)} were shown: at most {perSecond} a second</span>}</span>
+        <span class={of.open ? 'live' : 'live broken'}>{of.open ? 'live' : of.problem ? 'connecting again' : 'connecting'}</span>
+        <span>{of.all === 0 ? of.open && `Waiting for the next ${what} …` : `${number(of.all)} came`}{of.all > of.shown && <span class="muted">, of which {number(of.shown)} were shown: at most {perSecond} a second</span>}</span>
         <Button onClick={() => of.pause(!of.paused)}>{of.paused ? 'Go on' : 'Pause'}</Button>
       </p>
     </>
