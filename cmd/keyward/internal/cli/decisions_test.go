@@ -82,7 +82,7 @@ func TestDecisionsAreFoundAmongThemThoseThatDenied(t *testing.T) {
 		shown := decisions(args...)
 		for _, want := range []string{
 			"decision  " + denied, "user      " + grace, "answer    allow no,", "    nudges.default.declines ", "    reason ",
-			"Why: keyward policy explain " + denied,
+			"Risk, which was told and not enforced\n", "    level ", "Why: keyward policy explain " + denied,
 		} {
 			if shown.code != cli.ExitOK || !strings.Contains(shown.out, want) {
 				t.Errorf("shown %s, it lacks %q: %+v", how, want, shown)

@@ -171,6 +171,15 @@ func (s *shown) write(out io.Writer) error {
 			return fmt.Errorf("decision %s: %w", r.ID, err)
 		}
 	}
+	if len(r.Risk) > 0 {
+		title := "Risk, which was told and not enforced"
+		if r.Enforced {
+			title = "Risk, which was enforced"
+		}
+		if err := writePart(out, title, r.Risk, r.Switch()); err != nil {
+			return fmt.Errorf("decision %s: %w", r.ID, err)
+		}
+	}
 	if err := WriteOutcome(out, s.Outcome); err != nil {
 		return err
 	}
