@@ -32,7 +32,7 @@ type desk struct {
 // admin returns an operator with every right.
 func (s *stack) admin(t *testing.T) desk {
 	t.Helper()
-	if s.nats == nil {
+	if s.natsURL == "" && s.nats == nil {
 		token, err := os.ReadFile(filepath.Join(s.dataDir, operator.TokenFile))
 		if err != nil {
 			t.Fatal(err)
@@ -45,7 +45,11 @@ func (s *stack) admin(t *testing.T) desk {
 // hire makes an operator as keyward operator does, and returns the token.
 func (s *stack) hire(t *testing.T, w operator.Wanted) string {
 	t.Helper()
-	conn, err := nats.Connect(s.nats.url("operator"))
+	at := s.natsURL
+	if s.nats != nil {
+		at = s.nats.url("operator")
+	}
+	conn, err := nats.Connect(at)
 	if err != nil {
 		t.Fatal(err)
 	}
