@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/decisionscmd"
@@ -89,7 +90,7 @@ All settings:            keyward config`,
 	root.SetOut(terminal.Out)
 	root.SetErr(terminal.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return command.Usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+		return command.Usage(fmt.Errorf("%w%s; see %s --help", err, meant(cmd, err), cmd.CommandPath()))
 	})
 	policy := policycmd.New(terminal)
 	policy.AddCommand(append(releasecmd.Commands(terminal), signcmd.New())...)
@@ -113,4 +114,15 @@ All settings:            keyward config`,
 		newVersion(build),
 	)
 	return root
+}
+
+// meant names the flag that was perhaps meant by one that there is not.
+func meant(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return ""
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+	return config.Suggest("--"+unknown.GetSpecifiedName(), known)
 }

@@ -158,7 +158,7 @@ func TestExitCodesTellUseFromFailure(t *testing.T) {
 		want    string
 	}{
 		"unknown command":           {nil, []string{"srve"}, cli.ExitUsage, `unknown argument "srve"`},
-		"unknown flag":              {nil, []string{"serve", "--http-adr=x"}, cli.ExitUsage, "unknown flag: --http-adr"},
+		"unknown flag":              {nil, []string{"serve", "--http-adr=x"}, cli.ExitUsage, "--http-adr; did you mean --http-addr?"},
 		"argument too many":         {nil, []string{"serve", "now"}, cli.ExitUsage, `unknown argument "now"`},
 		"argument missing":          {nil, []string{"project", "delete"}, cli.ExitUsage, "the project ID"},
 		"unknown variable":          {[]string{"KEYWARD_HTP_ADDR=x"}, []string{"serve"}, cli.ExitUsage, "did you mean KEYWARD_HTTP_ADDR?"},

@@ -192,7 +192,7 @@ func fromFile(path string, environ []string, all map[string]settings.Setting) (*
 	var errs []error
 	for _, key := range values.Keys() {
 		if _, known := all[key]; !known {
-			errs = append(errs, fmt.Errorf("%s: unknown key %s%s", path, key, suggest(key, slices.Collect(maps.Keys(all)))))
+			errs = append(errs, fmt.Errorf("%s: unknown key %s%s", path, key, Suggest(key, slices.Collect(maps.Keys(all)))))
 		}
 	}
 	return values, errors.Join(errs...)
@@ -220,7 +220,7 @@ func fromEnvironment(environ []string, all map[string]settings.Setting) (*koanf.
 			// A secret in a file: read below, where it can be compared with the variable without the suffix.
 			return "", nil
 		}
-		errs = append(errs, fmt.Errorf("unknown variable %s%s", name, suggest(name, known)))
+		errs = append(errs, fmt.Errorf("unknown variable %s%s", name, Suggest(name, known)))
 		return "", nil
 	}
 	values := koanf.New(delimiter)
@@ -301,8 +301,8 @@ func injected(name string) bool {
 	return err == nil && matched
 }
 
-// suggest names the known key that is most like an unknown one, unless none is.
-func suggest(unknown string, known []string) string {
+// Suggest names the known key that is most like an unknown one, unless none is.
+func Suggest(unknown string, known []string) string {
 	slices.Sort(known)
 	best, distance := "", len(unknown)/3+1
 	for _, candidate := range known {
