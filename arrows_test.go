@@ -208,7 +208,7 @@ var arrows = []struct {
 	{"services/decision/internal/given", decisionRooms("bundlefile document naming vocabulary")},
 	{"services/decision/internal/judgement", "core/service " + decisionRooms("reading reasons")},
 	{"services/decision/internal/detect", "core api " + decisionRooms("agent document experiment facts lists recognition rollout")},
-	{"services/decision/internal/lists", decisionRooms("document facts")},
+	{"services/decision/internal/lists", "core/account " + decisionRooms("document facts")},
 	{"services/decision/internal/locations", "core/place"},
 	{"services/decision/internal/outside", "core/address core/place " + decisionRooms("follow lists locations")},
 	{"services/decision/internal/follow", "core/plainfile"},

@@ -306,6 +306,8 @@ const (
 	OperatorListKindAsn         OperatorListKind = "asn"
 	OperatorListKindCountry     OperatorListKind = "country"
 	OperatorListKindEnvironment OperatorListKind = "environment"
+	OperatorListKindIdentifier  OperatorListKind = "identifier"
+	OperatorListKindLabel       OperatorListKind = "label"
 )
 
 // Valid indicates whether the value is a known member of the OperatorListKind enum.
@@ -319,6 +321,10 @@ func (e OperatorListKind) Valid() bool {
 		return true
 	case OperatorListKindEnvironment:
 		return true
+	case OperatorListKindIdentifier:
+		return true
+	case OperatorListKindLabel:
+		return true
 	default:
 		return false
 	}
@@ -330,6 +336,8 @@ const (
 	OperatorListChangeReqKindAsn         OperatorListChangeReqKind = "asn"
 	OperatorListChangeReqKindCountry     OperatorListChangeReqKind = "country"
 	OperatorListChangeReqKindEnvironment OperatorListChangeReqKind = "environment"
+	OperatorListChangeReqKindIdentifier  OperatorListChangeReqKind = "identifier"
+	OperatorListChangeReqKindLabel       OperatorListChangeReqKind = "label"
 )
 
 // Valid indicates whether the value is a known member of the OperatorListChangeReqKind enum.
@@ -342,6 +350,10 @@ func (e OperatorListChangeReqKind) Valid() bool {
 	case OperatorListChangeReqKindCountry:
 		return true
 	case OperatorListChangeReqKindEnvironment:
+		return true
+	case OperatorListChangeReqKindIdentifier:
+		return true
+	case OperatorListChangeReqKindLabel:
 		return true
 	default:
 		return false

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyward/keyward/api/operator"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/core/audit"
 	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/fault"
@@ -283,5 +284,40 @@ func TestAListOfALaterVersionIsNotTaken(t *testing.T) {
 	}
 	if !barred(t, svc, "198.51.100.7") {
 		t.Error("it was taken")
+	}
+}
+
+func TestUsersAreListedByTheirIdentifiersAndLabels(t *testing.T) {
+	t.Parallel()
+	b := open(t, workbench.Config{})
+	b.live(t, ada, b.push(t, ada, revised(t, "people", func(files fstest.MapFS) {
+		data := bytes.Replace(files["data.json"].Data, []byte(`"lists": {}`), []byte(
+			`"lists": {"people": {"kind": "identifier", "entries": []}, "leavers": {"kind": "label", "entries": ["notice-given"]}}`), 1)
+		data = bytes.Replace(data, []byte(`"blockedLists": []`), []byte(`"blockedLists": ["people", "leavers"]`), 1)
+		files["data.json"] = &fstest.MapFile{Data: data}
+	})).Number)
+	svc := b.instance(t, nil)
+	eventually(t, "the instance is heard of", func() bool { return len(b.status(t).Instances) == 1 })
+	is := func(want bool, mail string, labels ...string) {
+		t.Helper()
+		q := login("usr-1")
+		q.Account.Identifiers = []account.Identifier{{Type: account.IdentifierTypeEmail, Value: mail}}
+		q.Account.Labels = labels
+		said := must[service.LoginVerdict](t)(svc.Login(t.Context(), q))
+		if got := slices.ContainsFunc(said.Risk.Reasons, func(r service.RiskReason) bool { return r.Code == "blocked-address" }); got != want {
+			t.Errorf("%s with %v is barred: %v", mail, labels, got)
+		}
+	}
+	is(false, "eve@partner.example", "admin")
+	is(true, "eve@partner.example", "notice-given")
+	kind := of(operator.OperatorListChangeReqKindIdentifier)
+	if _, err := b.list(t, "people", operator.OperatorListChangeReq{Kind: kind, Add: &[]string{"@Partner.Example"}}); err != nil {
+		t.Fatal(err)
+	}
+	is(true, "eve@partner.example")
+	is(false, "eve@example.com")
+	if _, err := b.list(t, "people", operator.OperatorListChangeReq{Kind: kind, Add: &[]string{"eve at home"}}); err == nil ||
+		fault.As(err).Validation[0].Field != "add[0]" {
+		t.Errorf("what is no identifier: %v", err)
 	}
 }

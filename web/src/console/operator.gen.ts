@@ -2395,7 +2395,7 @@ export interface components {
              * @description Of what; needed when something is added for the first time.
              * @enum {string}
              */
-            kind?: "address" | "asn" | "country" | "environment";
+            kind?: "address" | "asn" | "country" | "environment" | "identifier" | "label";
             /** @description Networks or addresses, numbers of autonomous systems, countries in two letters, or IDs of environments. One that is there already gets the new expiry. */
             add?: string[];
             /** @description What was added and is to go. */
@@ -2432,7 +2432,7 @@ export interface components {
         OperatorList: {
             name: string;
             /** @enum {string} */
-            kind: "address" | "asn" | "country" | "environment";
+            kind: "address" | "asn" | "country" | "environment" | "identifier" | "label";
             entries: components["schemas"]["OperatorListEntry"][];
             /** @description The newest first, at most 500; security events have all. Absent of a list of lists. */
             history?: components["schemas"]["OperatorAct"][];

@@ -36,10 +36,10 @@ func (e *Engine) Detect(r *Recorded) (*facts.Facts, error) {
 	if err := v.knowledge.Clients.TellsNetwork(r.Question.Network(), r.Question.Nameless); err != nil {
 		return nil, err
 	}
-	if _, err := v.listed(&r.Question.Client, r.Evidence().Around, r.Question.Environment); err != nil {
+	q := r.asked()
+	if _, err := v.listed(&q, r.Evidence().Around); err != nil {
 		return nil, err
 	}
-	q := r.asked()
 	var d detect.Detection
 	switch r.Action {
 	case ActionLogin:

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/core/address"
 	"github.com/keyward/keyward/core/place"
 	"github.com/keyward/keyward/core/service"
@@ -36,11 +35,11 @@ type Around struct {
 type Off func(action, os, browser string) error
 
 // listed returns which of the bundle's lists a client is in. Only of a recorded decision there is an error, lists.ErrAddressNotKept.
-func (v *view) listed(client *rest.ClientInformation, around Around, in service.Environment) (facts.Labels, error) {
+func (v *view) listed(q *service.Question, around Around) (facts.Labels, error) {
 	known := v.knowledge.Lists
-	asked := lists.Request{Files: around.Files, Added: around.Added, Country: around.Place.Country, ASN: around.Place.ASN}
-	if in.Known {
-		asked.Environment = string(in.ID)
+	asked := lists.Request{Files: around.Files, Added: around.Added, Country: around.Place.Country, ASN: around.Place.ASN, User: q.Account}
+	if q.Environment.Known {
+		asked.Environment = string(q.Environment.ID)
 	}
 	if r := around.then; r != nil {
 		var was facts.Labels
@@ -56,7 +55,7 @@ func (v *view) listed(client *rest.ClientInformation, around Around, in service.
 		}
 		return known.Again(was, own, &asked, r.Question.Network(), r.Question.Nameless)
 	}
-	asked.Address, _ = address.Client(client.RemoteAddress)
+	asked.Address, _ = address.Client(q.Client.RemoteAddress)
 	return known.Find(&asked), nil
 }
 

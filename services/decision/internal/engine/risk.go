@@ -93,7 +93,7 @@ func (v *view) findRisk(about riskfacts.Input, q service.Question, ev Evidence, 
 	}
 	in.Place, in.Standing, in.Context = ev.Around.Place, ev.Around.Standing, v.added(q.Context)
 	in.Agent, in.Contradicts = contradiction.Find(&d.Client.Agent, &v.knowledge.Clients.Agents, &q.Client)
-	in.Lists, _ = v.listed(&q.Client, ev.Around, q.Environment) // Detect has looked at the error
+	in.Lists, _ = v.listed(&q, ev.Around) // Detect has looked at the error
 	if q.Frontend {
 		in.Source = facts.FromFrontend
 	}

@@ -31,6 +31,9 @@ func Entry(kind Kind, text string) (string, error) {
 	if err == nil && kind == OfAddresses {
 		text = prefix.String()
 	}
+	if err == nil && kind == OfIdentifiers {
+		text, err = identifier(text)
+	}
 	return text, err
 }
 

@@ -1,4 +1,5 @@
-// Package lists knows what operators list by name: networks, autonomous systems, countries, environments. It promises that an entry which
+// Package lists knows what operators list by name: networks, autonomous systems, countries, environments, identifiers and labels of users.
+// It promises that an entry which
 // can be none of its list is refused, that a list answers in less than a microsecond however long it is, and that what a list cannot tell
 // is not told: one of a file that has never been read is left out. It is pure; files are read elsewhere.
 package lists
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 )
@@ -27,9 +29,11 @@ const (
 	OfASNs         Kind = "asn"         // numbers of autonomous systems
 	OfCountries    Kind = "country"     // ISO 3166-1, two letters
 	OfEnvironments Kind = "environment" // IDs of browser profiles and app installations
+	OfIdentifiers  Kind = "identifier"  // what users log in with, or the @domain of their email addresses
+	OfLabels       Kind = "label"       // that callers gave users
 )
 
-var kinds = [...]Kind{OfAddresses, OfASNs, OfCountries, OfEnvironments}
+var kinds = [...]Kind{OfAddresses, OfASNs, OfCountries, OfEnvironments, OfIdentifiers, OfLabels}
 
 // Key is where a bundle's data has its lists, below keyward.
 const Key = "lists"
@@ -53,9 +57,10 @@ type Files map[string]*Addresses
 // Request is what lists are asked about.
 type Request struct {
 	Address     netip.Addr
-	Country     string // empty = not known
-	ASN         int    // 0 = not known
-	Environment string // empty = not known
+	Country     string           // empty = not known
+	ASN         int              // 0 = not known
+	Environment string           // empty = not known
+	User        *account.Account // nil = nobody is known
 	Files       Files
 	Added       Added
 }
@@ -136,6 +141,17 @@ func (o *list) read(entry any) (netip.Prefix, error) {
 	case OfEnvironments:
 		if !isText || text == "" {
 			return netip.Prefix{}, fmt.Errorf("%v: not the ID of an environment", entry)
+		}
+		o.Texts[text] = true
+	case OfIdentifiers:
+		form, err := identifier(text)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		o.Texts[form] = true
+	case OfLabels:
+		if !isText || text == "" {
+			return netip.Prefix{}, fmt.Errorf("%v: not a label of users", entry)
 		}
 		o.Texts[text] = true
 	}
@@ -225,13 +241,18 @@ func (o *list) has(r *Request, within *Addresses) bool {
 		return o.Texts[r.Country]
 	case OfEnvironments:
 		return o.Texts[r.Environment]
+	case OfIdentifiers:
+		return r.User != nil && slices.ContainsFunc(r.User.Identifiers, o.names)
+	case OfLabels:
+		return r.User != nil && slices.ContainsFunc(r.User.Labels, func(label string) bool { return o.Texts[label] })
 	default:
 		return within.Contains(r.Address)
 	}
 }
 
-// ErrAddressNotKept says that a list can tell the addresses of a network apart, of which only the network is known.
-var ErrAddressNotKept = errors.New("a list tells addresses of its network apart, and its address was not kept")
+// ErrAddressNotKept says that a list can tell the addresses of a network apart, of which only the network is known, or identifiers, of
+// which nothing is.
+var ErrAddressNotKept = errors.New("a list tells addresses of its network or identifiers apart, and those were not kept")
 
 // Again returns which of the lists a request was in of whose address the network alone is known, or not even that, if it was left out. Was
 // is what the lists then found; own are those, nil if they are not known any more. What they do not tell is looked up again, or the error
@@ -247,6 +268,9 @@ func (l *Lists) Again(was facts.Labels, own *Lists, r *Request, network netip.Pr
 		if at >= 0 && own.has(one) {
 			found = append(found, was[at])
 			continue
+		}
+		if one.Kind == OfIdentifiers && len(one.Texts) > 0 {
+			return nil, fmt.Errorf("list %s: %w", one.Name, ErrAddressNotKept)
 		}
 		if one.Kind != OfAddresses {
 			found = append(found, facts.Label{Name: one.Name, Has: one.has(r, nil)})

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/keyward/keyward/core/account"
 	"github.com/keyward/keyward/services/decision/internal/document"
 	"github.com/keyward/keyward/services/decision/internal/facts"
 	"github.com/keyward/keyward/services/decision/internal/lists"
@@ -324,4 +325,60 @@ func BenchmarkLists(b *testing.B) {
 func anywhere(random *rand.Rand) netip.Addr {
 	n := random.Uint32()
 	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+}
+
+func TestWhoIsInAListOfIdentifiersOrLabels(t *testing.T) {
+	t.Parallel()
+	l, err := learned(t, `{"lists": {
+		"guests": {"kind": "identifier", "entries": ["Ada@Example.com", "@partner.example", "+15551234567", "grace"]},
+		"leavers": {"kind": "label", "entries": ["notice-given"]}
+	}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(of account.IdentifierType, value string) *account.Account {
+		return &account.Account{Identifiers: []account.Identifier{
+			{Type: account.IdentifierTypeEmail, Value: "other@example.org"}, {Type: of, Value: value},
+		}}
+	}
+	for name, c := range map[string]struct {
+		user            *account.Account
+		guests, leavers bool
+	}{
+		"nobody is known":                         {nil, false, false},
+		"an address, whatever its case":           {with(account.IdentifierTypeEmail, "ADA@example.COM"), true, false},
+		"another at the same domain":              {with(account.IdentifierTypeEmail, "bob@example.com"), false, false},
+		"whoever is of a domain":                  {with(account.IdentifierTypeEmail, "eve@Partner.example"), true, false},
+		"a domain below it is another":            {with(account.IdentifierTypeEmail, "eve@mail.partner.example"), false, false},
+		"a phone number":                          {with(account.IdentifierTypePhone, "+15551234567"), true, false},
+		"a user name":                             {with(account.IdentifierTypeUsername, "grace"), true, false},
+		"a user name that looks like a domain":    {with(account.IdentifierTypeUsername, "x@partner.example"), false, false},
+		"a label":                                 {&account.Account{Labels: []string{"admin", "notice-given"}}, false, true},
+		"other labels, and identifiers of nobody": {&account.Account{Labels: []string{"admin"}}, false, false},
+	} {
+		want := facts.Labels{{Name: "guests", Has: c.guests}, {Name: "leavers", Has: c.leavers}}
+		if diff := cmp.Diff(want, l.Find(&lists.Request{User: c.user})); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", name, diff)
+		}
+	}
+	added := lists.Added{"guests": lists.NewEntries(lists.OfIdentifiers, []string{"new@example.org"})}
+	if got := l.Find(&lists.Request{User: with(account.IdentifierTypeEmail, "NEW@example.org"), Added: added}); !got[0].Has {
+		t.Error("what an operator has added is not found")
+	}
+	for _, wrong := range []string{"", "@", "ada lovelace", " @ "} {
+		if _, err := lists.Entry(lists.OfIdentifiers, wrong); err == nil {
+			t.Errorf("%q is taken for an identifier", wrong)
+		}
+	}
+	if form, err := lists.Entry(lists.OfIdentifiers, "@PARTNER.example"); err != nil || form != "@partner.example" {
+		t.Errorf("a domain becomes %q, %v", form, err)
+	}
+	// Of a recorded decision nothing tells which identifiers the user had.
+	was := facts.Labels{{Name: "guests", Has: true}, {Name: "leavers"}}
+	if got, err := l.Again(was, l, &lists.Request{}, netip.Prefix{}, false); err != nil || cmp.Diff(was, got) != "" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := l.Again(nil, &lists.Lists{}, &lists.Request{}, netip.Prefix{}, false); !errors.Is(err, lists.ErrAddressNotKept) {
+		t.Errorf("by other lists: %v", err)
+	}
 }

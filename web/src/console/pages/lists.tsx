@@ -118,7 +118,7 @@ function Add({ all, again }: { all: List[]; again: () => void }) {
       });
     }}>
       <Text label="List" value={name} onInput={call} required list={all.map((l) => l.name)} placeholder="badAddresses" />
-      <Choice label="Of" value={kind} onChange={pick} options={[['address', 'addresses'], ['asn', 'autonomous systems'], ['country', 'countries'], ['environment', 'environments']]} />
+      <Choice label="Of" value={kind} onChange={pick} options={[['address', 'addresses'], ['asn', 'autonomous systems'], ['country', 'countries'], ['environment', 'environments'], ['identifier', 'identifiers of users'], ['label', 'labels of users']]} />
       <Text label="Add" value={text} onInput={type} required placeholder="203.0.113.0/24" />
       <Choice label="How long" value={seconds} onChange={last} options={spans} />
       <Text label="Why" value={reason} onInput={say} />

@@ -63,7 +63,7 @@ that is there already gets the new expiry.`,
 			return changeList(cmd, terminal, h.out, args[0], change)
 		},
 	}
-	cmd.Flags().StringVar(&kind, "kind", "", "what the list is of: address, asn, country or environment")
+	cmd.Flags().StringVar(&kind, "kind", "", "what the list is of: address, asn, country, environment, identifier or label")
 	h.flags(cmd, "how long the entries count; 0 = for ever")
 	return cmd
 }
