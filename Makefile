@@ -110,6 +110,12 @@ page: packages-page web/node_modules tools/contracts/node_modules ## Build the p
 	cd web && npx tsc
 	npm --prefix web run --silent build
 
+.PHONY: pictures
+pictures: build test/page/node_modules ## Take the pictures of the documents anew
+	@tools/debian-packages node:nodejs npm:npm chromium:chromium
+	mkdir -p docs/pictures
+	PICTURE_USERS=2000 node tools/pictures/pictures.mjs bin/keyward docs/pictures
+
 .PHONY: check-page
 check-page: web/node_modules tools/contracts/node_modules
 	@mkdir -p bin

@@ -54,6 +54,7 @@ var arrows = []struct {
 	{"cmd/keyward/internal/cli/policycmd/internal/readiness", ""},
 	{"cmd/keyward/internal/cli/policycmd/internal/reference", ""},
 	{"cmd/keyward/internal/demo", "api cmd/keyward/authenticator cmd/keyward/internal/client cmd/keyward/internal/demo/visitor"},
+	{"cmd/keyward/internal/demo/month", "api cmd/keyward/authenticator cmd/keyward/internal/client cmd/keyward/internal/demo/visitor"},
 	{"cmd/keyward/internal/demo/visitor", "api cmd/keyward/authenticator cmd/keyward/internal/client"},
 	{"cmd/keyward/internal/client", "api"},
 	{"cmd/keyward/internal/operatorclient", "api cmd/keyward/internal/client"},

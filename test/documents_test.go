@@ -52,7 +52,7 @@ func TestTheExamplesOfTheDocumentsPrintWhatTheyShow(t *testing.T) {
 	for _, name := range []string{
 		"README.md", "docs/operations.md", "docs/policies.md", "docs/scenarios.md", "docs/explaining.md", "docs/moving.md",
 		"docs/events.md", "docs/backend.md", "docs/webhooks.md", "docs/userservice.md", "docs/frontend.md", "docs/signin.md",
-		"docs/connect.md", "docs/clients.md", "docs/risk.md", "docs/attestation.md", "docs/everyday.md", "docs/workbench.md",
+		"docs/connect.md", "docs/clients.md", "docs/risk.md", "docs/attestation.md", "docs/everyday.md", "docs/workbench.md", "docs/console.md",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -289,6 +290,17 @@ func server(t *testing.T, settings ...string) (environ []string, greeting string
 			t.Errorf("serve ended with %d:\n%s", code, log.String())
 		}
 	})
+	if len(settings) > 0 && strings.HasPrefix(settings[0], "KEYWARD_DATA_DIR=") { // where there is a project, nobody is greeted
+		go func() { _, _ = io.Copy(io.Discard, read) }()
+		for deadline := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
+			if conn, err := net.Dial("tcp", setting(t, environ, "KEYWARD_HTTP_ADDR")); err == nil {
+				_ = conn.Close()
+				return environ, ""
+			} else if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+		}
+	}
 	told := make([]byte, 1<<16)
 	n, err := read.Read(told)
 	if err != nil {

@@ -31,6 +31,7 @@ type demoFlags struct {
 	url, project, secret, origin string
 	full, attack                 bool
 	places                       string
+	days                         int
 	crowd                        demo.Population
 }
 
@@ -42,6 +43,9 @@ func newDemo(terminal command.Terminal) *cobra.Command {
 		Long: `Creates a user and a passkey, logs in, reports what goes wrong and shows how the
 answers change, printing each call with its answer. With --users it makes a
 population of varied devices and histories instead, and shows which answers they got.
+With --users and --days it fills a data directory, before a server is started on it, with
+days of people who come and go, more and more of them with passkeys, a release of the
+policy that is taken back, and a night in which passwords are tried.
 With --attack it makes one of 200, unless --users says otherwise, and attacks it while it
 signs in: passwords are tried on many accounts, a browser's handle is used from another
 continent, and security keys have been copied. It shows what was seen of whom.
@@ -51,7 +55,7 @@ the addresses of the demo, for geo_city_db.
 
 Without --project and --secret it uses a project of its own, named demo, which it
 creates through the NATS of the server that --data-dir or --nats-url names.`,
-		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --attack\n" +
+		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --users 10000 --days 30 --data-dir month\n  keyward demo --attack\n" +
 			"  keyward demo --url https://keyward.example.com --project pro-1 --secret corbado1_... --origin https://example.com",
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, terminal, f) },
@@ -67,6 +71,7 @@ creates through the NATS of the server that --data-dir or --nats-url names.`,
 	flags.BoolVar(&f.attack, "attack", false, "attack a population while it signs in, and show what is seen")
 	flags.StringVar(&f.places, "places", "", "write a database of where the demo's addresses are to this file, and do nothing else")
 	flags.IntVar(&f.crowd.Users, "users", 0, "make so many users instead of telling the story of one")
+	flags.IntVar(&f.days, "days", 0, "fill an empty --data-dir with so many days of those users up to now, instead of calling a server")
 	flags.IntVar(&f.crowd.Concurrency, "concurrency", 8, "users at work at once")
 	flags.Uint64Var(&f.crowd.Seed, "seed", 1, "what the population is drawn from; the same seed makes the same one")
 	command.ServerFlags(flags)
@@ -89,6 +94,9 @@ func runDemo(cmd *cobra.Command, terminal command.Terminal, f demoFlags) error {
 	cfg, err := config.Load("", terminal.Environ, cmd.Flags())
 	if err != nil {
 		return command.Usage(fmt.Errorf("configuration:\n%w", err))
+	}
+	if cmd.Flags().Changed("days") {
+		return fillMonth(cmd, cfg, &f)
 	}
 	if f.url == "" {
 		f.url = "http://" + cfg.HTTP.Addr

@@ -27,7 +27,7 @@ const columns: Column<Summary>[] = [
   { label: 'Outcome', value: outcome, cell: (d) => <><Badge tone={tone(d)}>{outcome(d)}</Badge>{d.action !== 'risk' && d.verdict && d.verdict !== 'allow' && <> <Badge tone={tone(d)}>{d.verdict}</Badge></>}</> },
   { label: 'Row', value: (d) => d.rule, cell: (d) => <code>{d.rule}</code> },
   { label: 'Why', value: (d) => d.tag || (d.reasons ?? []).join(' '), cell: (d) => <span class="why">{[d.tag, ...(d.reasons ?? [])].filter(Boolean).join(', ')}</span> },
-  { label: 'User', value: (d) => d.userID, cell: (d) => d.userID ? <a href={`/console/users/${d.projectID}/${d.userID}`}>{d.userID}</a> : <span class="muted">nobody known</span> },
+  { label: 'User', value: (d) => d.userID, cell: (d) => d.userID ? <a class="id" href={`/console/users/${d.projectID}/${d.userID}`}>{d.userID}</a> : <span class="muted">nobody known</span> },
   { label: 'Device', value: (d) => [d.os, d.browser].filter(Boolean).join(' · ') },
   { label: 'Revision', value: (d) => d.policyNumber ?? d.policyRevision, cell: (d) => <>{d.policyNumber ? <a href={`/console/policy/${d.policyNumber}`}>{d.policyNumber}</a> : <code>{d.policyRevision}</code>}{d.arm === 'canary' && <> <Badge tone="warn">canary</Badge></>}</> },
   { label: 'Decision', value: (d) => d.decisionID, cell: (d) => <a href={`/console/decisions/${d.decisionID}`}>Why?</a> },
