@@ -296,6 +296,10 @@ func TestALoginIsRefused(t *testing.T) {
 				if want := steps()[c.message]; told.Refused.Step != want {
 					t.Errorf("it is told to have failed at %q, want %q", told.Refused.Step, want)
 				}
+				// An answer to a challenge that is over, or was never given out, is evidence against nobody.
+				if valid := !errors.Is(err, challenge.ErrExpired) && !errors.Is(err, challenge.ErrUnknown); (told.Sighted != nil) != valid {
+					t.Errorf("%v is counted: %v", err, told.Sighted != nil)
+				}
 			}
 			if signals := fault.As(err).Signals; (signals != nil) != (c.name == "a passkey that nobody knows") {
 				t.Errorf("the client is to signal %+v", signals)

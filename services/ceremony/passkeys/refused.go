@@ -142,6 +142,9 @@ func (s *Service) refused(a Attempt, t event.Type, why error, more string) event
 	e.Kind = r.Kind
 	environments.Tell(&e, &a.Project, a.Client, environments.Detected(r), s.addresses)
 	e.Refused = &event.Refused{Reason: fault.Words(why), Step: relyingparty.StepOf(why)}
+	if refusal.IsLate(why) || errors.Is(why, challenge.ErrUnknown) { // a page that was left open is evidence against nobody
+		e.Sighted = nil
+	}
 	if len(a.Passkey) <= relyingparty.MaxCredentialID {
 		e.Refused.Passkey = base64.RawURLEncoding.EncodeToString(a.Passkey)
 	}
