@@ -89,11 +89,12 @@ func TestWhereAddressesAreKeptAsTokensTheirTextIsNowhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := p.Namer().Name("", "", home)
+	named := p.Namer().Name(ada.id, "", home)
 	eventually(t, "tokens do not get to where they are looked for", func() bool {
 		networks := strings.Join(kept.naming(t, named.Network), "\n")
 		return strings.Contains(networks, "PASSKEY_EVENTS ") && strings.Contains(networks, "PASSKEY_DECISIONS ") &&
-			strings.Contains(strings.Join(kept.naming(t, named.Address), "\n"), "PASSKEY_EVENTS ")
+			strings.Contains(strings.Join(kept.naming(t, named.Address), "\n"), "PASSKEY_EVENTS ") &&
+			strings.Contains(strings.Join(kept.naming(t, named.User), "\n"), ".risk-feedback")
 	})
 	for _, text := range []string{"203.0.113.", "2001:db8:77aa", "2001:0db8:77aa"} {
 		for _, found := range kept.naming(t, text) {
@@ -105,6 +106,6 @@ func TestWhereAddressesAreKeptAsTokensTheirTextIsNowhere(t *testing.T) {
 
 	as[rest.GenericRsp](t, ada.call(t, "DELETE", "/v2/users/"+ada.id, nil))
 	within(t, 6*patience, "a token of who was erased is left", func() bool {
-		return len(kept.naming(t, named.Network)) == 0 && len(kept.naming(t, named.Address)) == 0
+		return len(kept.naming(t, named.Network))+len(kept.naming(t, named.Address))+len(kept.naming(t, named.User)) == 0
 	})
 }
