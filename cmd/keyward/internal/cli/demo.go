@@ -55,7 +55,8 @@ the addresses of the demo, for geo_city_db.
 
 Without --project and --secret it uses a project of its own, named demo, which it
 creates through the NATS of the server that --data-dir or --nats-url names.`,
-		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --users 10000 --days 30 --data-dir month\n  keyward demo --attack\n" +
+		Example: "  keyward demo\n  keyward demo --users 500\n  keyward demo --users 10000 --days 30 --data-dir month\n" +
+			"  keyward demo --attack\n" +
 			"  keyward demo --url https://keyward.example.com --project pro-1 --secret corbado1_... --origin https://example.com",
 		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, terminal, f) },

@@ -146,11 +146,9 @@ func (p *Plan) visits() []visit {
 	var all []visit
 	for who := range p.Users {
 		random := p.random(who)
-		day := 0
+		day := random.IntN(p.Days)
 		if random.IntN(3) > 0 { // of those who were there before, most come in the first days; the others sign up later
 			day = random.IntN(max(1, p.Days/6))
-		} else {
-			day = random.IntN(p.Days)
 		}
 		pause := 2 + random.IntN(12)                      // days between two visits, about
 		for first := true; day <= p.Days; first = false { // the last is not over
