@@ -74,6 +74,9 @@ func TestWithoutNATSNothingIsAcknowledgedAndAfterItsReturnNothingIsLost(t *testi
 	})
 	ada := st.newPerson(t)
 	ada.createPasskey(t)
+	login := ada.loginFinishBody(t, "signed before", ada.loginStart(t, "signed before").AssertionOptions)
+	bea := st.newPerson(t)
+	made := bea.appendStart(t, "made before").AttestationOptions
 	kept := ada.postEvent(t, map[string]any{"eventType": "user-login-blacklisted"})
 
 	nats.Close()
@@ -83,11 +86,17 @@ func TestWithoutNATSNothingIsAcknowledgedAndAfterItsReturnNothingIsLost(t *testi
 		"list events":      ada.call(t, "GET", "/v2/users/"+ada.id+"/passkeyEvents", nil),
 		"delete the user":  ada.call(t, "DELETE", "/v2/users/"+ada.id, nil),
 		"delete the event": ada.call(t, "DELETE", "/v2/users/"+ada.id+"/passkeyEvents/"+kept.PasskeyEventID, nil),
+		// Both are judged, and a verdict whose event cannot be stored is not given.
+		"finish a login":   ada.call(t, "POST", "/v2/passkey/login/finish", login),
+		"finish a passkey": bea.appendFinish(t, "made before", made),
 	}
 	for what, a := range refused {
 		e := a.fault(t, http.StatusServiceUnavailable)
 		if e.Error.Type != rest.ErrorTypeUnavailable || a.header.Get("Retry-After") == "" {
 			t.Errorf("%s: type %s, Retry-After %q", what, e.Error.Type, a.header.Get("Retry-After"))
+		}
+		if told := risk(a); told != "" {
+			t.Errorf("%s: judged %s", what, told)
 		}
 	}
 	// A start stores nothing that could be lost: it answers with the safe default, so that the login page falls back to what else it has.

@@ -3,16 +3,20 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwt"
 
 	"github.com/keyward/keyward/api/frontend"
 	"github.com/keyward/keyward/api/rest"
+	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/core/ratelimit"
 )
 
 // visitor is a page of the project in a browser with an authenticator, which calls the Frontend API.
@@ -196,4 +200,47 @@ func sessionIn(t *testing.T, token string) string {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// Addresses are counted by, and a stranger writes what they like into a header: what they make up takes no place in Redis.
+func TestHoweverManyAddressesAreForgedNoneIsCounted(t *testing.T) {
+	t.Parallel()
+	calls := 10_000
+	if detecting {
+		calls = 100
+	}
+	st := shape{redis: true}.start(t, func(cfg *settings.Config) {
+		much := ratelimit.Limit{Requests: 1_000_000, Per: time.Second}
+		cfg.HTTP.RateAddress, cfg.HTTP.RateProject = much, much
+	})
+	counted := func() int {
+		var keys []string
+		for _, of := range []string{"{" + project1 + "/a:*", "{" + project1 + "/n:*"} {
+			found, err := st.redis.Keys(t.Context(), of).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, found...)
+		}
+		return len(keys)
+	}
+	for n := range calls {
+		v := &visitor{client: client{base: st.base}, from: fmt.Sprintf("203.%d.113.%d", n/200, 1+n%200)}
+		begun := v.visit(t, "POST", "/v2/auth/process/init", `{"clientInformation": `+visitorSays+`}`)
+		if begun.status == http.StatusTooManyRequests {
+			continue
+		}
+		v.process = as[frontend.ProcessInitRsp](t, begun).Token
+		a := v.visit(t, "POST", "/v2/auth/login/init", fmt.Sprintf(`{"identifierValue": "nobody%d", "isPhone": false}`, n))
+		if a.status != http.StatusTooManyRequests && !strings.Contains(string(a.body), "login_identifier_unknown_user") {
+			t.Fatalf("call %d: %d %s", n, a.status, a.body)
+		}
+	}
+	// What a backend vouches for is counted, after all that was before it.
+	ada := caller{person: st.newPerson(t), address: "203.0.113.9"}
+	ada.report(t, "failure")
+	eventually(t, "the address of a backend's user is not counted", func() bool { return counted() >= 2 })
+	if n := counted(); n != 2 {
+		t.Errorf("%d sets of addresses and networks are kept, of one of each that there is", n)
+	}
 }

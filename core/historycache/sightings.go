@@ -133,7 +133,7 @@ func (c *Cache) SeeUnknown(e event.Event) {
 	select {
 	case c.seen.queue <- one:
 	default:
-		c.seen.lost()
+		c.lost(1)
 	}
 }
 
@@ -147,6 +147,12 @@ func (s *seen) doubt() {
 }
 
 func (s *seen) lost() { s.lostMs.Store(s.clock().UnixMilli()) }
+
+// lost counts names of nobody that nobody will find again, and says from when on they are missing.
+func (c *Cache) lost(n int) {
+	c.metrics.LostSightings.Add(float64(n))
+	c.seen.lost()
+}
 
 // seeUnknown writes what SeeUnknown was told, until ctx ends.
 func (c *Cache) seeUnknown(ctx context.Context) {
@@ -164,7 +170,7 @@ func (c *Cache) seeUnknown(ctx context.Context) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, entry.MostPatience)
 		if err := c.sets.See(ctx, Horizon, true, batch...); err != nil {
-			c.seen.lost()
+			c.lost(len(batch))
 		}
 		cancel()
 	}

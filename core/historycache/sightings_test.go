@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyward/keyward/core/cache"
@@ -116,6 +119,28 @@ func TestTotalsOfAProjectAreToldWithinASecondOrTwo(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestNamesOfNobodyThatFindNoRoomAreCountedAndMissed(t *testing.T) {
+	t.Parallel()
+	const over = 3
+	// Nothing runs that would take them up.
+	c, err := New(Deps{Metrics: prometheus.NewRegistry(), Clock: time.Now, Logger: slog.New(slog.DiscardHandler)}, DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range seenQueue + over {
+		c.SeeUnknown(event.Event{
+			ID: ident.EventID(fmt.Sprint("x", i)), Project: someone.Project, CreatedMs: time.Now().UnixMilli(),
+			Sighted: named.Name(fmt.Sprint("nobody", i), "", office),
+		})
+	}
+	if n := testutil.ToFloat64(c.metrics.LostSightings); n != over {
+		t.Errorf("%v are counted as lost of %d", n, over)
+	}
+	if c.seen.lostMs.Load() == 0 {
+		t.Error("nothing is said to be missing")
+	}
 }
 
 // TestNothingIsSaidToBeCompleteThatIsNot loses what Redis has, again and again, while events come and are counted. Whoever reads counts

@@ -54,3 +54,40 @@ func TestPagesAreToldNothingOfHowAFinishWasJudged(t *testing.T) {
 		})
 	}
 }
+
+// Whoever tries names is seen whatever the names are of, and each name is one, however it is written.
+func TestANameThatIsNoUsersIsCountedAsOneWhateverItIsOf(t *testing.T) {
+	t.Parallel()
+	st := ceremonytest.New(t)
+	asked := make(chan *event.Sighted, 1)
+	st.Decision.Mu.Lock()
+	st.Decision.OnLogin = func(q service.LoginQuestion, _ *service.LoginVerdict) { asked <- q.Sighted }
+	st.Decision.Mu.Unlock()
+	as := func(value string, then frontend.BlockType) string {
+		t.Helper()
+		b := begin(t, st)
+		typed := frontend.LoginInitReq{IdentifierValue: value, IsPhone: then == frontend.BlockTypePhoneVerify}
+		do(t, b, b.LoginInit, typed, then)
+		return (<-asked).User
+	}
+	seen := map[string]string{}
+	for _, each := range []struct {
+		name, value, again string
+		then               frontend.BlockType
+	}{
+		{"an email address", "nobody@example.com", "Nobody@EXAMPLE.com", frontend.BlockTypeEmailVerify},
+		{"a user name", "nobody", " nobody ", frontend.BlockTypeLoginInit},
+		{"another", "somebody", "somebody", frontend.BlockTypeLoginInit},
+		{"a phone number", "+4915112345678", "+4915112345678 ", frontend.BlockTypePhoneVerify},
+		{"no form of any", "no/ body?", " no/ body?", frontend.BlockTypeLoginInit},
+	} {
+		counted := as(each.value, each.then)
+		if other, twice := seen[counted]; counted == "" || twice {
+			t.Errorf("%s is counted as %q, which is %s", each.name, counted, other)
+		}
+		seen[counted] = each.name
+		if again := as(each.again, each.then); again != counted {
+			t.Errorf("%s written %q is counted as %q, not %q", each.name, each.again, again, counted)
+		}
+	}
+}

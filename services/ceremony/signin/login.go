@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -25,6 +26,7 @@ import (
 type sought struct {
 	account *account.Account  // nil: nobody
 	typed   signin.Identifier // without a type if it is of no form but a user name's and nobody has it
+	text    string            // what was typed, however it was written: of nobody, what it is counted as
 }
 
 // LoginInit implements service.SignIn. What is answered for nobody is what is answered for a user without passkeys, and costs the same: the
@@ -64,6 +66,7 @@ func (s *Service) seek(ctx context.Context, t *turn, typed signin.Typed) (sought
 		if err != nil {
 			continue
 		}
+		who.text = cmp.Or(who.text, account.IdentifierKey(kind, value))
 		if who.account == nil && (who.typed.Type == "" && kind != account.IdentifierTypeUsername) {
 			who.typed = signin.Identifier{Type: kind, Value: value}
 		}
@@ -72,16 +75,17 @@ func (s *Service) seek(ctx context.Context, t *turn, typed signin.Typed) (sought
 			return sought{}, err
 		}
 		if a != nil && (a.Active() == nil || a.Waits()) && who.account == nil {
-			who = sought{account: a, typed: signin.Identifier{Type: kind, Value: value}}
+			who.account, who.typed = a, signin.Identifier{Type: kind, Value: value}
 		}
 	}
+	who.text = cmp.Or(who.text, typed.Value)
 	return who, nil
 }
 
 // judgeLogin asks the policy.
 func (s *Service) judgeLogin(ctx context.Context, t *turn, who sought) (signin.Found, error) {
 	if who.account == nil {
-		return signin.Found{Means: signin.MeansOf(nil, who.typed, false)}, s.judgeNobody(ctx, t, who.typed.Value)
+		return signin.Found{Means: signin.MeansOf(nil, who.typed, false)}, s.judgeNobody(ctx, t, who.text)
 	}
 	offer, err := s.loginOffer(ctx, t, who.account.ID, nil)
 	if err != nil {

@@ -19,6 +19,7 @@ type Metrics struct {
 	Bumps         prometheus.Counter
 	WriteFailures prometheus.Counter
 	FillFailures  prometheus.Counter
+	LostSightings prometheus.Counter
 }
 
 // NewMetrics registers the counters.
@@ -53,8 +54,12 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 			Name: "keyward_events_cache_fill_failures_total",
 			Help: "Cache entries that could not be filled after a read of the log.",
 		}),
+		LostSightings: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyward_sightings_lost_total",
+			Help: "Logins asked for with names that are no user's and that were not counted: too many waited, or Redis did not take them.",
+		}),
 	}
-	for _, collector := range []prometheus.Collector{reads, m.Stale, m.Bumps, m.WriteFailures, m.FillFailures} {
+	for _, collector := range []prometheus.Collector{reads, m.Stale, m.Bumps, m.WriteFailures, m.FillFailures, m.LostSightings} {
 		if err := registerer.Register(collector); err != nil {
 			return nil, fmt.Errorf("register metrics of the event log: %w", err)
 		}
