@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -167,11 +168,14 @@ func TestWhatWasAppendedIsReadThoughAMasterOfTheClusterDiesWithIt(t *testing.T) 
 		t.Fatal(err)
 	}
 	count := make(map[ident.UserID]int)
-	const office = "203.0.113.10"
+	offices := make([]string, 8) // somewhere in the Cluster each
+	for n := range offices {
+		offices[n] = fmt.Sprintf("203.0.113.%d", n)
+	}
 	named := sighting.NewNamer(make([]byte, sighting.KeySize), sighting.Version{})
 	failures := sighting.Counter{Count: sighting.Users, Of: sighting.TypesOf(sighting.LoginRefused), Window: time.Hour}
 	// counted returns how many users an address has failed with, and whether nothing is missing.
-	counted := func(reader *eventlog.Store) (int, bool) {
+	counted := func(reader *eventlog.Store, office string) (int, bool) {
 		t.Helper()
 		keys := sighting.Keys(project, named.Name("", "", office), sighting.Bad)
 		read, err := reader.ReadWith(t.Context(), project, "", "", keys[:1])
@@ -181,11 +185,16 @@ func TestWhatWasAppendedIsReadThoughAMasterOfTheClusterDiesWithIt(t *testing.T) 
 		now := time.Now()
 		return read.Sets[0].Count(failures, now), read.Since.Covers(failures.Of, failures.Window, now)
 	}
+	var users []ident.UserID
+	for n := range 24 {
+		users = append(users, ident.UserID(fmt.Sprintf("usr-%d", 1000+n)))
+	}
+	at := func(user ident.UserID) string { return offices[slices.Index(users, user)%len(offices)] }
 	add := func(user ident.UserID) {
 		count[user]++
 		e := event.Event{
 			ID: ident.EventID(fmt.Sprintf("pke-%s%d", user[len("usr-"):], count[user])), Project: project, User: user, Type: event.LoginRefused,
-			CreatedMs: time.Now().UnixMilli(), Sighted: named.Name(string(user), "", office),
+			CreatedMs: time.Now().UnixMilli(), Sighted: named.Name(string(user), "", at(user)),
 		}
 		if _, err := store.Append(t.Context(), e); err != nil {
 			t.Fatal(err)
@@ -201,15 +210,19 @@ func TestWhatWasAppendedIsReadThoughAMasterOfTheClusterDiesWithIt(t *testing.T) 
 				}
 			}
 		}
-		for _, reader := range []*eventlog.Store{other, store} {
-			if n, complete := counted(reader); n > len(count) || complete && n < len(count) {
-				t.Errorf("%d users are counted, complete %t, of %d", n, complete, len(count))
+		for _, office := range offices {
+			there := 0
+			for user := range count {
+				if at(user) == office {
+					there++
+				}
+			}
+			for _, reader := range []*eventlog.Store{other, store} {
+				if n, complete := counted(reader, office); n > there || complete && n < there {
+					t.Errorf("%d users are counted at %s, complete %t, of %d", n, office, complete, there)
+				}
 			}
 		}
-	}
-	var users []ident.UserID
-	for n := range 24 {
-		users = append(users, ident.UserID(fmt.Sprintf("usr-%d", 1000+n)))
 	}
 	for range 3 {
 		for _, user := range users {
@@ -259,9 +272,29 @@ func TestWhatWasAppendedIsReadThoughAMasterOfTheClusterDiesWithIt(t *testing.T) 
 		add(user)
 	}
 	check()
-	within(t, "what is counted is found again", func() bool {
-		_, complete := counted(other)
-		return complete
-	})
+	missing := func() (n int) {
+		for _, office := range offices {
+			if _, complete := counted(other, office); !complete {
+				n++
+			}
+		}
+		return n
+	}
+	within(t, "what is counted is found again", func() bool { return missing() == 0 })
+	check()
+
+	// This one has no replica: what it had is away for good, and is said to be.
+	if err := masters[1].process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, user := range users {
+			add(user)
+		}
+		check()
+	}
+	if missing() == 0 {
+		t.Error("a third of the Cluster is away, and nothing is said to be missing")
+	}
 	check()
 }
