@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/keyward/keyward/api/rest"
 	"github.com/keyward/keyward/cmd/keyward/app/settings"
 	"github.com/keyward/keyward/cmd/keyward/authenticator"
+	"github.com/keyward/keyward/core/bus"
 	"github.com/keyward/keyward/core/ident"
 	"github.com/keyward/keyward/core/metadata"
 	"github.com/keyward/keyward/core/metadata/metadatatest"
@@ -138,4 +142,32 @@ func TestAnAdministratorNeedsAKeyThatItsMakerVouchesForAndThatIsNotRevoked(t *te
 	barred := key.finish(t, options)
 	refused(t, barred, rest.ErrorTypeRiskDenied)
 	judgedAs(t, barred, `deny;level=high;enforced=?1;reasons="assurance-low revoked-authenticator"`)
+
+	said := func() (n int) {
+		for _, key := range st.bucketKeys(t, bus.AttestationsBucket) {
+			if strings.Contains(key, phone.id) {
+				n++
+			}
+		}
+		return n
+	}
+	if said() == 0 {
+		t.Error("what the key said of itself is not kept")
+	}
+	as[rest.GenericRsp](t, phone.call(t, http.MethodDelete, "/v2/users/"+phone.id, nil))
+	eventually(t, "what the key of an erased user said of itself is left", func() bool { return said() == 0 })
+}
+
+// bucketKeys returns the keys of a bucket.
+func (s *stack) bucketKeys(t *testing.T, bucket string) []string {
+	t.Helper()
+	kv, err := s.jetStream(t).KeyValue(t.Context(), bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := kv.Keys(t.Context())
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		t.Fatal(err)
+	}
+	return keys
 }
