@@ -29,22 +29,19 @@ const (
 
 // provision creates or updates every stream and bucket, and the consumer that is there from the start. It is idempotent.
 func (b *Bus) provision(ctx context.Context, cfg Config, log *slog.Logger) error {
-	wanted := b.streams(cfg)
-	if b.guard != nil {
-		v, err := b.guard.measure(b.guard.dir)
-		if err != nil {
-			return err
-		}
-		if err := fit(wanted, v, cfg, log); err != nil {
-			return err
-		}
+	if err := b.whole(ctx); err != nil {
+		return err
+	}
+	wanted, err := b.Layout(cfg, log)
+	if err != nil {
+		return err
 	}
 	for _, stream := range wanted {
 		if err := b.ensure(ctx, stream); err != nil {
 			return fmt.Errorf("create stream %s: %w%s", stream.Name, err, advice(err, cfg))
 		}
 	}
-	err := retry(ctx, func(ctx context.Context) error {
+	err = retry(ctx, func(ctx context.Context) error {
 		_, err := b.JS.CreateOrUpdateConsumer(ctx, EventsStream, erasure())
 		return err
 	}, passing)
@@ -52,6 +49,19 @@ func (b *Bus) provision(ctx context.Context, cfg Config, log *slog.Logger) error
 		return fmt.Errorf("create the consumer %s of %s: %w", ErasureConsumer, EventsStream, err)
 	}
 	return nil
+}
+
+// Layout returns the streams as they are to be, on the volume that there is, that of events last.
+func (b *Bus) Layout(cfg Config, log *slog.Logger) ([]jetstream.StreamConfig, error) {
+	wanted := b.streams(cfg)
+	if b.guard == nil {
+		return wanted, nil
+	}
+	v, err := b.guard.measure(b.guard.dir)
+	if err != nil {
+		return nil, err
+	}
+	return wanted, fit(wanted, v, cfg, log)
 }
 
 // await waits until the streams and buckets are there. The stream of events is created last, but a version of Keyward that brings a

@@ -142,7 +142,7 @@ func (b *Bus) streams(cfg Config) []jetstream.StreamConfig {
 	offers := b.observations(b.log(OffersStream, OffersPrefix))
 	offers.MaxAge, offers.MaxBytes = cfg.OffersMaxAge, cmp.Or(cfg.OffersMaxBytes, unlimited)
 	offers.MaxMsgsPerSubject = OffersPerSubject
-	offers.AllowBatchPublish = takesBatches(b.Conn.ConnectedServerVersion())
+	offers.AllowBatchPublish = b.Conn != nil && takesBatches(b.Conn.ConnectedServerVersion())
 
 	decisions := b.observations(b.log(DecisionsStream, DecisionsPrefix))
 	decisions.MaxAge = cfg.DecisionsMaxAge

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/keyward/keyward/cmd/keyward/internal/cli/backupcmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/command"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/decisionscmd"
 	"github.com/keyward/keyward/cmd/keyward/internal/cli/eventscmd"
@@ -97,6 +98,8 @@ All settings:            keyward config`,
 	root.AddCommand(
 		newServe(terminal, build),
 		newCheck(terminal),
+		backupcmd.NewBackup(terminal, build),
+		backupcmd.NewRestore(terminal),
 		newProvision(terminal, build),
 		newConfig(terminal),
 		projectcmd.New(terminal),
