@@ -32,11 +32,14 @@ type Bus struct {
 
 	id       string // of this connection among the probes
 	replicas int
-	embedded *server.Server
-	measure  func(dir string) (volume, error)
-	guard    *guard // nil = an external server
-	unguard  func()
-	unlock   func() error
+
+	lowers    bool
+	unlowered int // streams that keep more replicas than are asked for
+	embedded  *server.Server
+	measure   func(dir string) (volume, error)
+	guard     *guard // nil = an external server
+	unguard   func()
+	unlock    func() error
 }
 
 // pingsOut is how many pings may be unanswered before a connection is given up.
@@ -56,7 +59,7 @@ func openOn(ctx context.Context, cfg Config, log *slog.Logger, measured func(dir
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
-	b := &Bus{id: rand.Text(), replicas: cfg.Replicas, measure: measured}
+	b := &Bus{id: rand.Text(), replicas: cfg.Replicas, lowers: cfg.Lowers, measure: measured}
 	if err := b.connect(ctx, cfg, log); err != nil {
 		b.Close()
 		return nil, err

@@ -64,8 +64,12 @@ func TestReplicasAreChangedOnAnInstallationWithData(t *testing.T) {
 	cfg := bus.DefaultConfig()
 	cfg.URL, cfg.StartTimeout = cluster(t), time.Minute
 	written := 0
-	for _, replicas := range []int{1, 3, 1} {
-		cfg.Replicas = replicas
+	for _, each := range []struct {
+		asked, replicas int
+		lowers          bool
+	}{{1, 1, false}, {3, 3, false}, {1, 3, false}, {1, 1, true}} {
+		cfg.Replicas, cfg.Lowers = each.asked, each.lowers
+		replicas := each.replicas
 		b := open(t, cfg)
 		if written == 0 {
 			for _, stream := range everyStream {
@@ -82,8 +86,9 @@ func TestReplicasAreChangedOnAnInstallationWithData(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if info := s.CachedInfo(); info.Config.Replicas != replicas || info.State.Msgs != uint64(written) || info.Config.Mirror != nil {
-				t.Errorf("%s with nats_replicas %d: %d replicas of %d messages", stream.name, replicas, info.Config.Replicas, info.State.Msgs)
+			if info := s.CachedInfo(); info.Config.Replicas != replicas || info.State.Msgs != uint64(written) || info.Config.Mirror != nil ||
+				strings.HasPrefix(stream.name, "KV_") && info.Config.AllowDirect != (replicas == 1) {
+				t.Errorf("%s with nats_replicas %d: %d replicas of %d messages", stream.name, each.asked, info.Config.Replicas, info.State.Msgs)
 			}
 			if _, err := b.JS.Publish(t.Context(), fmt.Sprintf(stream.subject, written), []byte("new")); err != nil {
 				t.Errorf("write to %s: %v", stream.name, err)

@@ -15,6 +15,9 @@ type Config struct {
 	// Embedded server: 0 = every acknowledged write is on disk first; otherwise the longest that a power cut may lose
 	SyncInterval time.Duration
 	Replicas     int // of streams and buckets; more than 1 needs an external cluster
+	// Lowers says that streams and buckets that have more replicas lose some. Without it they keep what they have: a setting that is missing
+	// on one machine must not take from all what their data survives a disk with.
+	Lowers bool
 
 	OffersMaxAge      time.Duration
 	DecisionsMaxAge   time.Duration

@@ -41,6 +41,10 @@ func (b *Bus) provision(ctx context.Context, cfg Config, log *slog.Logger) error
 			return fmt.Errorf("create stream %s: %w%s", stream.Name, err, advice(err, cfg))
 		}
 	}
+	if b.unlowered > 0 {
+		log.Warn("streams keep more replicas than nats_replicas says: set it to what they have, or lower them with "+
+			"keyward provision --lower-replicas", "nats_replicas", cfg.Replicas, "streams", b.unlowered)
+	}
 	err = retry(ctx, func(ctx context.Context) error {
 		_, err := b.JS.CreateOrUpdateConsumer(ctx, EventsStream, erasure())
 		return err
@@ -101,6 +105,10 @@ func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 		}
 		if stored == nil || stored.Mirror != nil || stored.PersistMode == jetstream.AsyncPersistMode && cfg.PersistMode != stored.PersistMode {
 			return b.remake(ctx, cfg, stored)
+		}
+		if stored.Replicas > cfg.Replicas && !b.lowers {
+			b.unlowered++
+			cfg.Replicas, cfg.AllowDirect = stored.Replicas, stored.AllowDirect
 		}
 		// A stream that was replicated stays as durable as it was: how it is persisted cannot be changed.
 		cfg.PersistMode = stored.PersistMode

@@ -177,6 +177,11 @@ func TestACanaryThatErrsIsReturnedFromWithinASecondAndCostsNobodyAnAnswer(t *tes
 	if sound.PolicyRevision != "r2" || sound.Arm.Side != event.Canary {
 		t.Fatalf("%+v", sound)
 	}
+	for n := range 999 { // one in a thousand is what most who look at a rate would not see
+		if v := must[service.Verdict](t)(running[0].Mediation(t.Context(), mediation(fmt.Sprint("prc-", n+2), false))); v.Rule == "default" {
+			t.Fatalf("%+v", v)
+		}
+	}
 	began := time.Now()
 	failed := must[service.Verdict](t)(running[0].Mediation(t.Context(), mediation("prc-1", true)))
 	if failed.PolicyRevision != "r1" || failed.Rule == "default" || failed.Arm == nil || failed.Arm.Side != event.Base {

@@ -46,8 +46,9 @@ type bench struct {
 	*workbench.Workbench
 	js jetstream.JetStream
 
-	mu   sync.Mutex
-	told []audit.Event
+	mu      sync.Mutex
+	told    []audit.Event
+	started int // instances
 }
 
 func open(t testing.TB, cfg workbench.Config) *bench {
@@ -139,13 +140,22 @@ func (nobody) Offers(context.Context, ident.ProjectID, ident.UserID, ...string) 
 	return nil, nil
 }
 
+// clock is that of one more instance: clocks go apart by a minute, and by two between the second and the third.
+func (b *bench) clock() func() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	apart := []time.Duration{0, time.Minute, -time.Minute}[b.started%3]
+	b.started++
+	return func() time.Time { return time.Now().Add(apart) }
+}
+
 // instance starts a decision service that follows the store.
 func (b *bench) instance(t testing.TB, change func(*decision.Config, *decision.Deps)) *decision.Service {
 	t.Helper()
 	cfg := decision.DefaultConfig()
 	cfg.Store, cfg.Version, cfg.Poll, cfg.CheckTimeout, cfg.EvalTimeout = true, "1.0.0", 200*time.Millisecond, 10*time.Minute, time.Minute
 	deps := decision.Deps{
-		Events: nobody{}, JS: b.js, Now: time.Now, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		Events: nobody{}, JS: b.js, Now: b.clock(), Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	}
 	if change != nil {
 		change(&cfg, &deps)

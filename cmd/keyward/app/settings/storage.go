@@ -37,7 +37,8 @@ func (c *Config) natsSettings() []Setting {
 			Value:   value.Int{P: &c.NATS.Replicas},
 			Doc:     "How many servers of the external cluster keep each stream and bucket: 1 to 5.",
 			Note: "1 survives the restart of the server, and the loss of no disk. 3 survives the loss of one server or disk, 5 of two; each " +
-				"write then waits for a majority.",
+				"write then waits for a majority. What has more keeps it, so that nobody takes from it what it survives a disk with by leaving this " +
+				"out: keyward provision --lower-replicas does.",
 		},
 		{
 			Section: "Storage", Key: "nats_provisioned", Value: value.Bool{P: &c.NATS.Provisioned},

@@ -17,6 +17,7 @@ var errNoServer = command.Usage(errors.New("nats_url: cannot be blank: with the 
 
 func newProvision(terminal command.Terminal, build telemetry.Build) *cobra.Command {
 	var path string
+	var lower bool
 	cmd := &cobra.Command{
 		Use:   "provision",
 		Short: "Create the streams, buckets and first project of an external NATS",
@@ -25,7 +26,8 @@ the settings say, nats_replicas and the ages and sizes among them, creates a pro
 there is none, and ends. Give it the settings that the services have, and a NATS user
 that may do so; with nats_provisioned the services wait for what it makes. Run it again
 after each update of Keyward, before the services are started: with what is there already
-it changes nothing.
+it changes nothing. Streams that have more replicas than nats_replicas keep them, unless
+--lower-replicas is given.
 
 The first run prints the secret of the project.`,
 		Example: "  keyward provision --nats-url nats://provision:password@localhost:4222",
@@ -38,6 +40,7 @@ The first run prints the secret of the project.`,
 			if cfg.NATS.URL == "" {
 				return errNoServer
 			}
+			cfg.NATS.Lowers = lower
 			log := telemetry.NewLogger(terminal.Err, cfg.LogLevel)
 			if err := app.Provision(cmd.Context(), cfg, app.Options{Log: log, Out: terminal.Out, Build: build}); err != nil {
 				return err
@@ -47,5 +50,6 @@ The first run prints the secret of the project.`,
 		},
 	}
 	command.SettingsFlags(cmd, &path)
+	cmd.Flags().BoolVar(&lower, "lower-replicas", false, "take replicas from streams that have more than nats_replicas")
 	return cmd
 }
