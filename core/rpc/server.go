@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -187,7 +188,14 @@ func (s *Server) context(header nats.Header) (context.Context, context.CancelFun
 // refuse answers with a fault. Its cause does not travel, so it is logged here.
 func (s *Server) refuse(c *call, f *fault.Fault) {
 	if cause := f.Unwrap(); cause != nil {
-		s.log.Error("a call failed", "service", s.name, "subject", c.msg.Subject, "request_id", c.msg.Header.Get(requestIDHeader), "error", cause)
+		level := slog.LevelError
+		if f.Status < http.StatusInternalServerError { // it was the caller's
+			level = slog.LevelInfo
+		}
+		s.log.Log(
+			s.ctx, level, "a call failed",
+			"service", s.name, "subject", c.msg.Subject, "request_id", c.msg.Header.Get(requestIDHeader), "error", cause,
+		)
 	}
 	body, err := json.Marshal(f)
 	if err != nil {
