@@ -310,7 +310,8 @@ var arrows = []struct {
 	{"core/cache", "core/span"},
 	{"core/objects", "core/direct"},
 	{"core/direct", "core/patience"},
-	{"core/bus", ""},
+	{"core/bus", "core/bus/internal/remake"},
+	{"core/bus/internal/remake", ""},
 
 	// What everything may stand on.
 	{"core/telemetry", "core/reqctx core/secret"},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/keyward/keyward/core/bus/internal/remake"
 )
 
 const (
@@ -94,7 +96,7 @@ func (b *Bus) await(ctx context.Context, cfg Config, _ *slog.Logger) error {
 // has one.
 func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 	return retry(ctx, func(ctx context.Context) error {
-		stored, err := b.stored(ctx, cfg.Name)
+		stored, err := remake.Stored(ctx, b.JS, cfg.Name)
 		if err != nil {
 			return err
 		}
@@ -104,7 +106,7 @@ func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 			}
 		}
 		if stored == nil || stored.Mirror != nil || stored.PersistMode == jetstream.AsyncPersistMode && cfg.PersistMode != stored.PersistMode {
-			return b.remake(ctx, cfg, stored)
+			return remake.Stream(ctx, b.JS, cfg, stored)
 		}
 		if stored.Replicas > cfg.Replicas && !b.lowers {
 			b.unlowered++
