@@ -246,38 +246,36 @@ func (s *sender) send(data []byte) error {
 	if s.open++; s.open < window {
 		return nil
 	}
-	_, err := s.await()
-	return err
+	return s.await()
 }
 
 // await takes the next answer.
-func (s *sender) await() (*nats.Msg, error) {
+func (s *sender) await() error {
 	ctx, cancel := context.WithTimeout(s.ctx, answerLimit)
 	defer cancel()
 	msg, err := s.answers.NextMsgWithContext(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("wait for NATS: %w", err)
+		return fmt.Errorf("wait for NATS: %w", err)
 	}
 	s.open--
 	var a answer
 	if len(msg.Data) > 0 {
 		if err := json.Unmarshal(msg.Data, &a); err != nil {
-			return nil, fmt.Errorf("understand NATS: %w", err)
+			return fmt.Errorf("understand NATS: %w", err)
 		}
 	}
-	return msg, a.err()
+	return a.err()
 }
 
 // end says that that was all, and waits until the stream is there.
 func (s *sender) end() error {
 	for s.open > 0 {
-		if _, err := s.await(); err != nil {
+		if err := s.await(); err != nil {
 			return err
 		}
 	}
 	if err := s.send(nil); err != nil {
 		return err
 	}
-	_, err := s.await()
-	return err
+	return s.await()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -336,21 +337,26 @@ func (r *restorer) finish(ctx context.Context, b *bus.Bus) error {
 
 // syncAll has all files of a directory on disk.
 func syncAll(dir string) error {
-	return filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(root.FS(), ".", func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case e.IsDir() && strings.HasPrefix(e.Name(), "replaced-"):
-			return filepath.SkipDir
+			return fs.SkipDir
 		case !e.IsDir() && !e.Type().IsRegular():
 			return nil
 		}
-		f, err := os.Open(path)
+		f, err := root.Open(path)
 		if err != nil {
 			return err
 		}
 		return errors.Join(f.Sync(), f.Close())
 	})
+	return errors.Join(err, root.Close())
 }
 
 func (o *restoreOptions) print(cmd *cobra.Command, r *restorer) error {
