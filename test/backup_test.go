@@ -205,3 +205,35 @@ func TestARestoreThatWasStoppedIsRefusedAtTheStartAndBegunAgain(t *testing.T) {
 	ada.client = run(t, binary, to).client
 	login(t, ada)
 }
+
+func TestARedisThatKnowsTheTimeAfterABackupIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	binary, dir, redis := build(t), t.TempDir(), startRedis(t)
+	data, secret, file := filepath.Join(dir, "data"), filepath.Join(dir, "passphrase"), filepath.Join(dir, "keyward.backup")
+	if err := os.WriteFile(secret, []byte("correct horse battery staple\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	with := "KEYWARD_REDIS_URL=" + redis.url()
+	server := run(t, binary, data, with)
+	ada := server.newPerson(t)
+	ada.createPasskey(t)
+	server.kill()
+	if _, complaints, code := keywardCommand(t, binary, "backup", "--data-dir", data, "--passphrase-file", secret, file); code != 0 {
+		t.Fatal(complaints)
+	}
+	// Each start raises the epochs of the cache: the second after the restore would have that of the second here.
+	server = run(t, binary, data, with)
+	ada.client = server.client
+	ada.postEvent(t, map[string]any{"eventType": "user-login-blacklisted"})
+	if got := ada.loginStart(t, ada.nextProcess()); got.DecisionTag != rest.DecisionTagUserLoginBlacklisted {
+		t.Fatalf("the event is not seen: %s", got.DecisionTag)
+	}
+	server.kill()
+	to := filepath.Join(dir, "restored")
+	if _, complaints, code := keywardCommand(t, binary, "restore", "--passphrase-file", secret, "--data-dir", to, file); code != 0 {
+		t.Fatal(complaints)
+	}
+	run(t, binary, to, with).kill()
+	ada.client = run(t, binary, to, with).client
+	login(t, ada)
+}
