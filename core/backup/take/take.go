@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/keyward/keyward/core/backup"
 	"github.com/keyward/keyward/core/backup/kept"
@@ -36,6 +37,7 @@ type Options struct {
 	EncryptionKey string        // to be kept with it; empty = it is kept elsewhere
 	For           time.Duration // how long it goes on after the first cut
 	Every         time.Duration // how long from a cut to the next, if it goes on
+	PerSecond     int           // how many messages are read at most, so that others are served meanwhile; 0 = as many as there are
 	Now           func() time.Time
 }
 
@@ -52,9 +54,13 @@ const (
 	pause    = 25 * time.Millisecond
 )
 
+// perSecondBursts is into how many bursts a second is divided in which as many messages as may be read are.
+const perSecondBursts = 50
+
 type taker struct {
 	js        jetstream.JetStream
 	opts      Options
+	limit     *rate.Limiter
 	followers []*follower
 
 	mu     sync.Mutex
@@ -64,7 +70,10 @@ type taker struct {
 
 // Take writes a backup to w.
 func Take(ctx context.Context, js jetstream.JetStream, w io.Writer, opts Options) (Done, error) {
-	t := &taker{js: js, opts: opts}
+	t := &taker{js: js, opts: opts, limit: rate.NewLimiter(rate.Inf, 0)}
+	if opts.PerSecond > 0 {
+		t.limit = rate.NewLimiter(rate.Limit(opts.PerSecond), max(1, opts.PerSecond/perSecondBursts))
+	}
 	var running sync.WaitGroup
 	defer func() {
 		for _, f := range t.followers {
@@ -76,7 +85,14 @@ func Take(ctx context.Context, js jetstream.JetStream, w io.Writer, opts Options
 		return Done{}, err
 	}
 	for _, f := range t.followers {
-		running.Go(func() { f.run(t.add) })
+		running.Go(func() {
+			f.run(func(stream int, m backup.Message) error {
+				if err := t.limit.Wait(ctx); err != nil {
+					return err
+				}
+				return t.add(stream, m)
+			})
+		})
 	}
 	if err := t.cuts(ctx); err != nil {
 		return Done{}, err
