@@ -54,6 +54,22 @@ func (f Finding) String() string {
 	return text
 }
 
+// Mend says what helps against it.
+func (f Finding) Mend() string {
+	switch f.Kind {
+	case EndLost, MessagesLost, Gap, NoAccount:
+		return "restore a backup of a time before: keyward restore"
+	case NoIndex:
+		return "restore a backup, or take off what the user has and add it again: keyward user export shows it"
+	case DeletedAccount:
+		return "delete the user again"
+	case Unreadable:
+		return "restore a backup, or run the version of Keyward that wrote it"
+	default:
+		return "restore a backup: keyward restore"
+	}
+}
+
 func (f Finding) id() string { return f.Where + "/" + string(f.Kind) }
 
 // record is what is kept, in one entry.

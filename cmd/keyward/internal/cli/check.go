@@ -27,8 +27,8 @@ accounts, the indexes of their names and passkeys and the log of events with eac
 other. What is wrong is printed, a line each, and the command fails.
 
 Until --acknowledge says that you know of it, the server's readiness is degraded.
-Nothing is mended: what is missing comes from a backup. The server is found through
---data-dir or --nats-url.`,
+Nothing is mended; each line says what helps, which is mostly keyward restore. The
+server is found through --data-dir or --nats-url.`,
 		Example: "  keyward check\n  keyward check --acknowledge",
 		Args:    command.NoArguments,
 	}
@@ -73,14 +73,22 @@ func check(cmd *cobra.Command, deps integrity.Deps, out command.Output, acknowle
 
 func printFindings(cmd *cobra.Command, out command.Output, found []integrity.Finding) error {
 	if out.JSON() {
-		return command.WriteJSON(cmd, append([]integrity.Finding{}, found...))
+		type mendable struct {
+			integrity.Finding
+			Mend string `json:"mend"`
+		}
+		all := make([]mendable, len(found))
+		for i, f := range found {
+			all[i] = mendable{f, f.Mend()}
+		}
+		return command.WriteJSON(cmd, all)
 	}
 	if len(found) == 0 {
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing is missing that was not acknowledged")
 		return err
 	}
 	for _, f := range found {
-		if _, err := fmt.Fprintln(cmd.OutOrStdout(), f); err != nil {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s; %s\n", f, f.Mend()); err != nil {
 			return err
 		}
 	}
