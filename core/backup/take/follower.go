@@ -186,6 +186,9 @@ func (f *follower) at(moment int64) (last uint64, ok bool) {
 		i--
 	}
 	last = f.known[i].sequence
+	if i+1 < len(f.known) && f.known[i+1].gap {
+		return last, false // what is missing between them may have been there at the moment
+	}
 	for j := i; j >= 0; j-- {
 		if f.known[j].exact {
 			f.known = slices.Clone(f.known[j:])
