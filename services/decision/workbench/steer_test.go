@@ -1,6 +1,7 @@
 package workbench_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -146,6 +147,46 @@ func errs(t *testing.T, name string) bundlefile.Files {
 			"decision := deny(\"M9\", \"default-deny\") if input.client.privateMode == true\n"
 		files["mediation/mediation.rego"].Data = append(files["mediation/mediation.rego"].Data, rule...)
 	})
+}
+
+// slow is the default bundle that does not come to an end in a private window.
+func slow(t *testing.T, name string) bundlefile.Files {
+	t.Helper()
+	return revised(t, name, func(files fstest.MapFS) {
+		rego := files["mediation/mediation.rego"]
+		rego.Data = bytes.Replace(rego.Data, []byte("\ndefault_deny if not input.complete\n"), []byte(
+			"\ndefault_deny if {\n\tinput.client.privateMode == true\n\tcount([1 | some i, j in numbers.range(1, 1000000); i + j == 0]) > 0\n}\n\n"+
+				"default_deny if not input.complete\n",
+		), 1)
+	})
+}
+
+// A busy machine is no mistake in a policy: an evaluation that ran out of time is a slow one.
+func TestACanaryThatRunsOutOfTimeIsAnsweredForByWhatIsLiveAndIsSlowNotWrong(t *testing.T) {
+	t.Parallel()
+	b := open(t, workbench.Config{})
+	b.push(t, ada, revised(t, "r1", nil))
+	b.push(t, ada, slow(t, "r2"))
+	b.live(t, ada, 1)
+	const limit = 500 * time.Millisecond
+	svc := b.instance(t, func(cfg *decision.Config, _ *decision.Deps) { cfg.EvalTimeout = limit })
+	share := 1.0
+	must[operator.PolicyChange](t)(b.canary(t.Context(), ada, operator.PolicyCanaryReq{
+		Step: operator.PolicyCanaryReqStepBegin, Revision: new(int32(2)), Share: &share,
+	}))
+	eventually(t, "the canary is taken up", func() bool { return side(t, svc, "usr-1") == event.Canary })
+	late := must[service.Verdict](t)(svc.Mediation(t.Context(), mediation("prc-1", true)))
+	if late.PolicyRevision != "r1" || late.Rule == "default" || late.Arm == nil || late.Arm.Side != event.Base {
+		t.Errorf("what takes too long is not answered by what is live: %+v", late)
+	}
+	var found operator.PolicyCanary
+	eventually(t, "the evaluation is not counted", func() bool {
+		found = must[operator.PolicyCanary](t)(b.GetCanary(t.Context(), service.ForOperator[service.Empty]{Operator: ada}))
+		return found.Canary.P99Ms >= float64(limit.Milliseconds())*0.8
+	})
+	if found.Canary.Errors != 0 || side(t, svc, "usr-1") != event.Canary {
+		t.Errorf("it counts as a mistake of the policy: %+v", found.Canary)
+	}
 }
 
 // mediation asks in a journey; in a private window it is the question that errs.
