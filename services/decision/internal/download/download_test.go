@@ -450,3 +450,56 @@ func TestABundleIsALayerOfAnImage(t *testing.T) {
 		eventually(t, "that it is refused is told", func() bool { return errors.Is(f.Behind(), download.ErrAway) })
 	}
 }
+
+// Registries give out tokens of their own for who they know, and keep layers with others, who must not learn who that is.
+func TestARegistryGivesATokenForCredentialsThatNobodyElseGets(t *testing.T) {
+	t.Parallel()
+	images := images([]byte("one"), false)
+	const known, given = "Basic c2VjOnJldA==", "Bearer of-the-registry"
+	var told sync.Map
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told.Store(r.Header.Get("Authorization"), true)
+		images(w, r)
+	}))
+	t.Cleanup(store.Close)
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != known || r.URL.Query().Get("scope") != "repository:policies/keyward:pull" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"token": %q, "expires_in": 60}`, strings.TrimPrefix(given, "Bearer "))
+	}))
+	t.Cleanup(tokens.Close)
+	server, policy := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Authorization") != given:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+tokens.URL+`/token",service="registry",scope="repository:policies/keyward:pull"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		case strings.Contains(r.URL.Path, "/blobs/"):
+			http.Redirect(w, r, store.URL+r.URL.Path, http.StatusTemporaryRedirect)
+		default:
+			images(w, r)
+		}
+	}), &answering{}
+	cfg := config("oci://" + server.Listener.Addr().String() + "/policies/keyward:live")
+	cfg.Service = filepath.Join(t.TempDir(), "service.yaml")
+	text := `credentials: { bearer: { token: "c2VjOnJldA==", scheme: Basic } }`
+	if err := os.WriteFile(cfg.Service, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := follow(t, cfg, policy, time.Now).Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if raw, _, _ := policy.state(); raw == "" {
+		t.Error("nothing was taken")
+	}
+	told.Range(func(said, _ any) bool {
+		if said != "" {
+			t.Errorf("whoever has the layers is told %q", said)
+		}
+		return true
+	})
+	if _, asked := told.Load(""); !asked {
+		t.Error("the layer is not of where it lies")
+	}
+}
