@@ -21,8 +21,9 @@ RACE               := CGO_ENABLED=1 go test -race $(COMPILE) -vet=off -timeout 4
 # What compiles and evaluates rules, or reads documents, for seconds, and starts no goroutine, which pure_test.go holds it to: the race detector has nothing to
 # find there, and makes it five times as dear.
 PURE := ./api ./services/decision/explain/... ./services/decision/internal/bundle ./services/decision/invariant/... ./services/decision/scenario/...
-# What has bundles checked by the dozen: the race detector makes it ten times as dear, and watches in the tests of what it is made of.
-DEAR := ./services/decision/workbench
+# What has bundles checked by the dozen: the race detector makes it ten times as dear, and watches in the tests of what it is made of, of what uses it, and
+# those that ask it several things at once.
+DEAR := ./services/decision/workbench ./services/decision/internal/engine
 
 # Tools are pinned in modules of their own, so that the product carries none of their dependencies.
 TOOL = GOWORK=off go build -C $(1) $(COMPILE) -ldflags '-s -w' -o $(CURDIR)/$@ $(2)
@@ -54,16 +55,18 @@ build: ## Build bin/keyward
 test: packages-test ## Run every check and every test, with the race detector
 	@$(MAKE) --jobs 2 test-needs
 	@$(MAKE) check-format check-protos
-	CGO_ENABLED=1 go vet -race $(COMPILE) ./... ./sdk/... ./tools/...
+	CGO_ENABLED=1 go vet -race $(COMPILE) ./... ./sdk/...
+	go vet $(COMPILE) ./tools/...
 	@$(MAKE) --jobs 2 test-packages test-system test-outside test-alone
 
 # Two at once: a linker uses one core, and the whole-system tests wait more than they compute, so that there are more of them than cores. What all need is
 # compiled before, or each would compile it. The whole system is tested in two runs: with the race detector what runs in the tests' own process, and without it
 # (-short) what that leaves: the other shapes, the binary, the browsers, the suites in JavaScript. Without it run, too, the commands and the tools, each of which
-# does one thing after another, what is pure, and of three packages what their files leave out where the race detector watches.
+# does one thing after another, what is pure, and of two packages what their files leave out where the race detector watches.
 .PHONY: test-packages test-system test-outside test-alone
 test-packages:
 	GOGC=400 $(RACE) $$(go list ./... ./sdk/... | grep -vxF -f <(go list ./test ./cmd/keyward ./cmd/keyward/internal/cli $(PURE) $(DEAR)))
+	GOGC=400 $(RACE) -run AtOnce ./services/decision/internal/engine
 
 test-system:
 	$(RACE) -parallel 5 ./test
@@ -74,7 +77,6 @@ test-outside:
 test-alone:
 	go test $(COMPILE) -vet=off -timeout 45m ./cmd/keyward ./cmd/keyward/internal/cli ./tools/... $(PURE) $(DEAR) ./services/decision/replay
 	go test $(COMPILE) -vet=off -timeout 45m -run Cluster ./core/eventlog
-	go test $(COMPILE) -vet=off -timeout 45m -run EveryFigure ./services/decision/internal/engine
 
 # What a change is tried with while it is made: no race detector, no browser, nothing to install.
 .PHONY: test-quick
