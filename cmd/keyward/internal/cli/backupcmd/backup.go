@@ -69,7 +69,7 @@ to within --every.`,
 	cmd.Flags().DurationVar(&o.lasts, "for", 0, "go on for as long, so that there is more than one moment to restore")
 	cmd.Flags().DurationVar(&o.every, "every", time.Minute, "with --for, how far these moments are apart; at least 1s")
 	cmd.Flags().IntVar(&o.rate, "rate", usualRate, "how many messages a second are read at most, so that others are served; 0 is no bound")
-	command.SettingsFlags(cmd, &o.settings)
+	command.StorageFlags(cmd, &o.settings)
 	o.out.Flag(cmd, "text")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if o.makeKey != "" {

@@ -69,7 +69,7 @@ stopped is begun again with the same command.`,
 		"the moment to restore, such as 2026-11-22T12:00:00Z, of a backup made with --for; or how long ago, such as 1h")
 	cmd.Flags().BoolVar(&o.replace, "replace", false, "take the place of data that is there")
 	cmd.Flags().StringVar(&o.keyOut, "encryption-key-out", "", "with --nats-url, a file for the key that secrets are encrypted under")
-	command.SettingsFlags(cmd, &o.settings)
+	command.StorageFlags(cmd, &o.settings)
 	o.out.Flag(cmd, "text")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd, terminal, args) }
 	return cmd

@@ -14,9 +14,25 @@ const helpWidth = 120
 
 // SettingsFlags gives a command --config, which file is bound to, and a flag for each setting. Its help lists the settings by subject,
 // behind the flags that are the command's own.
-func SettingsFlags(cmd *cobra.Command, file *string) {
+func SettingsFlags(cmd *cobra.Command, file *string) { groupFlags(cmd, file, config.FlagGroups()) }
+
+// StorageFlags is SettingsFlags for a command that goes by what is said of where things are stored, and how.
+func StorageFlags(cmd *cobra.Command, file *string) {
+	const directory = "data-dir"
+	var kept []config.FlagGroup
+	for _, g := range config.FlagGroups() {
+		if f := g.Flags.Lookup(directory); f != nil {
+			cmd.Flags().AddFlag(f)
+		}
+		if g.Title == "Storage" {
+			kept = append(kept, g)
+		}
+	}
+	groupFlags(cmd, file, kept)
+}
+
+func groupFlags(cmd *cobra.Command, file *string, groups []config.FlagGroup) {
 	cmd.Flags().StringVar(file, "config", "", "YAML file with settings ("+config.FileEnv+")")
-	groups := config.FlagGroups()
 	for _, g := range groups {
 		cmd.Flags().AddFlagSet(g.Flags)
 	}
