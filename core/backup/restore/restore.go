@@ -213,6 +213,7 @@ type sender struct {
 	inbox   string
 	answers *nats.Subscription
 	open    int
+	heard   bool // somebody takes what is sent
 }
 
 // all sends what a function writes.
@@ -243,10 +244,37 @@ func (s *sender) send(data []byte) error {
 	if err := s.conn.PublishRequest(s.subject, s.inbox, data); err != nil {
 		return fmt.Errorf("send to NATS: %w", err)
 	}
-	if s.open++; s.open < window {
+	s.open++
+	if !s.heard {
+		return s.hearing(data)
+	}
+	if s.open < window {
 		return nil
 	}
 	return s.await()
+}
+
+// hearing waits for the answer to what was sent first, and sends it until somebody takes it: in a cluster another server may restore than
+// the one that is asked, which hears a moment later who listens there.
+func (s *sender) hearing(data []byte) error {
+	ctx, cancel := context.WithTimeout(s.ctx, startLimit)
+	defer cancel()
+	for {
+		err := s.await()
+		if s.heard = err == nil; !errors.Is(err, nats.ErrNoResponders) {
+			return err
+		}
+		pause := time.NewTimer(startPause)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		case <-pause.C:
+		}
+		if err := s.conn.PublishRequest(s.subject, s.inbox, data); err != nil {
+			return fmt.Errorf("send to NATS: %w", err)
+		}
+	}
 }
 
 // await takes the next answer.
