@@ -76,7 +76,8 @@ func New(cfg Config, deps Deps) (*Adoption, error) {
 	if !cfg.On {
 		return a, nil
 	}
-	dir, err := a.directory()
+	dir, own, err := projection.Directory(deps.Dir, "keyward-adoption-")
+	a.own = own
 	if err != nil {
 		return nil, fmt.Errorf("sums of adoption: %w", err)
 	}
@@ -85,16 +86,6 @@ func New(cfg Config, deps Deps) (*Adoption, error) {
 		return nil, fmt.Errorf("metrics of adoption: %w", err)
 	}
 	return a, nil
-}
-
-func (a *Adoption) directory() (string, error) {
-	if a.deps.Dir == "" {
-		made, err := os.MkdirTemp("", "keyward-adoption-")
-		a.own = made
-		return made, err
-	}
-	const private = 0o700
-	return a.deps.Dir, os.MkdirAll(a.deps.Dir, private)
 }
 
 const (

@@ -101,7 +101,8 @@ func New(cfg Config, deps Deps) (*Index, error) {
 	if !cfg.On {
 		return i, nil
 	}
-	dir, err := i.directory()
+	dir, own, err := projection.Directory(deps.Dir, "keyward-decisions-")
+	i.own = own
 	if err != nil {
 		return nil, fmt.Errorf("index of decisions: %w", err)
 	}
@@ -115,17 +116,6 @@ func New(cfg Config, deps Deps) (*Index, error) {
 		return nil, fmt.Errorf("metrics of the index of decisions: %w", err)
 	}
 	return i, nil
-}
-
-// directory makes the directory of the file.
-func (i *Index) directory() (string, error) {
-	if i.deps.Dir == "" {
-		made, err := os.MkdirTemp("", "keyward-decisions-")
-		i.own = made
-		return made, err
-	}
-	const private = 0o700
-	return i.deps.Dir, os.MkdirAll(i.deps.Dir, private)
 }
 
 const (

@@ -168,7 +168,7 @@ func TestACanaryThatRunsOutOfTimeIsAnsweredForByWhatIsLiveAndIsSlowNotWrong(t *t
 	b.push(t, ada, revised(t, "r1", nil))
 	b.push(t, ada, slow(t, "r2"))
 	b.live(t, ada, 1)
-	const limit = 500 * time.Millisecond
+	const limit = 2 * time.Second
 	svc := b.instance(t, func(cfg *decision.Config, _ *decision.Deps) { cfg.EvalTimeout = limit })
 	share := 1.0
 	must[operator.PolicyChange](t)(b.canary(t.Context(), ada, operator.PolicyCanaryReq{
