@@ -113,7 +113,9 @@ const (
 	stepUpPrefix      = "stu-"
 )
 
-// What is not always there.
+// What is not always there. Whoever does not know a flag refuses the ceremony, of which it could not heed all that was sealed. Instances of
+// a version and of the one before finish each other's ceremonies while one takes the other's place, so a flag is read for one release
+// before anything sets it.
 const (
 	flagProcess byte = 1 << iota
 	flagEnvironment
