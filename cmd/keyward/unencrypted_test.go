@@ -25,7 +25,8 @@ import (
 func startNATS(t *testing.T) *server.Server {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, JetStreamMaxStore: 1 << 40, // however little the disk has left
+		StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
 	})
 	if err != nil {
 		t.Fatal(err)

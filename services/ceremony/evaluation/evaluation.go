@@ -132,6 +132,9 @@ func (s *Service) open(ctx context.Context, e stepups.Evaluation) (*service.Risk
 
 func check(asked *service.RiskEvaluation) error {
 	if (asked.User == "") == (asked.Identifier == "") {
+		if asked.User != "" {
+			return fault.Field(fieldUser, "userID and identifier cannot both be given")
+		}
 		return fault.Field(fieldUser, "either userID or identifier has to be given")
 	}
 	if asked.User != "" {

@@ -107,7 +107,7 @@ func TestWhatIsNotAskedRightIsRefused(t *testing.T) {
 		field, message string
 	}{
 		"nobody":         {service.RiskEvaluation{}, "userID", "either userID or identifier has to be given"},
-		"somebody twice": {service.RiskEvaluation{User: "usr-1", Identifier: email}, "userID", "either userID or identifier has to be given"},
+		"somebody twice": {service.RiskEvaluation{User: "usr-1", Identifier: email}, "userID", "userID and identifier cannot both be given"},
 		"an address that is none": {
 			service.RiskEvaluation{User: "usr-1", Client: rest.ClientInformation{RemoteAddress: "somewhere"}},
 			"clientInformation.remoteAddress", "must be an IP address, with a port or without",
