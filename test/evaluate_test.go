@@ -97,7 +97,7 @@ func refusedQuestions(t *testing.T, p *person) {
 		},
 		"free text":         {map[string]any{"context": map[string]any{"channel": "Ada's"}}, "context.channel", "web, app"},
 		"what is no object": {map[string]any{"context": []int{1}}, "context", ""},
-		"both names":        {map[string]any{"identifier": "ada@example.com"}, "userID", "either"},
+		"both names":        {map[string]any{"identifier": "ada@example.com"}, "userID", "cannot both"},
 	} {
 		e := p.evaluate(t, c.more).fault(t, 400)
 		if said := field(e, c.field); said == "" || !strings.Contains(said, c.message) {
