@@ -267,6 +267,7 @@ var arrows = []struct {
 			"core/transfer api",
 	},
 	{"core/service/remote", "core/rpc core/bus core/service core/event core/ident core/inquiry core/patch core/transfer api"},
+	{"core/clustertest", "core/loopbacktest"},
 	{"core/loopbacktest", ""},
 	{"core/redistest", ""},
 	{"core/service/servicetest", "core/service core/event core/ident core/inquiry core/patch core/reqctx core/transfer api"},

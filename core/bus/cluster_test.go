@@ -5,64 +5,20 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/loopbacktest"
+	"github.com/keyward/keyward/core/clustertest"
 )
-
-// cluster starts three servers and returns the URL that names all.
-func cluster(t *testing.T) string {
-	t.Helper()
-	var routes []*url.URL
-	for range 3 {
-		routes = append(routes, &url.URL{Scheme: "nats", Host: loopbacktest.Address(t)})
-	}
-	var servers []*server.Server
-	for i, route := range routes {
-		port, err := strconv.Atoi(route.Port())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := server.NewServer(&server.Options{
-			ServerName: "node-" + strconv.Itoa(i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, JetStreamMaxStore: 1 << 40,
-			StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		servers = append(servers, s)
-	}
-	return started(t, servers)
-}
-
-func started(t *testing.T, servers []*server.Server) string {
-	t.Helper()
-	var addresses []string
-	for _, s := range servers {
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	}
-	for _, s := range servers {
-		if !s.ReadyForConnections(time.Minute) {
-			t.Fatal("a server did not start")
-		}
-		addresses = append(addresses, s.ClientURL())
-	}
-	return strings.Join(addresses, ",")
-}
 
 func TestReplicasAreChangedOnAnInstallationWithData(t *testing.T) {
 	t.Parallel()
 	cfg := bus.DefaultConfig()
-	cfg.URL, cfg.StartTimeout = cluster(t), time.Minute
+	_, cfg.URL = clustertest.Start(t)
+	cfg.StartTimeout = time.Minute
 	written := 0
 	for _, each := range []struct {
 		asked, replicas int

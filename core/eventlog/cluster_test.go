@@ -7,74 +7,27 @@ package eventlog
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/keyward/keyward/core/bus"
+	"github.com/keyward/keyward/core/clustertest"
 	"github.com/keyward/keyward/core/event"
 	"github.com/keyward/keyward/core/ident"
 )
-
-// cluster starts three servers and returns them with the URL that names all.
-func cluster(t *testing.T) ([]*server.Server, string) {
-	t.Helper()
-	const size = 3
-	var routes []*url.URL
-	var ports []int
-	for range size {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		ports = append(ports, port)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var servers []*server.Server
-	var addresses []string
-	for i, port := range ports {
-		s, err := server.NewServer(&server.Options{
-			ServerName: "node-" + strconv.Itoa(i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, JetStreamMaxStore: 1 << 40,
-			StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		servers = append(servers, s)
-	}
-	for _, s := range servers {
-		if !s.ReadyForConnections(time.Minute) {
-			t.Fatal("a server did not start")
-		}
-		addresses = append(addresses, s.ClientURL())
-	}
-	return servers, strings.Join(addresses, ",")
-}
 
 func TestOnAClusterAppendsShareBatchesAndNoAcknowledgedOneIsLostWithTheLeader(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}
 	t.Parallel()
-	servers, address := cluster(t)
+	servers, address := clustertest.Start(t)
 	config := bus.DefaultConfig()
 	config.URL, config.Replicas, config.StartTimeout = address, 3, time.Minute
 	b, err := bus.Open(t.Context(), config, slog.New(slog.DiscardHandler))
@@ -179,7 +132,7 @@ func TestOfManyCallsOnAClusterOneEndsACeremonyThoughTheLeaderChanges(t *testing.
 		t.Skip("it takes seconds")
 	}
 	t.Parallel()
-	servers, address := cluster(t)
+	servers, address := clustertest.Start(t)
 	config := bus.DefaultConfig()
 	config.URL, config.Replicas, config.StartTimeout = address, 3, time.Minute
 	var logs []*Log

@@ -4,21 +4,19 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/keyward/keyward/core/backup"
 	"github.com/keyward/keyward/core/backup/restore"
 	"github.com/keyward/keyward/core/backup/take"
 	"github.com/keyward/keyward/core/bus"
-	"github.com/keyward/keyward/core/loopbacktest"
+	"github.com/keyward/keyward/core/clustertest"
 )
 
 // writer writes one number after the other: into an account, then as an event, then into a session, each when the one before was
@@ -146,40 +144,6 @@ func TestACutIsOneMomentOfEveryStreamWhileAllAreWritten(t *testing.T) {
 	}
 }
 
-func cluster(t *testing.T) string {
-	t.Helper()
-	var routes []*url.URL
-	for range 3 {
-		routes = append(routes, &url.URL{Scheme: "nats", Host: loopbacktest.Address(t)})
-	}
-	var addresses []string
-	var servers []*server.Server
-	for i, route := range routes {
-		port, err := strconv.Atoi(route.Port())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := server.NewServer(&server.Options{
-			ServerName: "node-" + strconv.Itoa(i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, JetStreamMaxStore: 1 << 40,
-			StoreDir: t.TempDir(), NoSigs: true, NoLog: true, MaxPayload: 4 << 20,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}, Routes: routes,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		servers = append(servers, s)
-	}
-	for _, s := range servers {
-		if !s.ReadyForConnections(time.Minute) {
-			t.Fatal("a server did not start")
-		}
-		addresses = append(addresses, s.ClientURL())
-	}
-	return strings.Join(addresses, ",")
-}
-
 func TestOneProcessBecomesThreeReplicasAndOneProcessAgain(t *testing.T) {
 	t.Parallel()
 	single := open(t, config(t), bus.Open)
@@ -195,7 +159,8 @@ func TestOneProcessBecomesThreeReplicasAndOneProcessAgain(t *testing.T) {
 	from := scan(t, raw, time.Time{})
 
 	replicated := bus.DefaultConfig()
-	replicated.URL, replicated.Replicas, replicated.StartTimeout = cluster(t), 3, time.Minute
+	_, replicated.URL = clustertest.Start(t)
+	replicated.Replicas, replicated.StartTimeout = 3, time.Minute
 	into(t, replicated, from)
 	three := open(t, replicated, bus.Open)
 	judge(t, three, w, from.Cut.At)
